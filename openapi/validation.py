@@ -1,0 +1,117 @@
+"""The middleware between Connexion's security and the handlers: it checks a request against the contract,
+calls the operation's handler and sends what it answers.
+
+Checks run in this order: owner (403), body's size and media type (413, 415), parameters and body (400).
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+from connexion.middleware.abstract import ROUTING_CONTEXT
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from openapi.answer import Answer
+from openapi.body import BodyReader
+from openapi.checks import ContractError
+from openapi.contract import Contract, Operation
+from openapi.errors import Forbidden, send_json
+from openapi.parameters import ParameterReader
+
+Handler = Callable[..., Any]
+
+
+class Host(Protocol):
+    """What the server lends the operations."""
+
+    def caller(self, claims: Mapping[str, Any] | None) -> object:
+        """The handler's first argument, from the claims of the verified token, None where none is asked for."""
+
+    def run(self, call: Callable[[], Answer[Any]]) -> Awaitable[Answer[Any]]:
+        """Runs a call that blocks outside the event loop."""
+
+
+class ValidatedOperation:
+    """One operation and its handler; all that can be compiled or looked up is, before the first request.
+
+    Raises:
+        ContractError: if the handler cannot take the operation's parameters.
+    """
+
+    def __init__(self, contract: Contract, operation: Operation, handler: Handler, host: Host) -> None:
+        self._handler = handler
+        self._host = host
+        self._owner = operation.owner
+        self._success = operation.success
+        self._parameters = ParameterReader(contract, operation)
+        self._body = BodyReader(contract, operation.body) if operation.body else None
+        self._is_async = inspect.iscoroutinefunction(handler)
+        self._check_signature(operation)
+
+    def _check_signature(self, operation: Operation) -> None:
+        arguments = [*self._parameters.arguments, *(["body"] if self._body else [])]
+        try:
+            inspect.signature(self._handler).bind(None, **dict.fromkeys(arguments))
+        except TypeError as error:
+            raise ContractError(
+                f"{operation.method} {operation.path}: the handler {operation.id} cannot be called with "
+                f"({', '.join(['caller', *arguments])}): {error}"
+            ) from None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        claims = scope["extensions"].get("connexion_context", {}).get("token_info")
+        if self._owner is not None and (claims is None or scope["path_params"][self._owner] != claims["sub"]):
+            raise Forbidden
+        content = await self._body.receive(scope, receive) if self._body else b""
+        arguments = self._parameters.read(scope)
+        if self._body:
+            arguments["body"] = self._body.parse(content)
+        answer = await self._answer(claims, arguments)
+        await send_json(send, answer.status or self._success, answer.body, answer.headers)
+
+    async def _answer(self, claims: Mapping[str, Any] | None, arguments: dict[str, Any]) -> Answer[Any]:
+        caller = self._host.caller(claims)
+        if self._is_async:
+            answer: Answer[Any] = await self._handler(caller, **arguments)
+            return answer
+        return await self._host.run(partial(self._handler, caller, **arguments))
+
+
+class ValidationMiddleware:
+    """Stands where Connexion's request validation would: answers each operation that the routing found.
+
+    Args:
+        operations: by operationId; a request for none of them goes on to `app`.
+    """
+
+    def __init__(self, app: ASGIApp, operations: Mapping[str, ValidatedOperation]) -> None:
+        self.app = app
+        self._operations = operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        routing = scope.get("extensions", {}).get(ROUTING_CONTEXT, {})
+        answer = self._operations.get(routing.get("operation_id"), self.app)
+        await answer(scope, receive, send)
+
+
+def bind_handlers(
+    contract: Contract, find: Callable[[str], Handler | None], host: Host
+) -> dict[str, ValidatedOperation]:
+    """Every operation of the contract with its handler, by operationId.
+
+    Args:
+        find: the handler that has the name of an operationId, or None.
+
+    Raises:
+        ContractError: for an operation without a handler, or with one that cannot take its parameters.
+    """
+    operations = {}
+    for operation in contract.operations.values():
+        handler = find(operation.id)
+        if handler is None:
+            raise ContractError(
+                f"{operation.method} {operation.path}: no handler has the name of the operationId {operation.id!r}"
+            )
+        operations[operation.id] = ValidatedOperation(contract, operation, handler, host)
+    return operations
