@@ -1,0 +1,127 @@
+"""The tables. What the contract limits is limited here too, by constraints that are read from its schemas.
+
+A constraint's name holds its rule's values, so that a change of the contract is seen as a change of names and
+`alembic check` asks for a migration.
+"""
+
+from binascii import crc32
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    text,
+)
+
+from openapi.checks import Json
+from openapi.contract import contract
+
+metadata = MetaData()
+
+
+def _schema_of(name: str) -> Json:
+    """The contract's rules for one member of a task, those of its named type included."""
+    declared = contract().schema("Task")["properties"][name]
+    named = contract().schema(declared["$ref"].rsplit("/", 1)[1]) if "$ref" in declared else {}
+    return {**named, **declared}
+
+
+def _key_schema() -> Json:
+    parameters = contract().operations["create_task"].parameters
+    return next(place.node["schema"] for place in parameters if place.node["name"] == "Idempotency-Key")
+
+
+def _checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
+    """The CHECK constraints that a schema's `minLength`, `maxLength`, `not.pattern` and `enum` amount to."""
+    if "maxLength" in schema:
+        least, most = schema.get("minLength", 0), schema["maxLength"]
+        rule = f"char_length({column}) BETWEEN {least} AND {most}"
+        yield CheckConstraint(rule, name=f"{table}_{column}_length_{least}_{most}")
+    if "pattern" in schema.get("not", {}):
+        pattern = schema["not"]["pattern"]
+        yield CheckConstraint(
+            f"{column} !~ {_quote(pattern)}", name=f"{table}_{column}_not_{_digest(pattern)}"
+        )
+    if "enum" in schema:
+        values = ", ".join(map(_quote, schema["enum"]))
+        yield CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_{'_'.join(schema['enum'])}")
+
+
+def _quote(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _digest(value: str) -> str:
+    return f"{crc32(value.encode()):08x}"
+
+
+def _text_column(name: str, *args: Any) -> Column[str]:
+    """A text column that is nullable and has a default where the contract says so."""
+    schema = _schema_of(name)
+    return Column(name, Text, *args, nullable="null" in schema["type"], server_default=schema.get("default"))
+
+
+def _created_at() -> Column[Any]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("email", Text),
+    _created_at(),
+    *_checks("users", "id", _schema_of("user_id")),
+    CheckConstraint("char_length(email) BETWEEN 1 AND 320", name="users_email_length_1_320"),
+    Index("users_email_key", "email", unique=True),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column(
+        "user_id", Text, ForeignKey("users.id", ondelete="CASCADE", name="tasks_user_id_fkey"), nullable=False
+    ),
+    Column("id", BigInteger, Identity(), nullable=False),
+    _text_column("title"),
+    _text_column("description"),
+    _text_column("status"),
+    _created_at(),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
+    *(
+        check
+        for name in ("title", "description", "status")
+        for check in _checks("tasks", name, _schema_of(name))
+    ),
+    Index("tasks_newest_first", "user_id", text("created_at DESC"), text("id DESC")),
+)
+
+# What a repeated creation answers again: the task's number and time; the rest of it is in the repeated request.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column(
+        "user_id",
+        Text,
+        ForeignKey("users.id", ondelete="CASCADE", name="idempotency_keys_user_id_fkey"),
+        nullable=False,
+    ),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("task_id", BigInteger, nullable=False),
+    _created_at(),
+    PrimaryKeyConstraint("user_id", "key", name="idempotency_keys_pkey"),
+    *_checks("idempotency_keys", "key", _key_schema()),
+)

@@ -1,0 +1,195 @@
+"""Every query of the service, as SQLAlchemy statements; each is bound to its owner by the parameter `tenant`.
+
+A statement is made once for each set of columns that it touches and is then reused, since `db.tenant` keeps its
+compiled text. Times are answered without a zone, in UTC, whatever zone the session has.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    DateTime,
+    DefaultClause,
+    Delete,
+    Select,
+    Text,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.sql.selectable import CompoundSelect
+
+from db.models import idempotency_keys, tasks, users
+from openapi.contract import contract
+
+_tenant = bindparam("tenant", type_=Text)
+_own = tasks.c.user_id == _tenant
+_this = and_(_own, tasks.c.id == bindparam("id"))
+# `now()` is the transaction's start, so two changes within one tick, or a clock set back, must still grow.
+_grown = func.greatest(func.now(), tasks.c.updated_at + text("interval '1 microsecond'"))
+
+
+def _answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.timezone("UTC", column) if isinstance(column.type, DateTime) else column
+
+
+_members = [tasks.c[name] for name in contract().schema("Task")["properties"]]
+_columns = [_answered(column).label(column.name) for column in _members]
+
+
+@cache
+def list_tasks(filtered: bool, continued: bool) -> Select[Any]:
+    """The user's tasks, newest first, at most `count` of them.
+
+    Args:
+        filtered: only those with the status `status`.
+        continued: only those after the task that was created at `created_at` and has the number `id`.
+    """
+    statement = select(*_columns).where(_own)
+    if filtered:
+        statement = statement.where(tasks.c.status == bindparam("status"))
+    if continued:
+        after = tuple_(bindparam("created_at", type_=DateTime(timezone=True)), bindparam("id"))
+        statement = statement.where(tuple_(tasks.c.created_at, tasks.c.id) < after)
+    newest_first = tasks.c.created_at.desc(), tasks.c.id.desc()
+    return statement.order_by(*newest_first).limit(bindparam("count"))
+
+
+@cache
+def get_task() -> Select[Any]:
+    """The user's task `id`."""
+    return select(*_columns).where(_this)
+
+
+@cache
+def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
+    """Inserts a task with the given columns, and before it the user where this is the first use."""
+    values: dict[str, Any] = {name: bindparam(name) for name in fields}
+    statement = insert(tasks).values(user_id=_tenant, **values).returning(*_columns)
+    return statement.add_cte(_registered())
+
+
+def _registered() -> Any:
+    return (
+        insert(users).values(id=_tenant, email=bindparam("email")).on_conflict_do_nothing().cte("registered")
+    )
+
+
+@cache
+def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
+    """Inserts a task unless the user has used the Idempotency-Key `key` within 24 hours.
+
+    Answers the task as it was created then or now, and the `fingerprint` of the body that created it. It answers
+    no row when another request with the same key was committed while this one waited for it: then that request's
+    row is not in this statement's snapshot yet, and the statement is to be run again.
+    """
+    keys = idempotency_keys
+    fresh = insert(keys).values(
+        user_id=_tenant,
+        key=bindparam("key"),
+        fingerprint=bindparam("fingerprint"),
+        task_id=func.nextval("tasks_id_seq"),
+    )
+    claimed = (
+        fresh.on_conflict_do_update(
+            index_elements=[keys.c.user_id, keys.c.key],
+            set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
+            where=keys.c.created_at <= func.now() - text("interval '24 hours'"),
+        )
+        .returning(keys.c.task_id, keys.c.created_at)
+        .add_cte(_registered())
+        .cte("claimed")
+    )
+    given = {
+        "user_id": _tenant,
+        "id": claimed.c.task_id,
+        **{name: bindparam(name) for name in fields},
+        "created_at": claimed.c.created_at,
+        "updated_at": claimed.c.created_at,
+    }
+    created = (
+        insert(tasks)
+        .from_select(list(given), select(*given.values()))
+        .returning(*_columns, bindparam("fingerprint", type_=Text).label("fingerprint"))
+        .cte("created")
+    )
+    repeated = (
+        select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint)
+        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"))
+        .where(~exists(select(claimed.c.task_id)))
+    )
+    return union_all(select(created), repeated)
+
+
+def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any]:
+    """What `column` held when the task of an Idempotency-Key was created, from the key and the repeated body."""
+    keys = idempotency_keys
+    known: dict[str, ColumnElement[Any]] = {
+        "user_id": keys.c.user_id,
+        "id": keys.c.task_id,
+        "created_at": keys.c.created_at,
+        "updated_at": keys.c.created_at,
+        **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
+    }
+    value = known[column.name] if column.name in known else _default(column)
+    return _answered(value).label(column.name)
+
+
+def _default(column: Column[Any]) -> ColumnElement[Any]:
+    default = column.server_default
+    return literal(default.arg, column.type) if isinstance(default, DefaultClause) else null()
+
+
+@cache
+def update_task(fields: Sequence[str]) -> Select[Any]:
+    """Sets the given columns of the user's task `id`; see `_conditional` for what it answers."""
+    values: dict[str, Any] = {name: bindparam(name) for name in fields}
+    return _conditional(update(tasks).values(updated_at=_grown, **values))
+
+
+@cache
+def set_status() -> Select[Any]:
+    """Gives the user's task `id` the status `status`; one that has it already stays as it is."""
+    same = tasks.c.status == bindparam("status")
+    changed_at = case((same, tasks.c.updated_at), else_=_grown)
+    return _conditional(update(tasks).values(status=bindparam("status"), updated_at=changed_at))
+
+
+@cache
+def delete_task() -> Select[Any]:
+    """Deletes the user's task `id`; see `_conditional` for what it answers."""
+    return _conditional(delete(tasks))
+
+
+def _conditional(change: Update | Delete) -> Select[Any]:
+    """The change of the user's task `id`, made only if the task's `updated_at` is one of `versions`, or those are NULL.
+
+    Answers no row where there is no such task, a row of NULLs where the task is in another state, else the task.
+    """
+    versions = bindparam("versions", type_=ARRAY(DateTime(timezone=True)))
+    changed = (
+        change.where(_this, or_(versions.is_(None), tasks.c.updated_at == any_(versions)))
+        .returning(*_columns)
+        .cte("changed")
+    )
+    return select(changed).select_from(tasks.outerjoin(changed, changed.c.id == tasks.c.id)).where(_this)
