@@ -1,0 +1,28 @@
+"""Checks that the contract is sound and that the migrations make what it asks for; `make lint` runs it."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from db.embedded import embedded_postgres
+from db.migrate import MigrationError, check, upgrade
+from openapi.checks import ContractError
+from openapi.contract import contract
+
+
+def main() -> None:
+    """Migrates a fresh PostgreSQL and compares it with the models, whose limits are the contract's."""
+    try:
+        print(f"{len(contract().operations)} operations: the contract is sound.")
+        with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
+            upgrade(url)
+            check(url)
+        print("The migrations make what the contract asks for.")
+    except ContractError as error:
+        sys.exit(f"openapi.yaml: {error}")
+    except MigrationError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
