@@ -1,0 +1,22 @@
+"""Addresses in answers, made from the paths of the contract."""
+
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from openapi.contract import contract
+
+
+def task_address(user_id: str, id: int) -> str:
+    """The path of a task (RFC 9110, `Location`)."""
+    return _path("get_task", user_id=user_id, id=str(id))
+
+
+def next_page(user_id: str, query: Mapping[str, object]) -> str:
+    """A `Link` to the list with these query parameters, those that are None left out (RFC 8288)."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f'<{_path("list_tasks", user_id=user_id)}?{urlencode(given)}>; rel="next"'
+
+
+def _path(operation_id: str, **parameters: str) -> str:
+    path = contract().operations[operation_id].path
+    return path.format_map({name: quote(value, safe="") for name, value in parameters.items()})

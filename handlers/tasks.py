@@ -1,0 +1,90 @@
+"""The behaviour of the operations on tasks; each function has the name of its operationId in the contract."""
+
+from hashlib import sha256
+
+import orjson
+
+from db import statements
+from db.tenant import Tenant
+from handlers.addresses import next_page, task_address
+from handlers.cursors import decode_cursor, encode_cursor
+from handlers.entity_tags import entity_tag, matches, versions
+from openapi.answer import Answer
+from openapi.errors import IdempotencyKeyReused, PreconditionFailed, TaskNotFound, Unavailable
+from openapi.types import Status, Task, TaskCompletion, TaskCreate, TaskUpdate
+
+NOT_MODIFIED = 304
+
+
+def list_tasks(tenant: Tenant, status: Status | None, limit: int, cursor: str | None) -> Answer[list[Task]]:
+    """The user's tasks, newest first; `Link` leads on where there are more than `limit`."""
+    position = decode_cursor(cursor) if cursor is not None else {}
+    statement = statements.list_tasks(filtered=status is not None, continued=cursor is not None)
+    # One task more than asked for tells whether there is a next page.
+    rows = tenant.fetch(statement, status=status, count=limit + 1, **position)
+    if len(rows) <= limit:
+        return Answer(rows)
+    following = encode_cursor(rows[limit - 1])
+    query = {"status": status, "limit": limit, "cursor": following}
+    return Answer(rows[:limit], {"Link": next_page(tenant.user_id, query)})
+
+
+def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCreate) -> Answer[Task]:
+    """The new task; under an `idempotency_key` that was used before, the first one again."""
+    fields = tuple(sorted(body))
+    if idempotency_key is None:
+        task: Task = tenant.fetch(statements.create_task(fields), **body)[0]
+    else:
+        task = _create_once(tenant, idempotency_key, fields, body)
+    location = task_address(tenant.user_id, task["id"])
+    return Answer(task, {"Location": location, "ETag": entity_tag(task)})
+
+
+def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
+    fingerprint = sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    statement = statements.create_task_once(fields)
+    # A second run is needed only where a request with the same key was committed during the first.
+    for _ in range(2):
+        for row in tenant.fetch(statement, key=key, fingerprint=fingerprint, **body):
+            if row.pop("fingerprint") != fingerprint:
+                raise IdempotencyKeyReused
+            task: Task = row
+            return task
+    raise Unavailable("an Idempotency-Key was claimed twice during one request")
+
+
+def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task | None]:
+    """The task, or 304 where the client holds it as it is."""
+    task: Task | None = tenant.fetch_one(statements.get_task(), id=id)
+    if task is None:
+        raise TaskNotFound
+    headers = {"ETag": entity_tag(task)}
+    if if_none_match is not None and matches(if_none_match, headers["ETag"]):
+        return Answer(None, headers, NOT_MODIFIED)
+    return Answer(task, headers)
+
+
+def update_task(tenant: Tenant, id: int, if_match: str | None, body: TaskUpdate) -> Answer[Task]:
+    """The task with the members of `body` changed."""
+    statement = statements.update_task(tuple(sorted(body)))
+    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body))
+
+
+def complete_task(tenant: Tenant, id: int, if_match: str | None, body: TaskCompletion) -> Answer[Task]:
+    """The task in the status that `body` names; without a body the contract's default completes it."""
+    return _answer(tenant.fetch_one(statements.set_status(), id=id, versions=versions(if_match), **body))
+
+
+def delete_task(tenant: Tenant, id: int, if_match: str | None) -> Answer[None]:
+    """Nothing, once the task is gone."""
+    _answer(tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)))
+    return Answer(None)
+
+
+def _answer(task: Task | None) -> Answer[Task]:
+    """What a change came to: the task, or the refusal where there was none or it was in another state."""
+    if task is None:
+        raise TaskNotFound
+    if task["id"] is None:
+        raise PreconditionFailed
+    return Answer(task, {"ETag": entity_tag(task)})
