@@ -1,0 +1,57 @@
+# `make help` lists the targets. Each sets up what it needs; PYTHON=python3.13 makes takes another Python.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install serve test lint types fuzz bench clean
+
+help: ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+install: $(VENV)/service ## Install the service into .venv
+
+serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless DATABASE_URL is set
+	@$(BIN)/todo-api serve
+
+test: $(VENV)/development ## Run every test
+	$(BIN)/pytest
+
+lint: $(VENV)/development ## Check style, types, imports, the contract and the migrations
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m db.lint
+
+types: $(VENV)/development ## Write openapi/types.py anew from the contract
+	$(BIN)/python -m openapi.generate | $(BIN)/ruff format --stdin-filename openapi/types.py - > openapi/types.py.new
+	mv openapi/types.py.new openapi/types.py
+
+fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES=300 SECONDS=600
+	$(BIN)/python -m tests.fuzz
+
+bench: $(VENV)/development ## Measure the service
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the targets made, but not the data in .todo-api
+	rm -rf $(VENV) *.egg-info reports .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/python: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "todo-api needs Python 3.11 or newer; name one: make PYTHON=python3.13 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/service: $(VENV)/python pyproject.toml
+	@echo "Installing todo-api into $(VENV) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/development: $(VENV)/service
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(PIP) --editable '.[dev]'
+	@touch $@
