@@ -1,0 +1,19 @@
+"use strict";
+
+const page = document.getElementById("swagger-ui");
+
+const ui = SwaggerUIBundle({
+  domNode: page,
+  url: new URL("../openapi.json", location.href).pathname,
+  deepLinking: true,
+  displayRequestDuration: true,
+  // Nothing is asked of another host, and nothing is kept in the browser.
+  validatorUrl: null,
+  persistAuthorization: false,
+  onComplete: () => {
+    // Only a service in development mode writes a token into the page.
+    if (page.dataset.token) {
+      ui.preauthorizeApiKey(page.dataset.scheme, page.dataset.token);
+    }
+  },
+});
