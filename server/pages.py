@@ -13,7 +13,8 @@ from flask import Flask, Response, redirect, render_template, request
 from werkzeug import exceptions
 from werkzeug.http import generate_etag
 
-from openapi.contract import Contract, Place, Refusal
+from openapi.contract import Contract, Refusal
+from openapi.document import Place
 from openapi.errors import InternalError, MethodNotAllowed, PathNotFound
 from server.jwks import is_loopback
 

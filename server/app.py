@@ -1,0 +1,114 @@
+"""The parts put together. A request passes, from the outside in: CORS, errors, routing and security (Connexion,
+from the contract), then validation and handler. What is no operation of the contract goes on to the pages."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import connexion
+from a2wsgi import WSGIMiddleware
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.middleware.main import API
+from connexion.middleware.security import SecurityMiddleware
+from connexion.resolver import Resolver
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from db.engine import open_engine
+from db.tenant import Database, Tenant
+from handlers import health, tasks
+from openapi.answer import Answer
+from openapi.contract import Contract, contract
+from openapi.errors import ErrorMiddleware, PathNotFound
+from openapi.specification import ContractRouting, OpenAPI31Specification
+from openapi.types import HealthHandlers, TasksHandlers
+from openapi.validation import Handler, ValidationMiddleware, bind_handlers
+from server.cors import cors_middleware
+from server.identity import create_verifier, demo_token
+from server.pages import create_pages, is_page
+from server.settings import Settings
+from server.threads import Threads
+
+# The types say that each module has a handler for every operation of its tag, with the contract's own types.
+_tasks: TasksHandlers[Tenant] = tasks
+_health: HealthHandlers[Database] = health
+HANDLERS = (_tasks, _health)
+
+THREADS = 8
+QUEUE = 512
+
+
+def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
+    """The service as an ASGI application; it connects to the database with the first request.
+
+    Raises:
+        ContractError: if the contract cannot be served, with one line that names the place.
+    """
+    service = Service(database_url)
+    verifier = create_verifier(settings)
+    operations = bind_handlers(contract(), find_handler, service)
+    app = connexion.AsyncApp(
+        "todo-api",
+        lifespan=service.lifespan,
+        resolver=Resolver(find_handler),
+        security_map=verifier.security_map(),
+        middlewares=[
+            *cors_middleware(contract(), settings.cors_origins),
+            ErrorMiddleware,
+            ContractRouting,
+            SecurityMiddleware,
+            partial(ValidationMiddleware, operations=operations),
+            LifespanMiddleware,
+            partial(Pages, wsgi=create_pages(contract(), partial(demo_token, settings))),
+        ],
+    )
+    add_contract(app, contract())
+    return app
+
+
+def add_contract(app: connexion.AsyncApp, contract: Contract) -> None:
+    """Registers the contract as `ConnexionMiddleware.add_api` does, which would take OpenAPI 3.0 only."""
+    specification = OpenAPI31Specification(contract.document)
+    options = app.middleware.options
+    app.middleware.apis.append(API(specification, base_path=None, name=None, **vars(options)))
+
+
+def find_handler(operation_id: str) -> Handler | None:
+    """The handler that has the name of the operationId, or None."""
+    return next((getattr(module, operation_id) for module in HANDLERS if hasattr(module, operation_id)), None)
+
+
+class Service:
+    """What the operations share: the database's pool and the threads that wait for it."""
+
+    def __init__(self, database_url: str) -> None:
+        self._engine = open_engine(database_url, pool_size=THREADS)
+        self._database = Database(self._engine)
+        self._threads = Threads(THREADS, QUEUE)
+
+    def caller(self, claims: Mapping[str, Any] | None) -> object:
+        """The tenant of a verified token; the whole database's health where no token is asked for."""
+        return self._database if claims is None else self._database.tenant(claims["sub"], claims["email"])
+
+    def run(self, call: Callable[[], Answer[Any]]) -> Awaitable[Answer[Any]]:
+        """Runs a handler in one of the threads."""
+        return self._threads.run(call)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """Lets the running handlers end and closes the connections when the server stops."""
+        yield
+        self._threads.close()
+        self._engine.dispose()
+
+
+class Pages:
+    """The pages for people, in Flask; any other path is none of ours."""
+
+    def __init__(self, _app: ASGIApp, wsgi: Any) -> None:
+        self._pages: Any = WSGIMiddleware(wsgi)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_page(scope["path"]):
+            raise PathNotFound
+        await self._pages(scope, receive, send)

@@ -1,0 +1,133 @@
+"""The command `todo-api`: every failure is one line without a traceback, and a status that is not zero."""
+
+import os
+import sys
+import warnings
+from typing import NoReturn
+
+import click
+
+# What a command needs is imported when it runs, so that `todo-api --help` answers at once.
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from openapi.contract import contract
+
+        click.echo(f"todo-api {contract().document['info']['version']}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+def cli() -> None:
+    """A multi-user todo REST API that does what its OpenAPI contract says.
+
+    Settings come from the environment or a .env file; see the README.
+    """
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the API; without DATABASE_URL on a PostgreSQL of its own."""
+    from server.serve import run_server
+    from server.settings import Settings
+
+    run_server(Settings.load())
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the schema of this version."""
+    from db.migrate import upgrade
+    from server.serve import database
+    from server.settings import Settings
+
+    with database(Settings.load()) as url:
+        upgrade(url)
+    click.echo("The database has the schema of this version.")
+
+
+@cli.command()
+@click.argument("user")
+def token(user: str) -> None:
+    """Print a token for USER that is good for one day."""
+    from server.identity import mint
+    from server.settings import Settings
+
+    settings = Settings.load()
+    try:
+        click.echo(mint(settings, user))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="USER") from error
+
+
+@cli.command()
+def routes() -> None:
+    """List the operations of the contract and their handlers."""
+    from openapi.contract import contract
+    from server.app import find_handler
+
+    for operation in contract().operations.values():
+        handler = find_handler(operation.id)
+        name = f"{handler.__module__}.{handler.__name__}" if handler else "(no handler)"
+        access = "token" if operation.secured else "public"
+        click.echo(f"{operation.method:6} {operation.path:36} {name:32} {access}")
+
+
+@cli.command()
+def doctor() -> None:
+    """Tell what is wrong with the set-up and what to do."""
+    from server.doctor import examine
+
+    healthy = True
+    for finding in examine():
+        mark = click.style("ok  ", fg="green") if finding.healthy else click.style("FAIL", fg="red")
+        click.echo(f"{mark} {finding.subject}: {finding.sentence}")
+        healthy = healthy and finding.healthy
+    if not healthy:
+        sys.exit(1)
+
+
+def main() -> None:
+    """The entry point of the command."""
+    if not sys.warnoptions:
+        # What libraries have to say to programmers is not for those who run the service; `python -W` shows it.
+        warnings.simplefilter("ignore")
+        os.environ["PYTHONWARNINGS"] = "ignore"  # Also in the workers.
+    try:
+        sys.exit(cli.main(prog_name="todo-api", standalone_mode=False))
+    except click.Abort:
+        sys.exit(130)  # As a shell reports Ctrl-C.
+    except click.UsageError as error:
+        _fail(f"{error.format_message().rstrip('.')} (see todo-api --help)", error.exit_code)
+    except Exception as error:
+        if (lines := _advice(error)) is None:
+            raise
+        _fail(lines)
+
+
+def _advice(error: Exception) -> str | None:
+    """What the person who runs the command can do about `error`; None for a fault of ours."""
+    from db.embedded import EmbeddedPostgresError
+    from db.migrate import MigrationError
+    from openapi.document import ContractError
+    from server.settings import SettingsError
+
+    if isinstance(error, ContractError):
+        return f"openapi.yaml: {error}"
+    known = (click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
+    return str(error) if isinstance(error, known) else None
+
+
+def _fail(lines: str, status: int = 1) -> NoReturn:
+    for line in lines.splitlines():
+        click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
+    sys.exit(status)

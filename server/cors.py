@@ -1,0 +1,48 @@
+"""Cross-origin requests of the front ends that CORS_ORIGINS names; methods and headers come from the contract."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+
+from openapi.contract import Contract
+
+
+class EnvelopedCORS(CORSMiddleware):
+    """Starlette's CORS, with the contract's error envelope where a preflight is refused."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        sentence = (
+            f"{bytes(response.body).decode()}: CORS_ORIGINS names the origins that may call this API, "
+            "and /openapi.yaml the methods and headers"
+        )
+        return JSONResponse({"error": sentence}, response.status_code, self.preflight_headers)
+
+
+def cors_middleware(contract: Contract, origins: Sequence[str]) -> list[Any]:
+    """The middleware in a list, which is empty where no origin may call."""
+    if not origins:
+        return []
+    operations = contract.operations.values()
+    parameters = [place.node for operation in operations for place in operation.parameters]
+    responses = [response for operation in operations for response in operation.responses.values()]
+    return [
+        partial(
+            EnvelopedCORS,
+            allow_origins=origins,
+            allow_methods=sorted({"HEAD", *(operation.method for operation in operations)}),
+            allow_headers=sorted(
+                {"Authorization", "Content-Type", *(p["name"] for p in parameters if p["in"] == "header")}
+            ),
+            expose_headers=sorted({name for response in responses for name in response.get("headers", {})}),
+            # Tokens travel in a header that the front end sets itself, so cookies have no part in it.
+            allow_credentials=False,
+            max_age=600,
+        )
+    ]

@@ -1,0 +1,172 @@
+"""One server: its database, its schema, its workers, and what it says when it starts."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import parent_process
+from shlex import quote
+
+import click
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from db.embedded import embedded_postgres
+from db.migrate import pending, upgrade
+from openapi.contract import contract
+from server.app import create_app
+from server.identity import DEMO_USER, demo_token
+from server.logs import logging_config
+from server.settings import Settings
+
+GRACEFUL_SHUTDOWN_SECONDS = 10
+
+
+class StartError(click.ClickException):
+    """The server cannot start; the message is one line that says why and what to do."""
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The URL of the database while it is in use: the one that is set, or that of the embedded PostgreSQL."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value()
+    else:
+        with embedded_postgres(settings.data_dir) as url:
+            yield url
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """The URL of the database while it is in use, at the schema of this version.
+
+    The embedded one is brought there; with one that is set, that is the operator's step.
+
+    Raises:
+        StartError: if the schema is another version's.
+        MigrationError: if the database cannot be asked, or brought there.
+    """
+    with database(settings) as url:
+        if settings.database_url is None:
+            upgrade(url)
+        elif (sentence := pending(url)) is not None:
+            raise StartError(sentence)
+        yield url
+
+
+def run_server(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
+
+    Raises:
+        StartError: if the address cannot be had, the schema is another version's, or a worker cannot start.
+    """
+    # uvicorn raises the signal again after its shutdown; the default handler would end the process there and
+    # then, with the embedded database still running.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # To close the terminal is to stop the server, unless nohup has said otherwise.
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with _listen(settings) as listener, ready_database(settings) as url:
+        # Made here even where workers make their own, so that a fault in the contract is one line.
+        app = create_app(settings, url)
+        _announce(settings)
+        if settings.web_concurrency == 1:
+            uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
+        else:
+            _run_workers(settings, url, listener)
+
+
+def create_worker(settings: Settings, database_url: str) -> ASGIApp:
+    """The application of one of several workers, which ends when the process that started it is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    app: ASGIApp = create_app(settings, database_url)
+    return app
+
+
+def _end_with_parent() -> None:
+    # After a kill -9 of the parent nobody else would tell its workers, which would go on holding the port.
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _listen(settings: Settings) -> socket.socket:
+    is_ipv6 = ":" in settings.host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    try:
+        # With `::` IPv4 is served as well, as everywhere else on Linux.
+        return socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_ipv6)
+    except OSError as error:
+        # A failed look-up of a name has a negative number, which is none of the system's errors.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else "there is no such host"
+        raise StartError(
+            f"cannot listen on {settings.host} port {settings.port} ({reason}): set HOST and PORT to what is free"
+        ) from None
+
+
+def _run_workers(settings: Settings, url: str, listener: socket.socket) -> None:
+    # A terminal sends Ctrl-C to the workers too. They inherit that it is blocked and leave it to the parent, which
+    # ends them; otherwise one that is still being imported would print a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_on_interrupt, daemon=True).start()
+    workers = Multiprocess(
+        _configuration(settings, partial(create_worker, settings, url)), sockets=[listener]
+    )
+    workers.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+        raise StartError("a worker could not start: the log says why")
+
+
+def _end_on_interrupt() -> None:
+    signal.sigwait({signal.SIGINT})
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, partial),
+        interface="asgi3",
+        workers=settings.web_concurrency,
+        # A worker that is still being imported on a busy machine is not a dead one.
+        timeout_worker_healthcheck=30,
+        loop="uvloop",
+        http="httptools",
+        # A failure to start must stop the server, not leave it half alive.
+        lifespan="on",
+        # Nothing here speaks WebSocket.
+        ws="none",
+        # Each line would hold a user's name, in the path.
+        access_log=False,
+        log_config=logging_config(settings),
+        # What serves is nobody's business.
+        server_header=False,
+        # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+    )
+
+
+def _announce(settings: Settings) -> None:
+    """At most eight lines on standard output; the last can be pasted into a shell."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{settings.port}"
+    click.echo(f"todo-api {contract().document['info']['version']} serves {address}")
+    click.echo(f"  pages     {address}/docs/")
+    click.echo(f"  contract  {address}/openapi.yaml")
+    if settings.database_url is None:
+        click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
+    token = demo_token(settings)
+    if token is None:
+        click.echo(f"curl {quote(f'{address}/health/ready')}")
+    else:
+        click.echo("  identity  development mode; `todo-api token USER` prints tokens; with demo's:")
+        click.echo(f"curl {quote(f'{address}/api/{DEMO_USER}/tasks')} -H 'Authorization: Bearer {token}'")
