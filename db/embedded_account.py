@@ -21,7 +21,12 @@ DEDICATED_USER = "todo-api"
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 # Nothing else is handed down: PGPORT and its like would change the server, and it has no use for our secrets.
 _ENVIRONMENT = {"PATH": _PATH, "LC_ALL": "C"}
-_PASS_CLOSED_FOLDERS = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search")
+_PASS_CLOSED_FOLDERS = (
+    "--inh-caps=-all,+dac_read_search",
+    "--ambient-caps=+dac_read_search",
+    # PostgreSQL's programs look for each other with access(2), which else leaves the capability out.
+    "--securebits=+no_setuid_fixup",
+)
 _REMEDY = "run todo-api as an ordinary user or set DATABASE_URL"
 
 
@@ -160,8 +165,8 @@ def _dropped(uid: int, data_dir: Path, binaries: Path) -> ServerAccount:
     for privileges in (("--inh-caps=-all",), _PASS_CLOSED_FOLDERS):
         account = ServerAccount(uid, gid, binaries, (*drop, *privileges))
         # To try is surer than to compute: access lists and security modules have a say as well.
-        script = 'test -x "$1" && "$2" --version && "$3" --version'
-        programs = (binaries / "postgres", binaries / "initdb")
+        script = 'test -x "$1" && "$2" --version && "$3"'
+        programs = (binaries / "initdb", binaries / "pg_config")
         if account.run("sh", "-c", script, "sh", data_dir, *programs, folder=Path("/")).returncode == 0:
             return account
     raise EmbeddedPostgresError(
