@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from alembic import context
+
 from db.migrate import connect
 from db.models import metadata
 
@@ -30,22 +31,26 @@ SETTINGS = (
 )
 
 
-def database() -> AbstractContextManager[str]:
-    """The URL of the database: from db/migrate.py, or as the service finds it when `alembic` itself is run."""
+def database_in_use() -> AbstractContextManager[str]:
+    """The URL that db/migrate.py gives; when the command `alembic` is run, that of the service's settings."""
     if "url" in context.config.attributes:
         return nullcontext(context.config.attributes["url"])
-    raise NotImplementedError
+    from server.serve import database
+    from server.settings import Settings
+
+    return database(Settings.load())
 
 
 def number(migration: Any, _revision: Any, scripts: Any) -> None:
     """Numbers a new migration after the newest one, so that the files stand in their order."""
     for script in scripts:
-        script.rev_id = f"{int(migration.script.get_current_head() or 0) + 1:04}"
+        script.rev_id = f"{len(list(migration.script.walk_revisions())) + 1:04}"
 
 
-def run(**connection: Any) -> None:
+def run(**target: Any) -> None:
+    """Runs what the command asks for, on a connection or, for `--sql`, as text for a dialect."""
     context.configure(
-        **connection,
+        **target,
         target_metadata=metadata,
         process_revision_directives=number,
         # The contract's limits are CHECK constraints, and their names hold their values (see db/models.py).
@@ -63,5 +68,5 @@ def run(**connection: Any) -> None:
 if context.is_offline_mode():
     run(dialect_name="postgresql", dialect_opts={"paramstyle": "named"}, literal_binds=True)
 else:
-    with database() as url, connect(url) as connection:
+    with database_in_use() as url, connect(url) as connection:
         run(connection=connection)

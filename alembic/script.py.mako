@@ -7,7 +7,6 @@ Create Date: ${create_date}
 """
 
 import sqlalchemy as sa
-
 from alembic import op
 ${imports if imports else ""}
 revision: str = ${repr(up_revision)}

@@ -19,7 +19,7 @@ def normalise(url: str) -> URL:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError(
             "the database URL cannot be read; it looks like postgresql://user@host/name"
         ) from None
@@ -52,6 +52,8 @@ def open_engine(url: str, pool_size: int) -> Engine:
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 2,
+            # One that vanishes during a statement would hold its thread for a quarter of an hour (milliseconds).
+            "tcp_user_timeout": 5_000,
         },
     )
     event.listen(engine, "checkout", _refuse_dead_connection)

@@ -26,7 +26,7 @@ def failure_of(error: psycopg2.Error) -> Failure:
     for prefix, meaning in _TEMPORARY.items():
         if state is not None and state.startswith(prefix):
             return Unavailable(f"database: {meaning} ({state})")
-    return InternalError(f"database: SQLSTATE {state}")
+    return InternalError(f"database: {type(error).__name__} (SQLSTATE {state})")
 
 
 def is_disconnect(error: psycopg2.Error) -> bool:

@@ -101,9 +101,10 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
 
     Answers the task as it was created then or now, and the `fingerprint` of the body that created it. It answers
     no row when another request with the same key was committed while this one waited for it: then that request's
-    row is not in this statement's snapshot yet, and the statement is to be run again.
+    row is not in this statement's snapshot yet (an expired one may be), and the statement is to be run again.
     """
     keys = idempotency_keys
+    expired = keys.c.created_at <= func.now() - text("interval '24 hours'")
     fresh = insert(keys).values(
         user_id=_tenant,
         key=bindparam("key"),
@@ -114,7 +115,7 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
         fresh.on_conflict_do_update(
             index_elements=[keys.c.user_id, keys.c.key],
             set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
-            where=keys.c.created_at <= func.now() - text("interval '24 hours'"),
+            where=expired,
         )
         .returning(keys.c.task_id, keys.c.created_at)
         .add_cte(_registered())
@@ -135,7 +136,7 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
     )
     repeated = (
         select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint)
-        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"))
+        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"), ~expired)
         .where(~exists(select(claimed.c.task_id)))
     )
     return union_all(select(created), repeated)

@@ -78,12 +78,17 @@ class Database:
         except ForeignKeyViolation:
             raise
         except psycopg2.Error as error:
-            raise failure_of(error) from error
+            # Without its cause: the driver quotes the statement, and with it what the client has sent.
+            raise failure_of(error) from None
         except PoolTimeout as error:
             raise Unavailable("no connection of the pool came free in time") from error
 
     def _send(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
-        connection = self._engine.raw_connection()
+        try:
+            connection = self._engine.raw_connection()
+        except psycopg2.Error as error:
+            # A database that has just let nobody in is not asked a second time by the same request.
+            raise failure_of(error) from None
         try:
             cursor = connection.cursor()
             cursor.execute(text, parameters)

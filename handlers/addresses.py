@@ -19,4 +19,9 @@ def next_page(user_id: str, query: Mapping[str, object]) -> str:
 
 def _path(operation_id: str, **parameters: str) -> str:
     path = contract().operations[operation_id].path
-    return path.format_map({name: quote(value, safe="") for name, value in parameters.items()})
+    return path.format_map({name: _segment(value) for name, value in parameters.items()})
+
+
+def _segment(value: str) -> str:
+    # As they are, these two would lead up and away (RFC 3986, section 5.2.4), and `quote` leaves them.
+    return value.replace(".", "%2E") if value in (".", "..") else quote(value, safe="")

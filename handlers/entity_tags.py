@@ -44,7 +44,7 @@ def versions(if_match: str | None) -> list[datetime] | None:
 
 def _updated_at(opaque: str) -> datetime | None:
     shape, _, microseconds = opaque.partition("-")
-    if shape != _shape() or not re.fullmatch(r"[0-9a-f]{1,15}", microseconds):
+    if shape != _shape() or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
         return None
     try:
         return (_EPOCH + int(microseconds, 16) * _MICROSECOND).replace(tzinfo=UTC)

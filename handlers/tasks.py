@@ -67,24 +67,26 @@ def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task 
 def update_task(tenant: Tenant, id: int, if_match: str | None, body: TaskUpdate) -> Answer[Task]:
     """The task with the members of `body` changed."""
     statement = statements.update_task(tuple(sorted(body)))
-    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body))
+    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
 
 
 def complete_task(tenant: Tenant, id: int, if_match: str | None, body: TaskCompletion) -> Answer[Task]:
     """The task in the status that `body` names; without a body the contract's default completes it."""
-    return _answer(tenant.fetch_one(statements.set_status(), id=id, versions=versions(if_match), **body))
+    statement = statements.set_status()
+    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
 
 
 def delete_task(tenant: Tenant, id: int, if_match: str | None) -> Answer[None]:
     """Nothing, once the task is gone."""
-    _answer(tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)))
+    _answer(tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)), if_match)
     return Answer(None)
 
 
-def _answer(task: Task | None) -> Answer[Task]:
+def _answer(task: Task | None, if_match: str | None) -> Answer[Task]:
     """What a change came to: the task, or the refusal where there was none or it was in another state."""
     if task is None:
         raise TaskNotFound
     if task["id"] is None:
-        raise PreconditionFailed
+        # Where If-Match allows any state, only a deletion at the same moment can have come before the change.
+        raise TaskNotFound if versions(if_match) is None else PreconditionFailed
     return Answer(task, {"ETag": entity_tag(task)})

@@ -1,7 +1,6 @@
 """The request body: read within its limit, of the right media type, strict JSON, valid by its schema."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from email.message import Message
 from typing import Any
 
@@ -9,9 +8,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from openapi import strict_json
-from openapi.contract import Contract, Place
+from openapi.contract import Contract
+from openapi.document import Place, copy_of
 from openapi.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
-from openapi.sentences import sentence
+from openapi.schemas import Schema, json_schema_in
+from openapi.sentences import SpeakingValidator
 
 _NAME = "The request body"
 
@@ -20,24 +21,21 @@ class BodyReader:
     """Reads the JSON body of one operation; the validator is compiled when it is made.
 
     Args:
-        body: the operation's request body object, with the media type `application/json`.
+        body: the operation's request body object.
+
+    Raises:
+        ContractError: for a body that is not JSON, or where the contract sets it no limit.
     """
 
     def __init__(self, contract: Contract, body: Place) -> None:
-        media_type = next(iter(body.node["content"]))
-        self._contract = contract
-        self._media_type = media_type.encode()
-        self._schema = body / "content" / media_type / "schema"
-        self._validator = contract.validator(self._schema)
+        place = json_schema_in(body)
+        schema = contract.schema_at(place)
+        self._media_type = next(iter(body.node["content"])).lower().encode()
+        self._validator = SpeakingValidator(contract, place, _NAME)
         self._required: bool = body.node.get("required", False)
         self._max_bytes = contract.max_body_bytes
-        schema = contract.follow(self._schema).node
-        self._default: Any = schema.get("default")
-        self._member_defaults = {
-            name: declared["default"]
-            for name, declared in schema.get("properties", {}).items()
-            if isinstance(declared, dict) and "default" in declared
-        }
+        self._default = next(iter(schema.defaults()), None)
+        self._member_defaults = _member_defaults(schema)
 
     async def receive(self, scope: Scope, receive: Receive) -> bytes:
         """The whole body as it was sent, `b""` where there is none.
@@ -90,14 +88,14 @@ class BodyReader:
         Raises:
             BadRequest: with the contract's sentence for the rule that the body breaks.
         """
-        if not content:
-            if self._required:
-                raise BadRequest(f"{_NAME} is required, as {self._media_type.decode()}")
-            value = deepcopy(self._default)
-        else:
+        if content:
             value = self._parse(content)
+        elif self._required:
+            raise BadRequest(f"{_NAME} is required, as {self._media_type.decode()}")
+        else:
+            value = copy_of(self._default)
         if self._member_defaults and isinstance(value, dict):
-            return {**self._member_defaults, **value}
+            return {**copy_of(self._member_defaults), **value}
         return value
 
     def _parse(self, content: bytes) -> Any:
@@ -105,7 +103,16 @@ class BodyReader:
             value = strict_json.loads(content)
         except strict_json.JSONError as error:
             raise BadRequest(str(error)) from None
-        if not self._validator.is_valid(value):
-            errors = self._validator.iter_errors(value)
-            raise BadRequest(sentence(self._contract.document, self._schema, _NAME, errors))
+        self._validator.check(value, len(content))
         return value
+
+
+def _member_defaults(schema: Schema) -> dict[str, Any]:
+    """The defaults of an object's members by name; where several layers name a member, the outermost decides."""
+    defaults: dict[str, Any] = {}
+    for layer in schema.layers():
+        for name in layer.node.get("properties", {}):
+            member = layer.below("properties", name)
+            for default in member.defaults()[:1]:
+                defaults.setdefault(name, default)
+    return defaults

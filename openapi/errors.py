@@ -31,7 +31,7 @@ from openapi.contract import Refusal, contract
 log = logging.getLogger("todo_api")
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - a request that is refused is no error of the program
     """A request that cannot be answered as asked.
 
     Args:
@@ -76,7 +76,9 @@ class PathNotFound(Failure):
     @property
     def refusal(self) -> Refusal:
         # The one refusal that the contract cannot hold, since it has no operation for such a path.
-        return Refusal(HTTPStatus.NOT_FOUND, "Not found. The paths of this API are listed in /openapi.yaml", {})
+        return Refusal(
+            HTTPStatus.NOT_FOUND, "Not found. The paths of this API are listed in /openapi.yaml", {}
+        )
 
 
 class TaskNotFound(Failure):
@@ -120,7 +122,9 @@ class InternalError(Failure):
 
 def failure_of(error: Exception) -> Failure:
     """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
-    if isinstance(error, Failure):
+    if isinstance(error, PathNotFound):
+        return error
+    if isinstance(error, Failure) and type(error).__name__ in contract().refusals:
         return error
     if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
         return PathNotFound()

@@ -1,12 +1,18 @@
 """From a broken rule of the contract to a sentence for a person, which never echoes what was sent."""
 
-from collections.abc import Iterable
+import re
 from typing import Any
 
-from jsonschema_rs import ValidationError
+from jsonschema_rs import ReferencingError, ValidationError
 
-from openapi.checks import Json, look_up
-from openapi.contract import Place, fill
+from openapi.contract import Contract, fill, quoted
+from openapi.document import Json, Place
+from openapi.errors import BadRequest
+from openapi.schemas import Schema
+
+# Up to here all violations are looked at. Each costs microseconds, and a large array can hold thousands.
+_SMALL = 4096
+_LONGEST = 500
 
 _TYPES = {
     "string": "a string",
@@ -25,7 +31,7 @@ _DERIVED = {
     "pattern": "{name} must match the pattern {pattern}",
     "format": "{name} must have the format {format}",
     "enum": "{name} must be {enum}",
-    "const": "{name} must be '{const}'",
+    "const": "{name} must be {const}",
     "minimum": "{name} must be {minimum} or more",
     "maximum": "{name} must be {maximum} or less",
     "exclusiveMinimum": "{name} must be more than {exclusiveMinimum}",
@@ -34,73 +40,130 @@ _DERIVED = {
     "minItems": "{name} must have {minItems} items or more",
     "maxItems": "{name} must have {maxItems} items or less",
     "uniqueItems": "{name} must not hold the same item twice",
+    "contains": "{name} must hold an item of the kind that the contract asks for",
+    "unevaluatedItems": "{name} must not have more items than the contract lists",
     "minProperties": "{name} must have {minProperties} members or more",
     "maxProperties": "{name} must have {maxProperties} members or less",
-    "type": "{name} must be {types}",
     "additionalProperties": "{name} must not have members other than {properties}",
     "unevaluatedProperties": "{name} must not have members other than {properties}",
+    "type": "{name} must be {types}",
+    "false": "{name} is not allowed",
+}
+_BY_KEYWORD = "{name} breaks the contract's rule '{keyword}'"
+# Keywords that hold several schemas, by a member's name or by a number.
+_KEYED = {"properties", "patternProperties", "dependentSchemas", "allOf", "anyOf", "oneOf", "prefixItems"}
+_PARTS = {
+    **dict.fromkeys(("items", "prefixItems", "unevaluatedItems"), "An item of {name}"),
+    **dict.fromkeys(
+        ("additionalProperties", "patternProperties", "unevaluatedProperties"), "A member of {name}"
+    ),
+    "propertyNames": "The name of a member of {name}",
 }
 
 
-def sentence(document: Json, schema: Place, name: str, errors: Iterable[ValidationError]) -> str:
-    """The sentence for what is wrong: the first that the contract fixes (`x-messages`), else a derived one.
+class SpeakingValidator:
+    """A compiled schema of the contract that says in a sentence what is wrong with a value.
 
     Args:
-        document: the contract, in which `$ref`s are followed.
-        schema: the schema that the value was validated against.
-        name: what the value is called where no field is concerned, "The request body" say.
-        errors: the violations that the schema's validator reports; at least one.
+        name: what the value is called where no member of it is concerned, "The request body" say.
     """
-    violations = [_Violation(document, schema, name, error) for error in errors]
-    return next(filter(None, (each.fixed() for each in violations)), None) or violations[0].derived()
+
+    def __init__(self, contract: Contract, schema: Place, name: str) -> None:
+        self._validator = contract.validator(schema)
+        self._schema = contract.schema_at(schema)
+        self._name = name
+
+    def check(self, value: Any, size: int = 0) -> None:
+        """Returns if `value` is valid.
+
+        Args:
+            size: how many bytes the value took on the wire.
+
+        Raises:
+            BadRequest: with a sentence that the contract fixes (`x-messages`) for one of the broken rules, or
+                else with one that is derived from the first of them.
+        """
+        if not self._validator.is_valid(value):
+            raise BadRequest(self._sentence(value, size))
+
+    def missing(self) -> str:
+        """The sentence for a value that must be given and is not."""
+        messages = (layer.node.get("x-messages", {}) for layer in self._schema.layers())
+        fixed = (message["required"] for message in messages if "required" in message)
+        return next(fixed, fill(_DERIVED["required"], {"name": self._name}))
+
+    def _sentence(self, value: Any, size: int) -> str:
+        try:
+            self._validator.validate(value)
+        except ValidationError as error:
+            first = _Violation(self._schema, self._name, error)
+        errors = self._validator.iter_errors(value) if first.fixed() is None and size <= _SMALL else ()
+        violations = [first, *(_Violation(self._schema, self._name, error) for error in errors)]
+        return next(filter(None, (each.fixed() for each in violations)), None) or first.derived()
 
 
 class _Violation:
     """A broken rule, the schemas that lead to it (outermost first) and the field that it concerns."""
 
-    def __init__(self, document: Json, schema: Place, name: str, error: ValidationError) -> None:
-        self.document = document
-        self.schemas = [schema.node]
+    def __init__(self, schema: Schema, name: str, error: ValidationError) -> None:
         self.name = name
-        *path, self.keyword = map(str, error.evaluation_path[1:])
-        for step, part in enumerate(path):
-            self._descend(part)
-            if step and path[step - 1] == "properties":
-                self.name = part
-        self.rules = self.schemas[-1]
-        self.null = self.keyword == "type" and error.instance is None
-        if self.keyword == "required":
+        self.schemas = [schema]
+        # The first step is from the validator's own `$ref` into the contract; the last is the keyword, save where
+        # a schema is just `false`.
+        path = list(error.evaluation_path[1:])
+        self.keyword = "false" if error.kind.name == "falseSchema" else str(path.pop())
+        self.found = self._descend(path)
+        node = self.schemas[-1].node
+        self.rules: Json = node if isinstance(node, dict) else {}
+        self.is_null = self.keyword == "type" and error.instance is None
+        if error.kind.name == "required":
             self.name = error.kind.as_dict()["property"]
-            self._enter(self.rules.get("properties", {}).get(self.name, {}))
+            if self.name in self.rules.get("properties", {}):
+                self.schemas.append(self.schemas[-1].below("properties", self.name))
 
-    def _descend(self, part: str) -> None:
-        node: Any = self.schemas[-1]
-        if part == "$ref":
-            self._enter(look_up(self.document, node["$ref"].removeprefix("#")))
-        else:
-            self._enter(node[int(part)] if isinstance(node, list) else node[part])
-
-    def _enter(self, schema: Any) -> None:
-        self.schemas.append(schema)
+    def _descend(self, path: list[str | int]) -> bool:
+        """Whether the rule was found; a `$dynamicRef` can lead elsewhere than its text says."""
+        within_part = False
+        try:
+            while path:
+                schema, keyword = self.schemas[-1], str(path.pop(0))
+                if keyword in ("$ref", "$dynamicRef"):
+                    self.schemas.append(schema.follow(schema.node[keyword]))
+                    continue
+                keys = [keyword, path.pop(0)] if keyword in _KEYED else [keyword]
+                self.schemas.append(schema.below(*keys))
+                if keyword == "properties":
+                    self.name, within_part = str(keys[1]), False
+                elif keyword in _PARTS and not within_part:
+                    self.name, within_part = fill(_PARTS[keyword], {"name": self.name}), True
+        except (KeyError, IndexError, TypeError, ReferencingError):
+            return False
+        return True
 
     def fixed(self) -> str | None:
         """The contract's own sentence for this rule, or None; the schema nearest to the use of a type decides."""
         for schema in self.schemas:
-            messages = schema.get("x-messages", {}) if isinstance(schema, dict) else {}
-            for key in ("null", self.keyword) if self.null else (self.keyword,):
+            messages = schema.node.get("x-messages", {}) if isinstance(schema.node, dict) else {}
+            for key in ("null", self.keyword) if self.is_null else (self.keyword,):
                 if key in messages:
                     return fill(messages[key], self.rules)
         return None
 
     def derived(self) -> str:
         """A sentence that names the field and the rule."""
-        template = _DERIVED.get(self.keyword, "{name} breaks the contract's rule '{keyword}'")
+        if self.keyword == "dependentRequired":
+            return fill(_DERIVED["required"], {"name": self.name})
         types = self.rules.get("type", [])
+        members = (layer.node.get("properties", {}) for layer in self.schemas[-1].layers())
         facts = {
             **self.rules,
             "name": self.name,
             "keyword": self.keyword,
+            "const": quoted(self.rules.get("const")),
             "types": " or ".join(_TYPES[item] for item in ([types] if isinstance(types, str) else types)),
-            "properties": list(self.rules.get("properties", {})),
+            "properties": list(dict.fromkeys(name for member in members for name in member)) or "none",
         }
-        return fill(template, facts)
+        sentence = fill(_DERIVED.get(self.keyword, _BY_KEYWORD), facts)
+        if not self.found or len(sentence) > _LONGEST:
+            return fill(_BY_KEYWORD, facts)
+        return re.sub(r"\b1 (character|item|member)s\b", r"1 \1", sentence)

@@ -1,39 +1,61 @@
-"""How Connexion 3.3, which knows only OpenAPI 3.0, loads and routes a 3.1 contract without being patched."""
+"""How Connexion 3.3, which knows only OpenAPI 3.0, routes and secures a 3.1 contract without being patched."""
 
 import re
-from typing import Any, NoReturn
-from urllib.parse import unquote_to_bytes
+from typing import Any, NoReturn, cast
+from urllib.parse import unquote, unquote_to_bytes
 
+from connexion.frameworks.starlette import starlettify_path
 from connexion.middleware.routing import RoutingMiddleware
-from connexion.operations import OpenAPIOperation
 from connexion.spec import OpenAPISpecification
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
 from starlette.types import Receive, Scope, Send
 
-from openapi.contract import contract
+from openapi.document import Json, Place, follow
 from openapi.errors import BadRequest, MethodNotAllowed, PathNotFound
+from openapi.operations import Operation, allowed_methods, read_operations
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-class StringPathOperation(OpenAPIOperation):
-    """An operation whose path parameters reach our own validation as the text that was sent.
+class OpenAPI31Specification(OpenAPISpecification):
+    """What Connexion needs for routing and security of a document that has passed `openapi.checks`.
 
-    Connexion would give Starlette an `int` converter, which takes `+1` and `01` and turns `abc` into a 404.
+    It gets no more than that. With the schemas it would replace each `$ref` by what it leads to, siblings
+    overwritten and cycles followed, and with the parameters it would give Starlette converters which take `+1` and
+    `01` for integers and turn `abc` into a 404.
     """
 
-    def get_path_parameter_types(self) -> dict[str, str]:
-        return {}
-
-
-class OpenAPI31Specification(OpenAPISpecification):
-    """A specification that `openapi.checks` has validated already, by the 3.1 meta-schema."""
-
-    operation_cls = StringPathOperation
+    def __init__(self, raw_spec: Json, *, base_uri: str = "") -> None:
+        operations = sorted(read_operations(raw_spec), key=_generality)
+        self.allowed_methods = allowed_methods(operations)
+        paths: dict[str, Json] = {}
+        for operation in operations:
+            paths.setdefault(unquote(operation.path), {})[operation.method.lower()] = {
+                "operationId": operation.id,
+                # One who sends a token is its user even where none is needed, so the empty requirement comes last.
+                "security": sorted(operation.security, key=lambda requirement: not requirement),
+            }
+        schemes = Place("", raw_spec.get("components", {}).get("securitySchemes", {}))
+        super().__init__(
+            {
+                "openapi": raw_spec["openapi"],
+                "paths": paths,
+                "components": {
+                    "securitySchemes": {name: follow(raw_spec, schemes / name).node for name in schemes.node}
+                },
+            },
+            base_uri=base_uri,
+        )
 
     @classmethod
     def _validate_spec(cls, spec: dict[str, Any]) -> None:
         """Leaves out Connexion's check against the meta-schema of OpenAPI 3.0."""
+
+
+def _generality(operation: Operation) -> list[tuple[bool, int]]:
+    """Sorts a path that is written out before one with parameters (OpenAPI 3.1, "Path Templating Matching")."""
+    parts = operation.path.split("/")
+    return [("{" in part, -len(re.sub(r"\{[^}]*\}", "", part))) for part in parts]
 
 
 class ContractRouting(RoutingMiddleware):
@@ -43,18 +65,21 @@ class ContractRouting(RoutingMiddleware):
     the first route's methods), and no path that means something else once it is decoded.
     """
 
-    def add_api(self, *args: Any, **kwargs: Any) -> None:
-        super().add_api(*args, **kwargs)
-        self.router.redirect_slashes = False
-        for mount in self.router.routes:
-            if isinstance(mount, Mount) and isinstance(mount.app, Router):
-                self._make_strict(mount.app)
-
-    def _make_strict(self, router: Router) -> None:
-        router.redirect_slashes = False
-        for path, allow in contract().allowed_methods.items():
-            # The last route of a path takes the methods that none before it took.
-            router.add_route(path, _OtherMethods(allow))
+    def add_api(self, specification: OpenAPI31Specification, *args: Any, **kwargs: Any) -> None:
+        super().add_api(specification, *args, **kwargs)
+        mount = self.router.routes[-1]
+        assert isinstance(mount, Mount)
+        assert isinstance(mount.app, Router)
+        # Starlette's `.*` would end at a line break, which a user's name may hold.
+        mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+        self.router.redirect_slashes = mount.app.redirect_slashes = False
+        allow = {
+            starlettify_path(unquote(path)): value for path, value in specification.allowed_methods.items()
+        }
+        mount.app.routes += [Route(path, _OtherMethods(value)) for path, value in allow.items()]
+        # The last route of a path takes the methods that none before it took, and no path hides one more specific.
+        paths = list(allow)
+        mount.app.routes.sort(key=lambda route: paths.index(cast(Route, route).path))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and b"%" in scope["raw_path"]:
@@ -86,5 +111,3 @@ class _OtherMethods:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> NoReturn:
         raise MethodNotAllowed(self.allow)
-
-

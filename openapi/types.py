@@ -15,7 +15,7 @@ Description = str | None
 Status = Literal["incomplete", "complete"]
 Timestamp = datetime
 Cursor = str
-EntityTags = str
+EntityTags = Literal["*"] | str
 
 
 class Task(TypedDict):

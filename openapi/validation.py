@@ -5,7 +5,7 @@ Checks run in this order: owner (403), body's size and media type (413, 415), pa
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,9 +14,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openapi.answer import Answer
 from openapi.body import BodyReader
-from openapi.checks import ContractError
-from openapi.contract import Contract, Operation
-from openapi.errors import Forbidden, send_json
+from openapi.contract import Contract
+from openapi.document import ContractError
+from openapi.errors import (
+    BadRequest,
+    ContentTooLarge,
+    Failure,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    Unauthorized,
+    UnsupportedMediaType,
+    send_json,
+)
+from openapi.operations import Operation
 from openapi.parameters import ParameterReader
 
 Handler = Callable[..., Any]
@@ -60,7 +71,8 @@ class ValidatedOperation:
             ) from None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        claims = scope["extensions"].get("connexion_context", {}).get("token_info")
+        # Where the contract makes a token optional, an absent one leaves an empty mapping.
+        claims = scope["extensions"].get("connexion_context", {}).get("token_info") or None
         if self._owner is not None and (claims is None or scope["path_params"][self._owner] != claims["sub"]):
             raise Forbidden
         content = await self._body.receive(scope, receive) if self._body else b""
@@ -108,6 +120,12 @@ def bind_handlers(
     """
     operations = {}
     for operation in contract.operations.values():
+        for refusal in _refusals(operation):
+            if refusal.__name__ not in contract.refusals:
+                raise ContractError(
+                    f"#/components/responses/{refusal.__name__}: {operation.method} {operation.path} can answer so, "
+                    "but no operation's responses refer to it"
+                )
         handler = find(operation.id)
         if handler is None:
             raise ContractError(
@@ -115,3 +133,14 @@ def bind_handlers(
             )
         operations[operation.id] = ValidatedOperation(contract, operation, handler, host)
     return operations
+
+
+def _refusals(operation: Operation) -> Iterator[type[Failure]]:
+    """What the checks before the handler can come to."""
+    yield from (BadRequest, MethodNotAllowed, InternalError)
+    if operation.secured:
+        yield Unauthorized
+    if operation.owner:
+        yield Forbidden
+    if operation.body:
+        yield from (ContentTooLarge, UnsupportedMediaType)

@@ -1,0 +1,191 @@
+"""The operations of a document: what one method of one path takes and answers."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from openapi.document import ContractError, Json, Place, follow
+
+# HEAD stands first, since whoever declares it means another answer than that of GET without its body.
+METHODS = ("head", "get", "put", "post", "delete", "options", "patch", "trace")
+# OpenAPI has parameters for these headers ignored.
+_NOT_PARAMETERS = ("accept", "content-type", "authorization")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path; the path's own parameters are merged in and `$ref`s are followed."""
+
+    id: str
+    method: str
+    path: str
+    tag: str
+    parameters: tuple[Place, ...]
+    body: Place | None
+    responses: Mapping[str, Json]
+    security: tuple[Json, ...]
+    owner: str | None
+    success: int
+
+    @property
+    def secured(self) -> bool:
+        """Whether a token must be sent."""
+        return bool(self.security) and {} not in self.security
+
+
+def read_operations(document: Json) -> Iterator[Operation]:
+    """The operations of a document that has passed `check_document`, in its order.
+
+    Raises:
+        ContractError: for the first that cannot be served.
+    """
+    templates: dict[str, Place] = {}
+    ids: dict[str, Place] = {}
+    paths = Place("/paths", document.get("paths", {}))
+    for path in paths.node:
+        place = paths / path
+        _note(templates, re.sub(r"\{[^}]*\}", "{}", path), place, "the same path")
+        item = follow(document, place)
+        for method in METHODS:
+            if method in item.node:
+                operation = _operation(document, path, method, item)
+                _note(ids, operation.id, item / method, f"the operationId {operation.id!r}")
+                yield operation
+
+
+def allowed_methods(operations: Iterable[Operation]) -> dict[str, str]:
+    """The value of the `Allow` header by path; HEAD stands beside GET (RFC 9110, section 9.3.2)."""
+    methods: dict[str, set[str]] = {}
+    for operation in operations:
+        names = {"GET", "HEAD"} if operation.method == "GET" else {operation.method}
+        methods.setdefault(operation.path, set()).update(names)
+    return {path: ", ".join(sorted(names)) for path, names in methods.items()}
+
+
+def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
+    if key in seen:
+        raise ContractError(f"#{place.pointer}: {what} stands at #{seen[key].pointer} too")
+    seen[key] = place
+
+
+def _operation(document: Json, path: str, method: str, item: Place) -> Operation:
+    """What the contract says of one method of a path item.
+
+    Attributes of the result that need a word: `owner` is the path parameter that must equal the token's `sub`
+    (`x-owner`), `success` the lowest 2xx, `path` begins with the path of the first server.
+    """
+    place = item / method
+    if "operationId" not in place.node:
+        raise ContractError(f"#{place.pointer}: an operation needs an operationId, which names its handler")
+    parameters = _parameters(document, item, place)
+    _check_template(path, place, parameters)
+    responses = {status: _response(document, place, status) for status in place.node.get("responses", {})}
+    return Operation(
+        id=place.node["operationId"],
+        method=method.upper(),
+        path=_base_path(document, item, place) + path,
+        tag=place.node.get("tags", [""])[0],
+        parameters=parameters,
+        body=_body(document, place),
+        responses=responses,
+        security=_security(document, place),
+        owner=_owner(place, parameters, _security(document, place)),
+        success=_success(place, responses),
+    )
+
+
+def _parameters(document: Json, item: Place, place: Place) -> tuple[Place, ...]:
+    merged: dict[tuple[str, str], Place] = {}
+    for owner in (item, place):
+        own: dict[str, Place] = {}
+        for index in range(len(owner.node.get("parameters", ()))):
+            parameter = _expect(follow(document, owner / "parameters" / index), "name", "in")
+            where, name = parameter.node["in"], parameter.node["name"]
+            key = name.lower() if where == "header" else name
+            _note(own, f"{where} {key}", owner / "parameters" / index, f"the {where} parameter {name!r}")
+            if where != "header" or key not in _NOT_PARAMETERS:
+                merged[where, key] = parameter
+    return tuple(merged.values())
+
+
+def _expect(place: Place, *keys: str) -> Place:
+    """`place`, to which a `$ref` may have led; raises ContractError if it lacks what its kind must have."""
+    for key in keys:
+        if key not in place.node:
+            raise ContractError(f"#{place.pointer}: {key!r} is missing here, to where a $ref leads")
+    return place
+
+
+def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> None:
+    names = re.findall(r"\{([^}]*)\}", path)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
+            raise ContractError(
+                f"#{place.pointer}: the path parameter {name!r} must be letters, digits, '_' or '-'"
+            )
+    declared = [parameter.node["name"] for parameter in parameters if parameter.node["in"] == "path"]
+    if sorted(names) != sorted(declared):
+        raise ContractError(
+            f"#{place.pointer}: the path has the parameters {names}, but {declared} are declared"
+        )
+
+
+def _body(document: Json, place: Place) -> Place | None:
+    return (
+        _expect(follow(document, place / "requestBody"), "content") if "requestBody" in place.node else None
+    )
+
+
+def _response(document: Json, place: Place, status: str) -> Json:
+    node: Json = _expect(follow(document, place / "responses" / status), "description").node
+    return node
+
+
+def _security(document: Json, place: Place) -> tuple[Json, ...]:
+    """The operation's security requirements, which a bearer token alone can fulfil."""
+    schemes = Place("/components/securitySchemes", document.get("components", {}).get("securitySchemes", {}))
+    requirements = place.node.get("security", document.get("security", ()))
+    for requirement in requirements:
+        for name, roles in requirement.items():
+            where = f"#{place.pointer}: the security requirement {name!r}"
+            if name not in schemes.node:
+                raise ContractError(f"{where} is not among components.securitySchemes")
+            scheme = follow(document, schemes / name).node
+            if (
+                scheme["type"] != "http"
+                or scheme["scheme"].lower() != "bearer"
+                or roles
+                or len(requirement) > 1
+            ):
+                raise ContractError(f"{where} must be a bearer token alone, without roles")
+    return tuple(requirements)
+
+
+def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) -> str | None:
+    owners = [parameter.node for parameter in parameters if parameter.node.get("x-owner")]
+    if not owners:
+        return None
+    if len(owners) > 1 or owners[0]["in"] != "path" or not security:
+        raise ContractError(
+            f"#{place.pointer}: x-owner is for one path parameter of an operation with security"
+        )
+    return str(owners[0]["name"])
+
+
+def _success(place: Place, responses: Mapping[str, Json]) -> int:
+    statuses = [int(status) for status in responses if re.fullmatch("2[0-9][0-9]", status)]
+    if not statuses:
+        raise ContractError(f"#{place.pointer}: an operation needs a response with a status from 200 to 299")
+    return min(statuses)
+
+
+def _base_path(document: Json, item: Place, place: Place) -> str:
+    servers = next(
+        (node["servers"] for node in (place.node, item.node, document) if node.get("servers")), None
+    )
+    if servers is None:
+        return ""
+    variables = servers[0].get("variables", {})
+    url = re.sub(r"\{([^}]*)\}", lambda match: variables[match[1]]["default"], servers[0]["url"])
+    return urlsplit(url).path.rstrip("/")

@@ -1,0 +1,163 @@
+"""The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+import jsonschema_rs
+
+from openapi.document import ContractError, Json, Place, look_up, pointer_to, schema_pointers
+
+_BASE = "contract:/openapi.yaml"
+# Stands for whatever a reference names outside of the document, which is never fetched.
+_OUTSIDE = {"$comment": "outside of the document"}
+_JSON = re.compile(r"application/json|[^/*;]+/[^/*;]+\+json", re.IGNORECASE)
+
+
+class Schemas:
+    """Every schema of a document, by JSON pointer."""
+
+    def __init__(self, document: Json) -> None:
+        self.pointers = list(schema_pointers(document))
+        self._document = document
+        # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
+        definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
+        try:
+            self._registry = jsonschema_rs.Registry(
+                [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
+            )
+        except (jsonschema_rs.ReferencingError, ValueError) as error:
+            raise ContractError(f"the schemas' identifiers are not right: {one_line(error)}") from error
+
+    def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        """A compiled validator for the schema at `pointer`.
+
+        Raises:
+            ContractError: with the reason, for a schema that cannot be compiled.
+        """
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                {"$ref": _BASE + self._fragment(pointer)},
+                registry=self._registry,
+                # OpenAPI's users expect a format to be a rule, not only a note.
+                validate_formats=True,
+                offline=True,
+            )
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+            raise ContractError(f"#{pointer}: this is not a JSON Schema: {one_line(error)}") from error
+
+    def at(self, pointer: str) -> "Schema":
+        """The schema at `pointer`."""
+        resolved = self._registry.resolver(_BASE).lookup(self._fragment(pointer))
+        return Schema(look_up(self._document, pointer), self._document, resolved.resolver)
+
+    def holds(self, pointer: str) -> bool:
+        """Whether a schema stands at `pointer` or around it."""
+        return self._root(pointer) is not None
+
+    def _root(self, pointer: str) -> str | None:
+        return next((root for root in self.pointers if f"{pointer}/".startswith(f"{root}/")), None)
+
+    def _fragment(self, pointer: str) -> str:
+        root = self._root(pointer)
+        if root is not None:
+            pointer = pointer_to("/$defs", root) + pointer.removeprefix(root)
+        return "#" + quote(pointer, safe="/~")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema, true or false included, and where its own references lead."""
+
+    node: Any
+    _document: Json
+    _resolver: jsonschema_rs.Resolver
+
+    def follow(self, reference: str) -> "Schema":
+        """The schema that a `$ref` in this one leads to; raises ReferencingError if there is none."""
+        resolved = self._resolver.lookup(reference)
+        if resolved.contents == _OUTSIDE:
+            raise jsonschema_rs.ReferencingError("it leads out of the document")
+        # The document's own nodes are taken where they can be, since they have their members in order.
+        own = reference.startswith("#/") and self._resolver.base_uri == _BASE
+        node = look_up(self._document, unquote(reference[1:])) if own else resolved.contents
+        return Schema(node, self._document, resolved.resolver)
+
+    def below(self, *keys: str | int) -> "Schema":
+        """The schema that stands in this one below some keys; raises KeyError, IndexError or TypeError if none."""
+        node = self.node
+        for key in keys:
+            node = node[key]
+        has_base = isinstance(node, dict) and "$id" in node
+        resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
+        return Schema(node, self._document, resolver)
+
+    def layers(self) -> "Iterator[Schema]":
+        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first."""
+        seen: list[Any] = []
+        waiting = [self]
+        while waiting:
+            schema = waiting.pop(0)
+            if not isinstance(schema.node, dict) or schema.node in seen:
+                continue
+            seen.append(schema.node)
+            yield schema
+            if "$ref" in schema.node:
+                waiting.append(schema.follow(schema.node["$ref"]))
+            for keyword in ("allOf", "anyOf", "oneOf"):
+                waiting += [
+                    schema.below(keyword, index) for index in range(len(schema.node.get(keyword, ())))
+                ]
+
+    def find(self, keyword: str) -> "Schema | None":
+        """What stands below the keyword in the outermost layer that has it, or None."""
+        return next((layer.below(keyword) for layer in self.layers() if keyword in layer.node), None)
+
+    def defaults(self) -> list[Any]:
+        """The values of `default`, the outermost layer's first; none where there is none."""
+        return [layer.node["default"] for layer in self.layers() if "default" in layer.node]
+
+    def types(self) -> set[str]:
+        """The JSON types that the layers name; an `enum` or `const` names those of its values."""
+        types: set[str] = set()
+        for layer in self.layers():
+            declared = layer.node.get("type", [])
+            types.update([declared] if isinstance(declared, str) else declared)
+            values = [*layer.node.get("enum", []), *([layer.node["const"]] if "const" in layer.node else [])]
+            if not declared:
+                types.update(_type_of(value) for value in values)
+        return types
+
+
+def _type_of(value: Any) -> str:
+    names = {
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        list: "array",
+        dict: "object",
+        type(None): "null",
+    }
+    return names.get(type(value), "string")
+
+
+def one_line(error: Exception) -> str:
+    """What an error of the validator says, on one line and not too long."""
+    return " ".join(str(error).partition("\n\n")[0].split())[:200]
+
+
+def json_schema_in(place: Place) -> Place:
+    """The schema in the one media type of a request body or parameter.
+
+    Raises:
+        ContractError: if there is not just one, or it is not JSON (RFC 6839, section 3.1), or has no schema.
+    """
+    content = place.node["content"]
+    if len(content) != 1 or not _JSON.fullmatch(next(iter(content))):
+        raise ContractError(f"#{place.pointer}/content: one media type is needed, and only JSON is read")
+    media_type = place / "content" / next(iter(content))
+    if "schema" not in media_type.node:
+        raise ContractError(f"#{media_type.pointer}: a schema is needed here")
+    return Place(pointer_to(media_type.pointer, "schema"), media_type.node["schema"])

@@ -1,0 +1,87 @@
+"""YAML as OpenAPI 3.1 asks for it (section "Format"): what JSON can say, and no key twice."""
+
+import re
+from math import isinf
+from typing import Any
+
+import yaml
+
+_TAG = "tag:yaml.org,2002:"
+_CONSTRUCTED = ("null", "bool", "int", "float", "str", "seq", "map")
+# The JSON schema of YAML 1.2, where `on` is a string and `010` no octal number, with the usual other spellings.
+_RESOLVED = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    "int": (r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    "float": (r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-+0123456789")),
+    "merge": (r"<<", ["<"]),
+}
+
+
+class YAMLError(ValueError):
+    """The text is not such YAML; the message is one line that names the line of the fault."""
+
+
+class _Loader(yaml.CSafeLoader):
+    pass
+
+
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.CSafeLoader.yaml_constructors.items()
+    if tag is None or tag.removeprefix(_TAG) in _CONSTRUCTED
+}
+_Loader.yaml_implicit_resolvers = {}
+for _name, (_pattern, _first) in _RESOLVED.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def loads(text: str) -> Any:
+    """The value that `text` holds, made of what JSON has: the keys of a mapping are strings.
+
+    Raises:
+        YAMLError: for anything but one such document.
+    """
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _check(root, ())
+        return loader.construct_document(root)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise YAMLError(f"line {line}: this is not YAML: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise YAMLError("this is not YAML: it holds a character that YAML does not allow") from error
+
+
+def _check(node: yaml.Node, above: tuple[yaml.Node, ...]) -> None:
+    """Makes every key a string; raises YAMLError for one that cannot be, and for what JSON cannot say."""
+    line = f"line {node.start_mark.line + 1}"
+    if node in above:
+        raise YAMLError(f"{line}: an alias stands within what it stands for")
+    if isinstance(node, yaml.MappingNode):
+        keys = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise YAMLError(f"line {key.start_mark.line + 1}: a key is not a string")
+            if key.value in keys:
+                raise YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+            keys.add(key.value)
+            if key.tag != f"{_TAG}merge":
+                key.tag = f"{_TAG}str"
+            _check(value, (*above, node))
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check(item, (*above, node))
+    else:
+        _check_scalar(node, line)
+
+
+def _check_scalar(node: yaml.Node, line: str) -> None:
+    name = node.tag.removeprefix(_TAG)
+    pattern, _ = _RESOLVED.get(name, (".*", []))
+    # A tag that is written out may stand before anything.
+    if not re.fullmatch(pattern, node.value, re.DOTALL) or (name == "float" and isinf(float(node.value))):
+        raise YAMLError(f"{line}: {node.value!r} is not a {name} that JSON can hold")
