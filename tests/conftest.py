@@ -1,0 +1,47 @@
+"""Fixtures that every test may use: one real PostgreSQL and one real service for the whole run, and fresh users."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from db.embedded import embedded_postgres
+from db.migrate import upgrade
+from tests.running import Service, service_in_thread
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real PostgreSQL 18 with the schema of this version."""
+    folder: Path = tmp_path_factory.mktemp("database")
+    with embedded_postgres(folder) as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def service(database_url: str) -> Iterator[Service]:
+    """The service on a real port; tests share it, so each uses users of its own."""
+    with service_in_thread(database_url) as running:
+        yield running
+
+
+@pytest.fixture
+def user() -> str:
+    """A user whom no other test knows."""
+    return f"user-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def client(service: Service, user: str) -> Iterator[httpx.Client]:
+    """An HTTP client that is signed in as `user`."""
+    with service.client(user) as client:
+        yield client
+
+
+@pytest.fixture
+def tasks(user: str) -> str:
+    """The path of the user's tasks."""
+    return f"/api/{user}/tasks"

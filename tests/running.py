@@ -1,0 +1,140 @@
+"""The real service for tests: on a real port, in this process so that its lines are counted, or as its own process."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from server.app import create_app
+from server.bearer import issue_token
+from server.settings import Settings
+
+PROJECT = Path(__file__).parent.parent
+SECRET = b"a secret of the test suite, 32 bytes and more"
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that answers at `url`."""
+
+    url: str
+    secret: bytes = SECRET
+
+    def token(self, user: str, **claims: Any) -> str:
+        """A token for `user` that the service takes."""
+        return issue_token(self.secret, user, **claims)
+
+    def client(self, user: str | None = None, **claims: Any) -> httpx.Client:
+        """An HTTP client that is signed in as `user`, or not at all."""
+        headers = {"Authorization": f"Bearer {self.token(user, **claims)}"} if user is not None else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+
+
+def settings_for(**values: Any) -> Settings:
+    """Settings from `values` alone, whatever the environment holds."""
+    return Settings(_env_file=None, auth_jwt_secret=SECRET, **values)
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
+    """The service on a real port, its event loop in a thread of this process."""
+    app = create_app(settings or settings_for(), database_url)
+    config = uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="on", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the service did not start"
+        try:
+            yield Service(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+def todo_api(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command `todo-api` to its end, with these settings and no others."""
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class ServeProcess:
+    """`todo-api serve` as a process of its own; use it as a context."""
+
+    def __init__(self, port: int | None = None, cwd: Path | None = None, **environment: str) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._cwd = cwd or PROJECT
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PROJECT),
+            "PORT": str(self.port),
+            **environment,
+        }
+
+    def __enter__(self) -> "ServeProcess":
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server", "serve"],
+            cwd=self._cwd,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.communicate(timeout=30)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Sends a signal and returns the status with which the service ended, and all that it has printed."""
+        self.process.send_signal(number)
+        output = self.process.communicate(timeout=30)[0]
+        return self.process.returncode, output
+
+    def wait_until_live(self) -> None:
+        """Returns when the service answers; fails with its output if it ends instead."""
+
+        def answers() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the service ended: {self.process.communicate()[0]}")
+            try:
+                return httpx.get(f"{self.url}/health/live", trust_env=False).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers)
+
+
+def wait_until(condition: Any, seconds: float = 30) -> None:
+    """Returns as soon as `condition()` is true; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
