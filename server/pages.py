@@ -138,4 +138,6 @@ def _refuse(error: exceptions.HTTPException) -> Response:
 
 def _secure(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
+    # Werkzeug dates an answer that may be 304; the server dates every answer.
+    response.headers.pop("Date", None)
     return response

@@ -21,6 +21,7 @@ from db.embedded import embedded_postgres
 from db.migrate import pending, upgrade
 from openapi.contract import contract
 from server.app import create_app
+from server.http_protocol import HttpProtocol
 from server.identity import DEMO_USER, demo_token
 from server.logs import logging_config
 from server.settings import Settings
@@ -139,7 +140,7 @@ def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvico
         # A worker that is still being imported on a busy machine is not a dead one.
         timeout_worker_healthcheck=30,
         loop="uvloop",
-        http="httptools",
+        http=HttpProtocol,
         # A failure to start must stop the server, not leave it half alive.
         lifespan="on",
         # Nothing here speaks WebSocket.

@@ -18,6 +18,7 @@ import uvicorn
 
 from server.app import create_app
 from server.bearer import issue_token
+from server.http_protocol import HttpProtocol
 from server.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
@@ -38,7 +39,7 @@ class Service:
     def client(self, user: str | None = None, **claims: Any) -> httpx.Client:
         """An HTTP client that is signed in as `user`, or not at all."""
         headers = {"Authorization": f"Bearer {self.token(user, **claims)}"} if user is not None else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
 
 
 def settings_for(**values: Any) -> Settings:
@@ -56,7 +57,7 @@ def free_port() -> int:
 def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
     """The service on a real port, its event loop in a thread of this process."""
     app = create_app(settings or settings_for(), database_url)
-    config = uvicorn.Config(app, loop="uvloop", http="httptools", lifespan="on", ws="none", log_config=None)
+    config = uvicorn.Config(app, loop="uvloop", http=HttpProtocol, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
