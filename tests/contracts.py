@@ -1,0 +1,56 @@
+"""Contracts made by tests: small ones from nothing, and edited copies of the service's own."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from openapi.contract import Contract
+
+Json = dict[str, Any]
+
+# Data that others wrote; see the README of the folder.
+VECTORS = Path(os.environ.get("TEST_VECTORS") or Path(__file__).parents[2] / "shared" / "vectors")
+
+
+def refusals() -> Json:
+    """Response components for every refusal that comes before a handler, and the 405 and 500 of every path."""
+    sentences = {
+        "BadRequest": "400",
+        "Unauthorized": "401",
+        "Forbidden": "403",
+        "MethodNotAllowed": "405",
+        "ContentTooLarge": "413",
+        "UnsupportedMediaType": "415",
+        "InternalError": "500",
+    }
+    components = {name: {"description": f"Refused with {status}"} for name, status in sentences.items()}
+    components["ContentTooLarge"]["x-max-body-bytes"] = 1024  # type: ignore[assignment]
+    return components
+
+
+def operation(identifier: str = "act", **fields: Any) -> Json:
+    """An operation that answers 200, with further fields of an operation object."""
+    return {"operationId": identifier, "responses": {"200": {"description": "Done"}}, **fields}
+
+
+def document(paths: Json | None = None, **fields: Any) -> Json:
+    """A document with one operation, `GET /things`, unless other paths are given."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Test", "version": "1"},
+        "paths": {"/things": {"get": operation()}} if paths is None else paths,
+        "components": {"responses": refusals()},
+        **fields,
+    }
+
+
+def contract_of(document: Json) -> Contract:
+    """The contract that a document makes; JSON is YAML too."""
+    return Contract(json.dumps(document, ensure_ascii=False))
+
+
+def with_body(schema: Any, *, required: bool = True, media_type: str = "application/json") -> Contract:
+    """A contract whose one operation, `POST /things`, takes a body of this schema."""
+    body = {"required": required, "content": {media_type: {"schema": schema}}}
+    return contract_of(document({"/things": {"post": operation(requestBody=body)}}))
