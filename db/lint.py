@@ -6,7 +6,7 @@ from pathlib import Path
 
 from db.embedded import embedded_postgres
 from db.migrate import MigrationError, check, upgrade
-from openapi.checks import ContractError
+from openapi.document import ContractError
 from openapi.contract import contract
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psycopg2
 from alembic import command
@@ -140,12 +140,10 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise MigrationError(_sentence(error.orig)) from error
+        raise MigrationError(_sentence(cast("psycopg2.Error", error.orig))) from error
 
 
-def _sentence(error: BaseException | None) -> str:
-    if not isinstance(error, psycopg2.Error):
-        return "The migration failed, and nothing has changed: the log tells more"
+def _sentence(error: psycopg2.Error) -> str:
     if error.pgcode == _FOR_A_PERSON:
         return str(error.diag.message_primary)
     if error.pgcode is None:

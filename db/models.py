@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-from openapi.checks import Json
+from openapi.document import Json
 from openapi.contract import contract
 
 metadata = MetaData()

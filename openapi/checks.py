@@ -27,7 +27,7 @@ def check_document(document: Any) -> Schemas:
     if not re.fullmatch(r"3\.1\.[0-9]+", version):
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
     _check_grammar(document)
-    _check_dialect(document)
+    _check_values(document)
     for pointer in schema_pointers(document):
         _check_keywords(pointer, look_up(document, pointer))
     schemas = Schemas(document)
@@ -57,12 +57,30 @@ def _check_grammar(document: Json) -> None:
         _fail("", max(errors, key=lambda error: len(error.instance_path)))
 
 
-def _check_dialect(document: Json) -> None:
+def _check_values(document: Json) -> None:
+    """Checks what JSON Schema's meta-schema leaves open: dialects, references as URIs and our own `x-messages`."""
     for pointer, key, value in entries(document):
+        place = f"#{pointer_to(pointer, key)}"
         if key in ("$schema", "jsonSchemaDialect") and value not in _DIALECTS:
-            raise ContractError(
-                f"#{pointer}/{key}: the only dialect is JSON Schema 2020-12, as {_DIALECTS[0]}"
-            )
+            raise ContractError(f"{place}: the only dialect is JSON Schema 2020-12, as {_DIALECTS[0]}")
+        if key in ("$id", "$ref", "$dynamicRef") and not _uri_reference().is_valid(value):
+            raise ContractError(f"{place}: {value!r} is no URI reference (RFC 3986)")
+        if key == "x-message" and not isinstance(value, str):
+            raise ContractError(f"{place}: it must be a sentence")
+        if key == "x-messages" and not _messages().is_valid(value):
+            raise ContractError(f"{place}: it must hold sentences by keyword")
+
+
+@cache
+def _uri_reference() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {"type": "string", "format": "uri-reference"}, validate_formats=True
+    )
+
+
+@cache
+def _messages() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator({"type": "object", "additionalProperties": {"type": "string"}})
 
 
 def _check_keywords(pointer: str, schema: Any) -> None:
@@ -78,26 +96,35 @@ def _fail(pointer: str, error: jsonschema_rs.ValidationError) -> None:
 
 def _check_references(document: Json, schemas: Schemas) -> None:
     for pointer, key, reference in entries(document):
-        if key not in ("$ref", "$dynamicRef") or not isinstance(reference, str):
+        if key not in ("$ref", "$dynamicRef"):
             continue
-        if schemas.holds(pointer):
-            _check_schema_reference(schemas, pointer, reference)
-        else:
-            follow(document, Place(pointer, {"$ref": reference}))
+        fault = _fault_in_schema if schemas.holds(pointer) else _fault_outside
+        if (said := fault(document, schemas, pointer, reference)) is not None:
+            raise ContractError(f"#{pointer}: the $ref {reference!r} {said}")
 
 
-def _check_schema_reference(schemas: Schemas, pointer: str, reference: str) -> None:
-    place = f"#{pointer}: the $ref {reference!r}"
+def _fault_outside(document: Json, _schemas: Schemas, pointer: str, reference: str) -> str | None:
+    target = follow(document, Place(pointer, {"$ref": reference}))
+    kind = _kind(pointer)
+    return None if _kind(target.pointer) == kind else f"leads to what is not among {kind}"
+
+
+def _kind(pointer: str) -> str:
+    """The section of `components` whose kind stands at `pointer` by OpenAPI's grammar."""
+    *_, holder, section, name = ["", *pointer.split("/")]
+    if name == "requestBody":
+        return "requestBodies"
+    return "pathItems" if section in ("paths", "webhooks") or holder == "callbacks" else section
+
+
+def _fault_in_schema(_document: Json, schemas: Schemas, pointer: str, reference: str) -> str | None:
+    schema = schemas.at(pointer)
     try:
-        target = schemas.at(pointer).follow(reference)
+        target = schema.follow(reference)
     except jsonschema_rs.ReferencingError:
         inside = reference.startswith("#")
-        raise ContractError(
-            f"{place} leads nowhere"
-            if inside
-            else f"{place} leads out of the document, which is not followed"
-        ) from None
-    if not isinstance(target.node, dict | bool) or (
-        reference.startswith("#/components/") and not schemas.holds(unquote(reference[1:]))
-    ):
-        raise ContractError(f"{place} leads to what is no schema")
+        return "leads nowhere" if inside else "leads out of the document, which is not followed"
+    is_pointer = reference.startswith("#/") and schema.is_in_document
+    if not isinstance(target.node, dict | bool) or (is_pointer and not schemas.holds(unquote(reference[1:]))):
+        return "leads to what is no schema"
+    return "leads back to itself" if schema.is_circular() else None

@@ -49,20 +49,19 @@ def follow(document: Json, place: Place) -> Place:
     Raises:
         ContractError: for a `$ref` that leads out of the document, nowhere or back to itself.
     """
-    origin, seen = place, {place.pointer}
+    seen = {place.pointer}
     while "$ref" in place.node:
         reference = place.node["$ref"]
+        fault = f"#{place.pointer}: the $ref {reference!r} leads"
         if not reference.startswith("#/"):
-            raise ContractError(
-                f"#{origin.pointer}: the $ref {reference!r} leads out of the document, which is not followed"
-            )
+            raise ContractError(f"{fault} out of the document, which is not followed")
         pointer = unquote(reference.removeprefix("#"))
         try:
             place = Place(pointer, look_up(document, pointer))
         except (KeyError, IndexError, ValueError, TypeError):
-            raise ContractError(f"#{origin.pointer}: the $ref {reference!r} leads nowhere") from None
+            raise ContractError(f"{fault} nowhere") from None
         if pointer in seen:
-            raise ContractError(f"#{origin.pointer}: the $ref {reference!r} leads back to itself")
+            raise ContractError(f"{fault} back to itself")
         seen.add(pointer)
     return place
 

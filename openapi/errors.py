@@ -18,11 +18,11 @@ A class has the name of its response in `components.responses`; status, sentence
 """
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Mapping
 from http import HTTPStatus
 
 import orjson
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -120,14 +120,14 @@ class InternalError(Failure):
     pass
 
 
-def failure_of(error: Exception) -> Failure:
+def failure_of(error: BaseException) -> Failure:
     """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
+    if isinstance(error, CancelledError):
+        error = Unavailable("the server stopped before the request was complete")
     if isinstance(error, PathNotFound):
         return error
     if isinstance(error, Failure) and type(error).__name__ in contract().refusals:
         return error
-    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
-        return PathNotFound()
     return InternalError()
 
 
@@ -152,7 +152,7 @@ class ErrorMiddleware:
             await self.app(scope, receive, watched_send)
         except ClientDisconnect:
             log.info("the client went away before its request was complete")
-        except Exception as error:
+        except (Exception, CancelledError) as error:
             failure = failure_of(error)
             report(failure, error)
             if started:
@@ -161,7 +161,7 @@ class ErrorMiddleware:
             await send_json(send, refusal.status, {"error": refusal.sentence}, refusal.headers)
 
 
-def report(failure: Failure, error: Exception) -> None:
+def report(failure: Failure, error: BaseException) -> None:
     """Writes the reason to the log: a fault of ours with its traceback, trouble elsewhere as one warning."""
     if isinstance(failure, InternalError):
         log.error("unexpected fault", exc_info=error)

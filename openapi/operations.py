@@ -80,14 +80,17 @@ def _operation(document: Json, path: str, method: str, item: Place) -> Operation
         raise ContractError(f"#{place.pointer}: an operation needs an operationId, which names its handler")
     parameters = _parameters(document, item, place)
     _check_template(path, place, parameters)
-    responses = {status: _response(document, place, status) for status in place.node.get("responses", {})}
+    responses = {
+        status: follow(document, place / "responses" / status).node
+        for status in place.node.get("responses", {})
+    }
     return Operation(
         id=place.node["operationId"],
         method=method.upper(),
         path=_base_path(document, item, place) + path,
         tag=place.node.get("tags", [""])[0],
         parameters=parameters,
-        body=_body(document, place),
+        body=follow(document, place / "requestBody") if "requestBody" in place.node else None,
         responses=responses,
         security=_security(document, place),
         owner=_owner(place, parameters, _security(document, place)),
@@ -100,21 +103,13 @@ def _parameters(document: Json, item: Place, place: Place) -> tuple[Place, ...]:
     for owner in (item, place):
         own: dict[str, Place] = {}
         for index in range(len(owner.node.get("parameters", ()))):
-            parameter = _expect(follow(document, owner / "parameters" / index), "name", "in")
+            parameter = follow(document, owner / "parameters" / index)
             where, name = parameter.node["in"], parameter.node["name"]
             key = name.lower() if where == "header" else name
             _note(own, f"{where} {key}", owner / "parameters" / index, f"the {where} parameter {name!r}")
             if where != "header" or key not in _NOT_PARAMETERS:
                 merged[where, key] = parameter
     return tuple(merged.values())
-
-
-def _expect(place: Place, *keys: str) -> Place:
-    """`place`, to which a `$ref` may have led; raises ContractError if it lacks what its kind must have."""
-    for key in keys:
-        if key not in place.node:
-            raise ContractError(f"#{place.pointer}: {key!r} is missing here, to where a $ref leads")
-    return place
 
 
 def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> None:
@@ -129,17 +124,6 @@ def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> Non
         raise ContractError(
             f"#{place.pointer}: the path has the parameters {names}, but {declared} are declared"
         )
-
-
-def _body(document: Json, place: Place) -> Place | None:
-    return (
-        _expect(follow(document, place / "requestBody"), "content") if "requestBody" in place.node else None
-    )
-
-
-def _response(document: Json, place: Place, status: str) -> Json:
-    node: Json = _expect(follow(document, place / "responses" / status), "description").node
-    return node
 
 
 def _security(document: Json, place: Place) -> tuple[Json, ...]:
@@ -181,11 +165,16 @@ def _success(place: Place, responses: Mapping[str, Json]) -> int:
 
 
 def _base_path(document: Json, item: Place, place: Place) -> str:
-    servers = next(
-        (node["servers"] for node in (place.node, item.node, document) if node.get("servers")), None
+    """The path of the first server that the operation, its path or the document names."""
+    holder = next(
+        (holder for holder in (place, item, Place("", document)) if holder.node.get("servers")), None
     )
-    if servers is None:
+    if holder is None:
         return ""
-    variables = servers[0].get("variables", {})
-    url = re.sub(r"\{([^}]*)\}", lambda match: variables[match[1]]["default"], servers[0]["url"])
+    server = holder.node["servers"][0]
+    variables = server.get("variables", {})
+    for name in re.findall(r"\{([^}]*)\}", server["url"]):
+        if name not in variables:
+            raise ContractError(f"#{holder.pointer}/servers/0: the variable {name!r} has no default")
+    url = re.sub(r"\{([^}]*)\}", lambda match: str(variables[match[1]]["default"]), server["url"])
     return urlsplit(url).path.rstrip("/")

@@ -1,7 +1,7 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -13,6 +13,9 @@ from openapi.document import ContractError, Json, Place, look_up, pointer_to, sc
 _BASE = "contract:/openapi.yaml"
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
+# Keywords that lay further rules over a value, and those that do so on a condition.
+_LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
+_CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
 _JSON = re.compile(r"application/json|[^/*;]+/[^/*;]+\+json", re.IGNORECASE)
 
 
@@ -24,12 +27,9 @@ class Schemas:
         self._document = document
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
-        try:
-            self._registry = jsonschema_rs.Registry(
-                [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
-            )
-        except (jsonschema_rs.ReferencingError, ValueError) as error:
-            raise ContractError(f"the schemas' identifiers are not right: {one_line(error)}") from error
+        self._registry = jsonschema_rs.Registry(
+            [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
+        )
 
     def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         """A compiled validator for the schema at `pointer`.
@@ -45,8 +45,10 @@ class Schemas:
                 validate_formats=True,
                 offline=True,
             )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise ContractError(f"#{pointer}: this is not a JSON Schema: {one_line(error)}") from error
+        except jsonschema_rs.ValidationError as error:
+            path = error.instance_path
+            place = pointer_to(str(path[1]), *path[2:]) if path[:1] == ["$defs"] else pointer_to("", *path)
+            raise ContractError(f"#{place}: {one_line(error)}") from error
 
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`."""
@@ -81,7 +83,7 @@ class Schema:
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
         # The document's own nodes are taken where they can be, since they have their members in order.
-        own = reference.startswith("#/") and self._resolver.base_uri == _BASE
+        own = reference.startswith("#/") and self.is_in_document
         node = look_up(self._document, unquote(reference[1:])) if own else resolved.contents
         return Schema(node, self._document, resolved.resolver)
 
@@ -94,22 +96,44 @@ class Schema:
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
         return Schema(node, self._document, resolver)
 
+    @property
+    def is_in_document(self) -> bool:
+        """Whether references in this schema are relative to the document, not to an `$id`."""
+        return self._base == _BASE
+
+    @property
+    def _base(self) -> str:
+        return self._resolver.base_uri
+
+    def is_circular(self, above: "tuple[Schema, ...]" = ()) -> bool:
+        """Whether this schema, applied to a value, applies itself to the same value without end."""
+        if any(self.node == other.node and self._base == other._base for other in above):
+            return True
+        return any(part.is_circular((*above, self)) for part in self._parts(_LAYERS | _CONDITIONS))
+
     def layers(self) -> "Iterator[Schema]":
-        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first."""
-        seen: list[Any] = []
-        waiting = [self]
-        while waiting:
-            schema = waiting.pop(0)
-            if not isinstance(schema.node, dict) or schema.node in seen:
+        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first.
+
+        A schema that is true or false has no layers.
+        """
+        if isinstance(self.node, dict):
+            yield self
+            for part in self._parts(_LAYERS):
+                yield from part.layers()
+
+    def _parts(self, keywords: Set[str]) -> "Iterator[Schema]":
+        """The schemas that these keywords of this one apply to the same value."""
+        for keyword, value in self.node.items() if isinstance(self.node, dict) else ():
+            if keyword not in keywords:
                 continue
-            seen.append(schema.node)
-            yield schema
-            if "$ref" in schema.node:
-                waiting.append(schema.follow(schema.node["$ref"]))
-            for keyword in ("allOf", "anyOf", "oneOf"):
-                waiting += [
-                    schema.below(keyword, index) for index in range(len(schema.node.get(keyword, ())))
-                ]
+            if keyword == "$ref":
+                yield self.follow(value)
+            elif keyword == "dependentSchemas":
+                yield from (self.below(keyword, name) for name in value)
+            elif isinstance(value, list):
+                yield from (self.below(keyword, index) for index in range(len(value)))
+            else:
+                yield self.below(keyword)
 
     def find(self, keyword: str) -> "Schema | None":
         """What stands below the keyword in the outermost layer that has it, or None."""

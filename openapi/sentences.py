@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from jsonschema_rs import ReferencingError, ValidationError
+from jsonschema_rs import ValidationError
 
 from openapi.contract import Contract, fill, quoted
 from openapi.document import Json, Place
@@ -44,8 +44,8 @@ _DERIVED = {
     "unevaluatedItems": "{name} must not have more items than the contract lists",
     "minProperties": "{name} must have {minProperties} members or more",
     "maxProperties": "{name} must have {maxProperties} members or less",
-    "additionalProperties": "{name} must not have members other than {properties}",
-    "unevaluatedProperties": "{name} must not have members other than {properties}",
+    "additionalProperties": "{name} must not have {only}",
+    "unevaluatedProperties": "{name} must not have {only}",
     "type": "{name} must be {types}",
     "false": "{name} is not allowed",
 }
@@ -111,8 +111,9 @@ class _Violation:
         # The first step is from the validator's own `$ref` into the contract; the last is the keyword, save where
         # a schema is just `false`.
         path = list(error.evaluation_path[1:])
-        self.keyword = "false" if error.kind.name == "falseSchema" else str(path.pop())
-        self.found = self._descend(path)
+        is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
+        self.keyword = "false" if is_false else str(path.pop())
+        self._descend(path)
         node = self.schemas[-1].node
         self.rules: Json = node if isinstance(node, dict) else {}
         self.is_null = self.keyword == "type" and error.instance is None
@@ -121,24 +122,19 @@ class _Violation:
             if self.name in self.rules.get("properties", {}):
                 self.schemas.append(self.schemas[-1].below("properties", self.name))
 
-    def _descend(self, path: list[str | int]) -> bool:
-        """Whether the rule was found; a `$dynamicRef` can lead elsewhere than its text says."""
+    def _descend(self, path: list[str | int]) -> None:
         within_part = False
-        try:
-            while path:
-                schema, keyword = self.schemas[-1], str(path.pop(0))
-                if keyword in ("$ref", "$dynamicRef"):
-                    self.schemas.append(schema.follow(schema.node[keyword]))
-                    continue
-                keys = [keyword, path.pop(0)] if keyword in _KEYED else [keyword]
-                self.schemas.append(schema.below(*keys))
-                if keyword == "properties":
-                    self.name, within_part = str(keys[1]), False
-                elif keyword in _PARTS and not within_part:
-                    self.name, within_part = fill(_PARTS[keyword], {"name": self.name}), True
-        except (KeyError, IndexError, TypeError, ReferencingError):
-            return False
-        return True
+        while path:
+            schema, keyword = self.schemas[-1], str(path.pop(0))
+            if keyword in ("$ref", "$dynamicRef"):
+                self.schemas.append(schema.follow(schema.node[keyword]))
+                continue
+            keys = [keyword, path.pop(0)] if keyword in _KEYED else [keyword]
+            self.schemas.append(schema.below(*keys))
+            if keyword == "properties":
+                self.name, within_part = str(keys[1]), False
+            elif keyword in _PARTS and not within_part:
+                self.name, within_part = fill(_PARTS[keyword], {"name": self.name}), True
 
     def fixed(self) -> str | None:
         """The contract's own sentence for this rule, or None; the schema nearest to the use of a type decides."""
@@ -155,15 +151,16 @@ class _Violation:
             return fill(_DERIVED["required"], {"name": self.name})
         types = self.rules.get("type", [])
         members = (layer.node.get("properties", {}) for layer in self.schemas[-1].layers())
+        names = list(dict.fromkeys(name for member in members for name in member))
         facts = {
             **self.rules,
             "name": self.name,
             "keyword": self.keyword,
             "const": quoted(self.rules.get("const")),
             "types": " or ".join(_TYPES[item] for item in ([types] if isinstance(types, str) else types)),
-            "properties": list(dict.fromkeys(name for member in members for name in member)) or "none",
+            "only": f"members other than {' or '.join(map(quoted, names))}" if names else "members",
         }
         sentence = fill(_DERIVED.get(self.keyword, _BY_KEYWORD), facts)
-        if not self.found or len(sentence) > _LONGEST:
+        if len(sentence) > _LONGEST:
             return fill(_BY_KEYWORD, facts)
         return re.sub(r"\b1 (character|item|member)s\b", r"1 \1", sentence)

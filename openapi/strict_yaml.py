@@ -84,4 +84,4 @@ def _check_scalar(node: yaml.Node, line: str) -> None:
     pattern, _ = _RESOLVED.get(name, (".*", []))
     # A tag that is written out may stand before anything.
     if not re.fullmatch(pattern, node.value, re.DOTALL) or (name == "float" and isinf(float(node.value))):
-        raise YAMLError(f"{line}: {node.value!r} is not a {name} that JSON can hold")
+        raise YAMLError(f"{line}: {node.value!r} is no {name} that JSON can hold")

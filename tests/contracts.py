@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from openapi.contract import Contract
+from openapi.contract import CONTRACT_FILE, Contract
+from tests.running import PROJECT
 
 Json = dict[str, Any]
 
@@ -54,3 +56,20 @@ def with_body(schema: Any, *, required: bool = True, media_type: str = "applicat
     """A contract whose one operation, `POST /things`, takes a body of this schema."""
     body = {"required": required, "content": {media_type: {"schema": schema}}}
     return contract_of(document({"/things": {"post": operation(requestBody=body)}}))
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    """The service's own contract with some passages, each of which must be there, replaced where they first stand."""
+    text = CONTRACT_FILE.read_text(encoding="utf-8")
+    for old, new in edits:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def project_with(contract: str, folder: Path) -> Path:
+    """A copy of the service in `folder` that has another contract, and nothing else in another way."""
+    for package in ("openapi", "handlers", "db", "server", "alembic"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "openapi" / "openapi.yaml").write_text(contract, encoding="utf-8")
+    return folder

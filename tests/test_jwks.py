@@ -137,7 +137,6 @@ def test_a_token_of_each_algorithm_is_verified(play: Play, algorithm: str) -> No
         "key",
         1,
     ],
-    ids=lambda jwk: repr(jwk)[:60],
 )
 def test_an_unusable_key_is_left_out_and_the_others_serve(jwk: object) -> None:
     """Symmetric, weak, private, broken or otherwise meant keys are not used, and harm no other."""

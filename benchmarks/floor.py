@@ -1,0 +1,176 @@
+"""What this API costs in Python at the least: bare ASGI, a thread pool, hand-written SQL with the tenant's entry in the
+same message, orjson. Nothing here comes from a contract; cursors, conditional requests and Idempotency-Keys are left
+out.
+"""
+
+import asyncio
+import os
+import re
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jwt
+import orjson
+import psycopg2
+
+THREADS = 8
+SECRET = os.environ["AUTH_JWT_SECRET"]
+COLUMNS = (
+    "id, user_id, title, description, status, "
+    "timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at"
+)
+NAMES = ("id", "user_id", "title", "description", "status", "created_at", "updated_at")
+ENTER = "SELECT todo_enter(%(user)s); "
+THIS = "WHERE user_id = %(user)s AND id = %(id)s"
+
+LIST = f"{ENTER}SELECT {COLUMNS} FROM tasks WHERE user_id = %(user)s "  # noqa: S608
+WITH_STATUS = "AND status = %(status)s "
+NEWEST_FIRST = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+CREATE = (
+    f"{ENTER}WITH registered AS (INSERT INTO users (id) VALUES (%(user)s) ON CONFLICT DO NOTHING) "  # noqa: S608
+    f"INSERT INTO tasks (user_id, title, description) VALUES (%(user)s, %(title)s, %(description)s) RETURNING {COLUMNS}"
+)
+GET = f"{ENTER}SELECT {COLUMNS} FROM tasks {THIS}"  # noqa: S608
+UPDATE = f"{ENTER}UPDATE tasks SET {{changes}}, updated_at = now() {THIS} RETURNING {COLUMNS}"  # noqa: S608
+COMPLETE = (
+    f"{ENTER}UPDATE tasks SET status = %(status)s, "  # noqa: S608
+    f"updated_at = CASE WHEN status = %(status)s THEN updated_at ELSE now() END {THIS} RETURNING {COLUMNS}"
+)
+DELETE = f"{ENTER}DELETE FROM tasks {THIS} RETURNING {COLUMNS}"  # noqa: S608
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+path_pattern = re.compile(r"/api/([^/]+)/tasks(?:/([^/]+)(/complete)?)?")
+threads = ThreadPoolExecutor(THREADS)
+connections = threading.local()
+known_tokens: dict[bytes, tuple[str, float]] = {}
+
+
+class RefusedError(Exception):
+    def __init__(self, status: int, sentence: str) -> None:
+        self.status = status
+        self.sentence = sentence
+
+
+def run(query: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    if not hasattr(connections, "cursor"):
+        connection = psycopg2.connect(os.environ["DATABASE_URL"])
+        connection.autocommit = True
+        connections.cursor = connection.cursor()
+    connections.cursor.execute(query, parameters)
+    return [dict(zip(NAMES, row, strict=True)) for row in connections.cursor.fetchall()]
+
+
+def user_of(headers: list[tuple[bytes, bytes]]) -> str:
+    value = next((value for name, value in headers if name == b"authorization"), b"")
+    known = known_tokens.get(value)
+    if known is not None and time.time() < known[1]:
+        return known[0]
+    try:
+        if not value.startswith(b"Bearer "):
+            raise RefusedError(401, "Unauthorized")
+        claims = jwt.decode(value[7:], SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]})
+    except jwt.PyJWTError:
+        raise RefusedError(401, "Unauthorized") from None
+    if len(known_tokens) < 4096:
+        known_tokens[value] = claims["sub"], claims["exp"]
+    return str(claims["sub"])
+
+
+async def body_of(receive: Receive, allowed: set[str]) -> dict[str, Any]:
+    message = await receive()
+    content = message["body"]
+    while message.get("more_body"):
+        message = await receive()
+        content += message["body"]
+    try:
+        body = orjson.loads(content) if content else {}
+    except ValueError:
+        raise RefusedError(400, "The request body must be valid JSON") from None
+    if not isinstance(body, dict) or body.keys() - allowed:
+        raise RefusedError(400, "The request body must be an object with known members only")
+    if "title" in body:
+        title = body["title"]
+        if not isinstance(title, str) or len(title) > 255 or not title.strip() or "\0" in title:
+            raise RefusedError(400, "title must be 1 to 255 characters and not blank")
+    if (description := body.get("description")) is not None and (
+        not isinstance(description, str) or len(description) > 5000 or "\0" in description
+    ):
+        raise RefusedError(400, "description must be up to 5000 characters or null")
+    if "status" in body and body["status"] not in ("incomplete", "complete"):
+        raise RefusedError(400, "status must be incomplete or complete")
+    return body
+
+
+def listing(query_string: bytes) -> tuple[str, dict[str, Any]]:
+    given = dict(parse_qsl(query_string.decode(), keep_blank_values=True)) if query_string else {}
+    limit = given.get("limit", "1000")
+    if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
+        raise RefusedError(400, "limit must be from 1 to 1000")
+    if "status" not in given:
+        return LIST + NEWEST_FIRST, {"limit": int(limit)}
+    if given["status"] not in ("incomplete", "complete"):
+        raise RefusedError(400, "status must be incomplete or complete")
+    return LIST + WITH_STATUS + NEWEST_FIRST, {"limit": int(limit), "status": given["status"]}
+
+
+async def statement(method: str, complete: bool, receive: Receive) -> tuple[str, dict[str, Any]]:
+    if complete and method == "PATCH":
+        return COMPLETE, {"status": "complete", **await body_of(receive, {"status"})}
+    if not complete and method == "GET":
+        return GET, {}
+    if not complete and method == "PUT":
+        body = await body_of(receive, {"title", "description", "status"})
+        if not body:
+            raise RefusedError(400, "At least one field must be provided")
+        return UPDATE.format(changes=", ".join(f"{name} = %({name})s" for name in body)), body
+    if not complete and method == "DELETE":
+        return DELETE, {}
+    raise RefusedError(405, "Method not allowed")
+
+
+async def answer(scope: dict[str, Any], receive: Receive) -> tuple[int, Any, list[tuple[bytes, bytes]]]:
+    match = path_pattern.fullmatch(scope["path"])
+    if match is None:
+        raise RefusedError(404, "Not found")
+    user, number, complete = match.groups()
+    if user_of(scope["headers"]) != user:
+        raise RefusedError(403, "Forbidden")
+    execute = asyncio.get_running_loop().run_in_executor
+    if number is None:
+        if scope["method"] == "GET":
+            query, parameters = listing(scope["query_string"])
+            return 200, await execute(threads, run, query, {"user": user, **parameters}), []
+        if scope["method"] != "POST":
+            raise RefusedError(405, "Method not allowed")
+        body = await body_of(receive, {"title", "description"})
+        if "title" not in body:
+            raise RefusedError(400, "Title is required")
+        (task,) = await execute(threads, run, CREATE, {"user": user, "description": None, **body})
+        return 201, task, [(b"location", f"/api/{user}/tasks/{task['id']}".encode())]
+    if not number.isdecimal() or not 1 <= int(number) < 2**63:
+        raise RefusedError(400, "Invalid task ID")
+    query, parameters = await statement(scope["method"], complete is not None, receive)
+    rows = await execute(threads, run, query, {"user": user, "id": int(number), **parameters})
+    if not rows:
+        raise RefusedError(404, "Task not found")
+    return (204, None, []) if scope["method"] == "DELETE" else (200, rows[0], [])
+
+
+async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    try:
+        status, value, headers = await answer(scope, receive)
+    except RefusedError as error:
+        status, value, headers = error.status, {"error": error.sentence}, []
+        if status == 401:
+            headers.append((b"www-authenticate", b"Bearer"))
+    content = b"" if value is None else orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+    headers.append((b"content-type", b"application/json"))
+    headers.append((b"content-length", b"%d" % len(content)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": content})

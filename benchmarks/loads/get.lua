@@ -1,0 +1,3 @@
+local common = require("common")
+request = common.get
+done = common.done

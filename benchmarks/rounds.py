@@ -1,0 +1,76 @@
+"""The rounds: in each, every contestant in turn is started on a fresh copy of the same database, checked and loaded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks.check_peer import check_peer
+from benchmarks.contestants import Contestant, running
+from benchmarks.databases import TASKS_PER_USER, USERS, Databases
+from benchmarks.load import Measurement, Users, measure_load
+
+WARM_UP_SECONDS = 1
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: `seconds` of each kind of load on each contestant, `rounds` times."""
+
+    contestants: tuple[Contestant, ...]
+    kinds: tuple[str, ...]
+    rounds: int
+    seconds: int
+    workers: int
+    connections: int
+    users: int = USERS
+    tasks: int = TASKS_PER_USER
+
+    @property
+    def sizes(self) -> str:
+        """Workers and connections, for people."""
+        return f"{self.workers} worker{'s' * (self.workers > 1)}, {self.connections} connections"
+
+
+@dataclass
+class Series:
+    """What one contestant has come to, round by round."""
+
+    loads: dict[str, list[Measurement]] = field(default_factory=dict)
+    start_seconds: list[float] = field(default_factory=list)
+
+
+def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Series]:
+    """What each contestant has come to, by its name.
+
+    The contestants are interleaved, and each round begins with another one, so that whatever else the machine does
+    meets all of them.
+
+    Args:
+        tell: is told each step as a line for a person.
+
+    Raises:
+        BenchmarkError: if a contestant cannot be started, breaks a rule of `check_peer` or refuses a request.
+    """
+    results = {contestant.name: Series() for contestant in plan.contestants}
+    with databases.filled("benchmark_seed", plan.users, plan.tasks):
+        for number in range(plan.rounds):
+            shift = number % len(plan.contestants)
+            for contestant in plan.contestants[shift:] + plan.contestants[:shift]:
+                tell(f"round {number + 1} of {plan.rounds}: {contestant.label}")
+                _measure(databases, plan, contestant, results[contestant.name], tell)
+    return results
+
+
+def _measure(databases: Databases, plan: Plan, contestant: Contestant, series: Series, tell: Tell) -> None:
+    users = Users(plan.users, plan.tasks)
+    with (
+        databases.copy("benchmark_seed", "benchmark", contestant.row_level_security) as url,
+        running(contestant, url, plan.workers) as contender,
+    ):
+        check_peer(contender)
+        series.start_seconds.append(contender.seconds_to_first_answer)
+        measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
+        for kind in plan.kinds:
+            measured = measure_load(contender, databases.process, kind, users, plan.seconds, plan.connections)
+            series.loads.setdefault(kind, []).append(measured)
+            tell(f"  {kind:8}{measured.requests_per_second:9,.0f} requests/s")
