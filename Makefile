@@ -16,7 +16,7 @@ serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless D
 	@$(BIN)/todo-api serve
 
 test: $(VENV)/development ## Run every test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile --cov
 
 lint: $(VENV)/development ## Check style, types, imports, the contract and the migrations
 	$(BIN)/ruff check

@@ -46,7 +46,7 @@ SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    "max_connections": "50",
+    "max_connections": "300",
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "lc_messages": "C",

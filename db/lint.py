@@ -6,8 +6,8 @@ from pathlib import Path
 
 from db.embedded import embedded_postgres
 from db.migrate import MigrationError, check, upgrade
-from openapi.document import ContractError
 from openapi.contract import contract
+from openapi.document import ContractError
 
 
 def main() -> None:

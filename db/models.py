@@ -24,8 +24,8 @@ from sqlalchemy import (
     text,
 )
 
-from openapi.document import Json
 from openapi.contract import contract
+from openapi.document import Json
 
 metadata = MetaData()
 

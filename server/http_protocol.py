@@ -70,7 +70,11 @@ class HttpProtocol(HttpToolsProtocol):
 
         A server may ignore the offer (RFC 9110, section 7.8), but not what the client meant to send.
         """
-        line = b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())
+        line = b"%s %s HTTP/%s" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
         lines = [line, *(name + b": " + value for name, value in self.headers if name not in _OFFER)]
         self.parser = httptools.HttpRequestParser(self)
         # As uvicorn sets it for its first parser.

@@ -15,20 +15,27 @@ Json = dict[str, Any]
 VECTORS = Path(os.environ.get("TEST_VECTORS") or Path(__file__).parents[2] / "shared" / "vectors")
 
 
+REFUSALS = {
+    "BadRequest": "400",
+    "Unauthorized": "401",
+    "Forbidden": "403",
+    "MethodNotAllowed": "405",
+    "ContentTooLarge": "413",
+    "UnsupportedMediaType": "415",
+    "InternalError": "500",
+}
+
+
 def refusals() -> Json:
     """Response components for every refusal that comes before a handler, and the 405 and 500 of every path."""
-    sentences = {
-        "BadRequest": "400",
-        "Unauthorized": "401",
-        "Forbidden": "403",
-        "MethodNotAllowed": "405",
-        "ContentTooLarge": "413",
-        "UnsupportedMediaType": "415",
-        "InternalError": "500",
-    }
-    components = {name: {"description": f"Refused with {status}"} for name, status in sentences.items()}
-    components["ContentTooLarge"]["x-max-body-bytes"] = 1024  # type: ignore[assignment]
+    components: Json = {name: {"description": f"Refused with {status}"} for name, status in REFUSALS.items()}
+    components["ContentTooLarge"]["x-max-body-bytes"] = 1024
     return components
+
+
+def refusing() -> Json:
+    """The responses of an operation that can be refused in all these ways."""
+    return {status: {"$ref": f"#/components/responses/{name}"} for name, status in REFUSALS.items()}
 
 
 def operation(identifier: str = "act", **fields: Any) -> Json:

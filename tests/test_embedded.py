@@ -194,7 +194,7 @@ def test_what_is_stored_is_there_after_a_restart(data_dir: Path) -> None:
         ("C", "lc_messages"),
         ("UTF8", "server_encoding"),
         ("none", "log_statement"),
-        ("50", "max_connections"),
+        ("300", "max_connections"),
     ],
 )
 def test_settings(served: str, expected: str, setting: str) -> None:
