@@ -7,8 +7,12 @@ from openapi.contract import contract
 
 
 def task_address(user_id: str, id: int) -> str:
-    """The path of a task (RFC 9110, `Location`)."""
-    return _path("get_task", user_id=user_id, id=str(id))
+    """The path of a task (RFC 9110, `Location`): where the contract has it read, or changed, or deleted."""
+    known = contract().operations
+    operation_id = next(
+        name for name in ("get_task", "update_task", "delete_task", "create_task") if name in known
+    )
+    return _path(operation_id, user_id=user_id, id=str(id))
 
 
 def next_page(user_id: str, query: Mapping[str, object]) -> str:

@@ -54,7 +54,7 @@ class BodyReader:
                 encodings.append(value)
         content = await self._receive_all(receive)
         if content and (encodings not in ([], [b"identity"]) or not self._accepts(content_types)):
-            raise UnsupportedMediaType
+            raise UnsupportedMediaType(self._media_type.decode())
         return content
 
     async def _receive_all(self, receive: Receive) -> bytes:

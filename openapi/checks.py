@@ -7,9 +7,7 @@ from urllib.parse import unquote
 
 import jsonschema_rs
 
-from openapi.document import ContractError as ContractError
-from openapi.document import Json as Json
-from openapi.document import Place, entries, follow, look_up, pointer_to, schema_pointers
+from openapi.document import ContractError, Json, Place, entries, follow, look_up, pointer_to, schema_pointers
 from openapi.schemas import Schemas, one_line
 
 _DIALECTS = ("https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema")

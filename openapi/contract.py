@@ -11,10 +11,8 @@ import jsonschema_rs
 
 from openapi import strict_yaml
 from openapi.checks import check_document
-from openapi.document import ContractError, Json, follow
-from openapi.document import Place as Place
-from openapi.operations import Operation as Operation
-from openapi.operations import allowed_methods, read_operations
+from openapi.document import ContractError, Json, Place, follow
+from openapi.operations import read_operations
 from openapi.schemas import Schema
 
 CONTRACT_FILE = Path(__file__).with_name("openapi.yaml")
@@ -74,11 +72,6 @@ class Contract:
         return self._schemas.validator(schema.pointer)
 
     @cached_property
-    def allowed_methods(self) -> dict[str, str]:
-        """The value of the `Allow` header by path; HEAD stands beside GET (RFC 9110, section 9.3.2)."""
-        return allowed_methods(self.operations.values())
-
-    @cached_property
     def refusals(self) -> dict[str, Refusal]:
         """Status, sentence and fixed headers of each response component, by name, that an operation refers to."""
         components = self.document.get("components", {}).get("responses", {})
@@ -98,12 +91,7 @@ class Contract:
             rules = self.follow(Place("", schema)).node if isinstance(schema, dict) else {}
             if "const" in rules:
                 headers[name] = str(rules["const"])
-        return Refusal(status, fill(sentence, {**response, "media-types": self._media_types}), headers)
-
-    @cached_property
-    def _media_types(self) -> str:
-        bodies = (operation.body.node["content"] for operation in self.operations.values() if operation.body)
-        return " or ".join(dict.fromkeys(media_type for content in bodies for media_type in content))
+        return Refusal(status, fill(sentence, response), headers)
 
     @cached_property
     def max_body_bytes(self) -> int:

@@ -26,7 +26,7 @@ import orjson
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openapi.contract import Refusal, contract
+from openapi.contract import Refusal, contract, fill
 
 log = logging.getLogger("todo_api")
 
@@ -105,7 +105,15 @@ class ContentTooLarge(Failure):
 
 
 class UnsupportedMediaType(Failure):
-    pass
+    """Args: media_type: the one that the operation takes."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(media_type)
+
+    @property
+    def refusal(self) -> Refusal:
+        refusal = super().refusal
+        return refusal._replace(sentence=fill(refusal.sentence, {"media-type": self.reason}))
 
 
 class IdempotencyKeyReused(Failure):

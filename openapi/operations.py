@@ -15,7 +15,13 @@ _NOT_PARAMETERS = ("accept", "content-type", "authorization")
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path; the path's own parameters are merged in and `$ref`s are followed."""
+    """One method of one path; the path's own parameters are merged in and `$ref`s are followed.
+
+    Attributes:
+        path: the template, led by the path of the first server.
+        owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.
+        success: the status of an ordinary answer, the lowest 2xx that the contract names.
+    """
 
     id: str
     method: str
@@ -70,16 +76,12 @@ def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
 
 
 def _operation(document: Json, path: str, method: str, item: Place) -> Operation:
-    """What the contract says of one method of a path item.
-
-    Attributes of the result that need a word: `owner` is the path parameter that must equal the token's `sub`
-    (`x-owner`), `success` the lowest 2xx, `path` begins with the path of the first server.
-    """
     place = item / method
     if "operationId" not in place.node:
         raise ContractError(f"#{place.pointer}: an operation needs an operationId, which names its handler")
     parameters = _parameters(document, item, place)
     _check_template(path, place, parameters)
+    security = _security(document, place)
     responses = {
         status: follow(document, place / "responses" / status).node
         for status in place.node.get("responses", {})
@@ -92,8 +94,8 @@ def _operation(document: Json, path: str, method: str, item: Place) -> Operation
         parameters=parameters,
         body=follow(document, place / "requestBody") if "requestBody" in place.node else None,
         responses=responses,
-        security=_security(document, place),
-        owner=_owner(place, parameters, _security(document, place)),
+        security=security,
+        owner=_owner(place, parameters, security),
         success=_success(place, responses),
     )
 

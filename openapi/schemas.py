@@ -35,7 +35,7 @@ class Schemas:
         """A compiled validator for the schema at `pointer`.
 
         Raises:
-            ContractError: with the reason, for a schema that cannot be compiled.
+            ContractError: for a pattern that does not compile; all else has been checked before.
         """
         try:
             return jsonschema_rs.Draft202012Validator(
@@ -57,16 +57,15 @@ class Schemas:
 
     def holds(self, pointer: str) -> bool:
         """Whether a schema stands at `pointer` or around it."""
-        return self._root(pointer) is not None
-
-    def _root(self, pointer: str) -> str | None:
-        return next((root for root in self.pointers if f"{pointer}/".startswith(f"{root}/")), None)
+        return any(_is_within(pointer, root) for root in self.pointers)
 
     def _fragment(self, pointer: str) -> str:
-        root = self._root(pointer)
-        if root is not None:
-            pointer = pointer_to("/$defs", root) + pointer.removeprefix(root)
-        return "#" + quote(pointer, safe="/~")
+        root = next(root for root in self.pointers if _is_within(pointer, root))
+        return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
+
+
+def _is_within(pointer: str, root: str) -> bool:
+    return f"{pointer}/".startswith(f"{root}/")
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,10 @@ class _Violation:
             if keyword == "properties":
                 self.name, within_part = str(keys[1]), False
             elif keyword in _PARTS and not within_part:
-                self.name, within_part = fill(_PARTS[keyword], {"name": self.name}), True
+                self.name, within_part = (
+                    fill(_PARTS[keyword], {"name": re.sub("^The ", "the ", self.name)}),
+                    True,
+                )
 
     def fixed(self) -> str | None:
         """The contract's own sentence for this rule, or None; the schema nearest to the use of a type decides."""

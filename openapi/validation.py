@@ -116,7 +116,8 @@ def bind_handlers(
         find: the handler that has the name of an operationId, or None.
 
     Raises:
-        ContractError: for an operation without a handler, or with one that cannot take its parameters.
+        ContractError: for an operation without a handler, with one that cannot take its parameters, or one that
+            can be refused in a way for which the contract has no response.
     """
     operations = {}
     for operation in contract.operations.values():

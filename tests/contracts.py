@@ -3,13 +3,22 @@
 import json
 import os
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from openapi import strict_yaml
 from openapi.contract import CONTRACT_FILE, Contract
-from tests.running import PROJECT
+from openapi.document import look_up
+from tests.running import PROJECT, SECRET, ServeProcess, Service
 
 Json = dict[str, Any]
+Start = Callable[..., Service]
+
+GONE: Any = object()
 
 # Data that others wrote; see the README of the folder.
 VECTORS = Path(os.environ.get("TEST_VECTORS") or Path(__file__).parents[2] / "shared" / "vectors")
@@ -80,3 +89,37 @@ def project_with(contract: str, folder: Path) -> Path:
         shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "openapi" / "openapi.yaml").write_text(contract, encoding="utf-8")
     return folder
+
+
+def contract_with(edits: Json) -> str:
+    """The service's own contract with the value at each JSON pointer replaced, or taken out where it is GONE."""
+    document = strict_yaml.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
+    for pointer, value in edits.items():
+        holder, _, key = pointer.rpartition("/")
+        node = look_up(document, holder)
+        name = int(key) if isinstance(node, list) else key.replace("~1", "/")
+        if value is GONE:
+            del node[name]
+        else:
+            node[name] = value
+    return json.dumps(document, ensure_ascii=False)
+
+
+@pytest.fixture(scope="module")
+def start(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Starts the real service on another contract, in a copy of the project; all end with the test module.
+
+    What is given beside the contract is written below the handlers of the copy.
+    """
+    with ExitStack() as processes:
+
+        def start_on(contract: str, handlers: str = "") -> Service:
+            project = project_with(contract, tmp_path_factory.mktemp("project"))
+            with (project / "handlers" / "health.py").open("a", encoding="utf-8") as file:
+                file.write(handlers)
+            settings = {"DATABASE_URL": database_url, "AUTH_JWT_SECRET": SECRET.decode()}
+            process = ServeProcess(cwd=project, PYTHONPATH=str(project), **settings)
+            processes.enter_context(process).wait_until_live()
+            return Service(process.url)
+
+        yield start_on

@@ -104,7 +104,7 @@ def run_schemathesis(
 
 
 def prepared(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
-    """A copy of the contract from which Schemathesis generates more for this identity; it asks for nothing less.
+    """A copy of the contract from which Schemathesis gets further as this identity; the service knows the real one.
 
     The paths name the identity's users only, where it is pinned to them, by an enum: that leaves in the invalid
     paths, which Schemathesis's own `[parameters]` would overwrite. Our sentences are taken out, because beside a
@@ -148,7 +148,7 @@ def _authentication(service: Service, identity: Identity, folder: Path) -> str:
     file = folder / "users.json"
     file.write_text(json.dumps({"auth": users}))
     peers = f"peers = {json.dumps(identity.users)}\n" if len(identity.users) > 1 else ""
-    return f'\n[auth.wfc]\npath = "{file}"\nuser = "{identity.users[0]}"\n{peers}'
+    return f'\n[auth.wfc]\npath = {json.dumps(str(file))}\nuser = "{identity.users[0]}"\n{peers}'
 
 
 def measure(service: Service, runs: Sequence[Run]) -> CoverageMap:
@@ -182,6 +182,15 @@ def gaps(coverage: CoverageMap) -> list[str]:
         for gap in coverage.coverage_gaps()
         if not (gap["kind"] == "response_uncovered" and gap["status_code"] in NOT_TO_BE_HAD)
     ]
+
+
+def _had_of_all(coverage: CoverageMap) -> str:
+    """How many of the responses that can be had were seen, "43 of 43" say."""
+    responses = [
+        response for operation in coverage.operation_reports() for response in operation["responses"]
+    ]
+    seen = [response["hits"] > 0 for response in responses if response["status"] not in NOT_TO_BE_HAD]
+    return f"{sum(seen)} of {len(seen)}"
 
 
 @contextmanager
@@ -218,15 +227,18 @@ def main(seed: int | None, examples: int, seconds: int | None) -> None:
             click.secho(f"\n{identity.name}: {' and '.join(identity.users)}, seed {seed}\n", bold=True)
             runs.append(run_schemathesis(service, identity, REPORTS / identity.name, *options))
         coverage = measure(service, runs)
-    sys.exit(summarise(seed, runs, coverage))
+    sys.exit(summarise(seed, runs, coverage, REPORTS))
 
 
-def summarise(seed: int, runs: Sequence[Run], coverage: CoverageMap) -> int:
+def summarise(seed: int, runs: Sequence[Run], coverage: CoverageMap, folder: Path) -> int:
     """Prints what came of the runs and returns the exit status: 0 only where nothing was found and no gap is left."""
-    coverage.save_report(output_file=str(REPORTS / "coverage.html"))
+    coverage.save_report(output_file=str(folder / "coverage.html"))
     click.echo(f"\n{coverage.generate_text_summary(colored=False)}\n")
+    click.echo(
+        f"Of the responses that a healthy service can give, {_had_of_all(coverage)} were seen. The others:"
+    )
     for status, reason in NOT_TO_BE_HAD.items():
-        click.echo(f"{status} is not counted as a gap: it {reason}.")
+        click.echo(f"{status} {reason}.")
     untried = gaps(coverage)
     for gap in untried:
         click.echo(f"not tried: {gap}")
@@ -234,7 +246,7 @@ def summarise(seed: int, runs: Sequence[Run], coverage: CoverageMap) -> int:
         click.echo(
             f"{run.identity.name:10} {'findings' if run.status else 'no findings':12} {run.folder / 'report'}"
         )
-    click.echo(f"coverage                {REPORTS / 'coverage.html'}")
+    click.echo(f"coverage                {folder / 'coverage.html'}")
     click.echo(f"seed                    {seed}")
     return 1 if untried or any(run.status for run in runs) else 0
 

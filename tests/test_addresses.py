@@ -7,7 +7,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from handlers.addresses import next_page, task_address
-from openapi.contract import Place, contract
+from openapi.contract import contract
+from openapi.document import Place
 
 LINK = Place("/paths/~1api~1{user_id}~1tasks/get/responses/200/headers/Link/schema", {})
 LOCATION = Place("/paths/~1api~1{user_id}~1tasks/post/responses/201/headers/Location/schema", {})

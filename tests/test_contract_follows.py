@@ -1,67 +1,21 @@
-"""Edit `openapi.yaml`, restart, and the service follows, without a line of Python: shown on the real service.
-
-Each test module's start costs seconds, so edits that do not touch each other share one.
-"""
+"""Edit `openapi.yaml`, restart, and the service follows, without a line of Python: shown on the real service."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from openapi import strict_yaml
-from openapi.contract import CONTRACT_FILE
-from openapi.document import look_up
-from tests.contracts import Json, project_with, refusing
-from tests.running import SECRET, ServeProcess, Service, todo_api
-
-Start = Callable[..., Service]
+from tests import contracts
+from tests.contracts import GONE, Json, Start, contract_with, project_with
+from tests.running import Service, todo_api
 
 TASKS = "/paths/~1api~1{user_id}~1tasks"
-GONE: Any = object()
+start = contracts.start
 
-
-def contract_with(edits: Json) -> str:
-    """The service's own contract with the value at each JSON pointer replaced, or taken out where it is GONE."""
-    document = strict_yaml.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
-    for pointer, value in edits.items():
-        holder, _, key = pointer.rpartition("/")
-        node = look_up(document, holder)
-        key = key.replace("~1", "/")
-        if value is GONE:
-            del node[key]
-        else:
-            node[int(key) if isinstance(node, list) else key] = value
-    return json.dumps(document, ensure_ascii=False)
-
-
-@pytest.fixture(scope="module")
-def start(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts the real service on another contract, in a copy of the project; all end with the module."""
-    processes = []
-
-    def start_on(contract: str, handlers: str = "") -> Service:
-        project = project_with(contract, tmp_path_factory.mktemp("project"))
-        with (project / "handlers" / "health.py").open("a", encoding="utf-8") as file:
-            file.write(handlers)
-        settings = {
-            "DATABASE_URL": database_url,
-            "AUTH_JWT_SECRET": SECRET.decode(),
-            "PYTHONPATH": str(project),
-        }
-        process = ServeProcess(cwd=project, **settings)
-        processes.append(process.__enter__())
-        process.wait_until_live()
-        return Service(process.url)
-
-    yield start_on
-    for process in processes:
-        process.__exit__(None, None, None)
-
-
-# Edits of what is there.
-
+# Independent of each other, so that one start serves for all.
 EDITS = {
     "/info/title": "Chores",
     "/info/version": "2.5.0",
@@ -132,7 +86,7 @@ def test_the_media_type(alice: httpx.Client, tasks: str) -> None:
     """A body is taken in the media type that the contract now names, and in no other."""
     assert 201 == create(alice, tasks, title="buy milk").status_code
     refused = alice.post(tasks, json={"title": "buy milk"})
-    sentence = "The request body must be application/chore+json or application/json in UTF-8, without Content-Encoding"
+    sentence = "The request body must be application/chore+json in UTF-8, without Content-Encoding"
     assert (415, {"error": sentence}) == (refused.status_code, refused.json())
 
 
@@ -235,7 +189,7 @@ def test_paths_move(start: Start, user: str) -> None:
         ]
 
 
-def test_the_commands_follow(tmp_path: Any) -> None:
+def test_the_commands_follow(tmp_path: Path) -> None:
     """`todo-api routes` and `--version` tell what the edited contract says."""
     project = project_with(
         contract_with({"/info/version": "2.5.0", f"{TASKS}~1{{id}}/delete": GONE}), tmp_path

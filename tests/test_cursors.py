@@ -6,7 +6,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from handlers.cursors import decode_cursor, encode_cursor
-from openapi.contract import Place, contract
+from openapi.contract import contract
+from openapi.document import Place
 
 SCHEMA = contract().schema("Cursor")
 VALIDATOR = contract().validator(Place("/components/schemas/Cursor", SCHEMA))

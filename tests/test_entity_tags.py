@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from handlers import entity_tags
 from handlers.entity_tags import entity_tag, matches, versions
-from openapi.contract import Contract, Place, contract
+from openapi.contract import Contract, contract
+from openapi.document import Place
 
 NOW = datetime(2026, 11, 22, 10, 0, 0, 125000)
 MEMBER = "        created_at:\n          $ref: '#/components/schemas/Timestamp'\n"

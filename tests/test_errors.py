@@ -30,6 +30,7 @@ from openapi.errors import (
     send_json,
 )
 
+AWAY = "The service is temporarily unavailable. Try again shortly"
 FAULT = "Something went wrong on our side. The fault has been logged"
 
 
@@ -59,7 +60,12 @@ class Answer:
         return b"".join(message["body"] for message in self.messages[1:])
 
 
-def answer_to(error: Exception, scope_type: str = "http", started: bool = False) -> Answer:
+async def nothing() -> Message:
+    """The messages of a request that nobody reads."""
+    return {}
+
+
+def answer_to(error: BaseException, scope_type: str = "http", started: bool = False) -> Answer:
     """What a client sees where `error` is raised below the middleware."""
     answer = Answer()
 
@@ -68,10 +74,7 @@ def answer_to(error: Exception, scope_type: str = "http", started: bool = False)
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise error
 
-    async def receive() -> Message:
-        raise AssertionError("the middleware reads no body")
-
-    asyncio.run(ErrorMiddleware(app)({"type": scope_type}, receive, answer.send))
+    asyncio.run(ErrorMiddleware(app)({"type": scope_type}, nothing, answer.send))
     return answer
 
 
@@ -104,7 +107,7 @@ def sent(body: Any, **headers: str) -> Answer:
         ),
         (ContentTooLarge(), 413, "The request body must be 131072 bytes or less", {}),
         (
-            UnsupportedMediaType(),
+            UnsupportedMediaType("application/json"),
             415,
             "The request body must be application/json in UTF-8, without Content-Encoding",
             {},
@@ -119,14 +122,15 @@ def sent(body: Any, **headers: str) -> Answer:
         (
             Unavailable("the database is away"),
             503,
-            "The service is temporarily unavailable. Try again shortly",
+            AWAY,
             {"retry-after": "1"},
         ),
         (ValueError("secret"), 500, FAULT, {}),
+        (asyncio.CancelledError(), 503, AWAY, {"retry-after": "1"}),
     ],
 )
 def test_every_failure_is_the_envelope(
-    error: Exception, status: int, sentence: str, headers: dict[str, str]
+    error: BaseException, status: int, sentence: str, headers: dict[str, str]
 ) -> None:
     """Whatever is raised becomes `{"error": <sentence>}` with the contract's status and headers, and nothing else."""
     answer = answer_to(error)
@@ -178,7 +182,7 @@ def test_faults_are_logged_with_a_traceback(caplog: pytest.LogCaptureFixture) ->
     ],
 )
 def test_trouble_is_logged_in_one_line(
-    caplog: pytest.LogCaptureFixture, error: Exception, level: int, message: str
+    caplog: pytest.LogCaptureFixture, error: BaseException, level: int, message: str
 ) -> None:
     """Trouble elsewhere, a refused token and a client that left are one line each, with the precise reason."""
     caplog.set_level(logging.INFO, "todo_api")
@@ -206,7 +210,14 @@ def test_an_answer_that_has_begun_is_not_mended() -> None:
 
 
 def test_only_http_is_answered() -> None:
-    """A fault while the server starts or stops is the server's to see."""
+    """What is no request passes as if nothing stood there, so that a fault in the start is the server's to see."""
+    sent = []
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        sent.append("started")
+
+    asyncio.run(ErrorMiddleware(app)({"type": "lifespan"}, nothing, Answer().send))
+    assert ["started"] == sent
     with pytest.raises(ValueError, match="details"):
         answer_to(ValueError("details"), scope_type="lifespan")
 

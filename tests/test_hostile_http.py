@@ -377,7 +377,7 @@ def test_method_overrides_are_ignored(
 @pytest.mark.parametrize(
     "method", ["OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "PURGE", "LINK", *METHODS]
 )
-@pytest.mark.parametrize("path", contract().allowed_methods)
+@pytest.mark.parametrize("path", sorted({each.path for each in contract().operations.values()}))
 def test_other_methods_are_405_with_a_complete_allow(service: Service, path: str, method: str) -> None:
     """A method that a path does not take is 405 before any token is looked at, and Allow names those it takes."""
     allowed = {

@@ -407,6 +407,7 @@ def test_a_free_form_object_takes_what_is_left() -> None:
 def test_absent_is_the_default_or_none(where: str) -> None:
     """A parameter that is not sent has the contract's default, None where there is none, and is refused if required."""
     assert read(parameter(where, STRING)) is None
+    assert read(parameter(where, OBJECT, explode=False)) is None
     assert "red" == read(parameter(where, {"type": "string", "default": "red"}))
     assert "red" == read(parameter(where, {"allOf": [{"default": "red"}]}))
     assert "color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())

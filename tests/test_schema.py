@@ -12,7 +12,8 @@ from psycopg2.errors import InsufficientPrivilege, LockNotAvailable, QueryCancel
 from sqlalchemy import make_url
 
 from db.migrate import upgrade
-from openapi.contract import Place, contract
+from openapi.contract import contract
+from openapi.document import Place
 from tests.clusters import DEPLOYER, Cluster, cluster, run
 
 Row = tuple[Any, ...]

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tracecov import CoverageMap
 
-from openapi.contract import contract
-from tests.fuzz import IDENTITIES, Run, gaps, measure, run_schemathesis
+from openapi.contract import CONTRACT_FILE, contract
+from tests.fuzz import IDENTITIES, Run, gaps, measure, run_schemathesis, summarise
 from tests.running import Service
 
 OWN_PATH = IDENTITIES[0]
@@ -39,6 +41,20 @@ def test_no_gaps(service: Service, runs: list[Run]) -> None:
 def test_reports(runs: list[Run]) -> None:
     """Each run leaves a report for people to read."""
     assert all((run.folder / "report" / "index.html").is_file() for run in runs)
+
+
+def test_untried_is_a_gap() -> None:
+    """Each operation that no run has tried is told."""
+    untried = gaps(CoverageMap.from_path(CONTRACT_FILE))
+    assert len(contract().operations) == sum(gap.startswith("operation_unseen") for gap in untried)
+
+
+def test_status(service: Service, runs: list[Run], tmp_path: Path) -> None:
+    """The status is 0 only where no run has findings and there are no gaps."""
+    complete = measure(service, runs)
+    assert 0 == summarise(1, runs, complete, tmp_path)
+    assert 1 == summarise(1, [*runs, replace(runs[0], status=1)], complete, tmp_path)
+    assert 1 == summarise(1, runs, CoverageMap.from_path(CONTRACT_FILE), tmp_path)
 
 
 def _more_than_is_taken(document: dict[str, Any]) -> None:
