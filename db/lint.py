@@ -4,6 +4,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
 from db.embedded import embedded_postgres
 from db.migrate import MigrationError, check, upgrade
 from openapi.contract import contract
@@ -11,8 +13,11 @@ from openapi.document import ContractError
 
 
 def main() -> None:
-    """Migrates a fresh PostgreSQL and compares it with the models, whose limits are the contract's."""
+    """Validates the contract with openapi-spec-validator, which finds more than a start must refuse; migrates a fresh
+    PostgreSQL and compares it with the models, whose limits are the contract's."""
     try:
+        for error in OpenAPIV31SpecValidator(contract().document).iter_errors():
+            sys.exit(f"openapi.yaml: {'/'.join(map(str, error.absolute_path))}: {error.message}")
         print(f"{len(contract().operations)} operations: the contract is sound.")
         with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
             upgrade(url)
