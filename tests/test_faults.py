@@ -363,3 +363,15 @@ def test_a_missing_user_is_told_as_such(database: Database) -> None:
     """A foreign key's violation comes through as it is, since the caller knows what it means."""
     with pytest.raises(ForeignKeyViolation):
         database.run("DO $$ BEGIN RAISE SQLSTATE '23503'; END $$", {}, retry=False)
+
+
+def test_a_pool_that_stays_empty_is_unavailable(database_url: str) -> None:
+    """A call that gets no connection of the pool in time is refused as trouble that passes."""
+    engine = open_engine(database_url, pool_size=1)
+    taken = engine.raw_connection()
+    try:
+        with pytest.raises(Unavailable):
+            Database(engine).ping()
+    finally:
+        taken.close()
+        engine.dispose()
