@@ -28,7 +28,7 @@ RESULTS = Path(__file__).with_name("results")
 @click.option("--rounds", default=5, type=click.IntRange(1), help="How often each contestant is measured.")
 @click.option("--seconds", default=6, type=click.IntRange(1), help="How long each load lasts.")
 @click.option("--workers", default=1, type=click.IntRange(1, 2), help="Processes of each contestant.")
-@click.option("--connections", default=16, type=click.IntRange(1), help="Requests under way at a time.")
+@click.option("--connections", default=16, type=click.IntRange(1, 40), help="Requests under way at a time.")
 @click.option(
     "--kind", "kinds", multiple=True, default=KINDS, type=click.Choice(KINDS), help="This load; repeatable."
 )
