@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import parent_process
+from multiprocessing import parent_process, resource_tracker
 from shlex import quote
 
 import click
@@ -115,7 +115,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _run_workers(settings: Settings, url: str, listener: socket.socket) -> None:
     # A terminal sends Ctrl-C to the workers too. They inherit that it is blocked and leave it to the parent, which
-    # ends them; otherwise one that is still being imported would print a traceback.
+    # ends them; otherwise one that is still being imported would print a traceback. The resource tracker of
+    # multiprocessing unblocks it when it starts, so that has to be before.
+    resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     threading.Thread(target=_end_on_interrupt, daemon=True).start()
     workers = Multiprocess(

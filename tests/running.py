@@ -47,10 +47,20 @@ def settings_for(**values: Any) -> Settings:
     return Settings(_env_file=None, auth_jwt_secret=SECRET, **values)
 
 
+_reserved: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port on loopback that nobody listens on at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port on loopback that nobody listens on, and that is given to nobody else while the tests run.
+
+    A bound socket that does not listen keeps the system from choosing the port for a server or a client that leaves
+    the choice to it; one that names the port gets it, since both sockets have SO_REUSEADDR.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    _reserved.append(reservation)
+    return int(reservation.getsockname()[1])
 
 
 @contextmanager
