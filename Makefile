@@ -5,18 +5,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint types fuzz bench clean
+.PHONY: help install serve test test-faults lint types fuzz bench clean
 
 help: ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 install: $(VENV)/service ## Install the service into .venv
 
 serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless DATABASE_URL is set
 	@$(BIN)/todo-api serve
 
-test: $(VENV)/development ## Run every test
-	$(BIN)/pytest --numprocesses auto --dist loadfile --cov
+test: $(VENV)/development ## Run the tests
+	$(BIN)/pytest -m "not faults" --numprocesses auto --dist loadfile --cov
+
+test-faults: $(VENV)/development ## Run the tests that need other servers, or kill them
+	$(BIN)/pytest -m faults --numprocesses auto --dist loadfile
 
 lint: $(VENV)/development ## Check style, types, imports, the contract and the migrations
 	$(BIN)/ruff check
