@@ -35,3 +35,8 @@ def is_disconnect(error: psycopg2.Error) -> bool:
     if state is None:
         return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
     return state.startswith(("08", "57P"))
+
+
+def is_unprepared(error: psycopg2.Error) -> bool:
+    """Whether a prepared statement is not there, is there although it should not be, or is out of date."""
+    return error.pgcode in ("26000", "42P05", "0A000")

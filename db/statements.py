@@ -50,7 +50,7 @@ _grown = func.greatest(func.now(), tasks.c.updated_at + text("interval '1 micros
 
 
 def _answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.timezone("UTC", column) if isinstance(column.type, DateTime) else column
+    return func.timezone(text("'UTC'"), column) if isinstance(column.type, DateTime) else column
 
 
 _members = [tasks.c[name] for name in contract().schema("Task")["properties"]]

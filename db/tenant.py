@@ -1,67 +1,55 @@
-"""The one place where statements run: check a connection out, enter the tenant, run one statement, all in one
-round trip.
+"""The one place where statements run: take a connection, enter the tenant, run one statement, all in one round trip.
 
-psycopg2 in autocommit sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one
-transaction and answers with the last result. `todo_enter` puts the transaction into the role `todo_tenant`,
-which row level security binds, and names the user to the policies; both end with the transaction, so a pooled
-connection carries nothing from one user to the next (see docs/decisions/0003-one-round-trip.md).
+psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
+answers with the last result. `todo_enter` puts the transaction into the role `todo_tenant`, which row level security
+binds, and names the user to the policies; both end with the transaction, so a pooled connection carries nothing from
+one user to the next (see docs/decisions/0003-one-round-trip.md).
 """
 
+import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg2
 from psycopg2.errors import ForeignKeyViolation
-from sqlalchemy import Dialect, Engine
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.dml import UpdateBase
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.sql.selectable import ReturnsRows
 
-from db.faults import failure_of, is_disconnect
+from db.connection import Connection
+from db.faults import failure_of, is_disconnect, is_unprepared
+from db.messages import Message, as_tenant
+from db.pool import Pool
 from openapi.errors import Unavailable
 
-_ENTER = "SELECT todo_enter(%(tenant)s); "
-_DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
-
-
-class _Compiled(NamedTuple):
-    text: str
-    constants: Mapping[str, Any]
-    only_reads: bool
-
-
-@lru_cache(maxsize=256)
-def _compile(statement: ClauseElement) -> _Compiled:
-    """The statement as psycopg2 takes it; kept, since compiling takes longer than PostgreSQL needs to run it."""
-    compiled = statement.compile(dialect=_DIALECT)
-    constants = {name: value for name, value in compiled.params.items() if value is not None}
-    only_reads = not any(isinstance(part, UpdateBase) for part in iterate(statement))
-    return _Compiled(_ENTER + str(compiled), constants, only_reads)
+# Longer than PostgreSQL lets a statement run (see todo_enter), so that it is the one to decide where it can. It
+# cannot while its machine is frozen or cut off, nor for a call that still waits for a connection.
+DEADLINE_SECONDS = 4.5
 
 
 class Database:
-    """The pool of connections, on which a tenant's statements run."""
+    """What the tenants' statements run on.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Args:
+        pool: its connections.
+        deadline: how long a call may take with all its waiting, in seconds.
+    """
+
+    def __init__(self, pool: Pool, deadline: float = DEADLINE_SECONDS) -> None:
+        self._pool = pool
+        self._deadline = deadline
 
     def tenant(self, user_id: str, email: str | None) -> "Tenant":
         """The user's own view of the database."""
         return Tenant(self, user_id, email)
 
-    def ping(self) -> None:
+    async def ping(self) -> None:
         """Returns if the database answers; raises Unavailable if not."""
-        self.run("SELECT 1", {}, retry=True)
+        await self.run(Message.of("SELECT 1 AS one"), {})
 
-    def run(self, text: str, parameters: Mapping[str, Any], *, retry: bool) -> list[Any]:
-        """Sends `text` as one message and returns the rows that its last statement answers.
+    async def run(self, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
+        """The rows that the last statement of `message` answers, as dictionaries by column.
 
         Args:
             parameters: the values of its `%(name)s` marks.
-            retry: whether it may be sent again after a lost connection, since it only reads.
 
         Raises:
             Unavailable: for trouble that passes: no connection, a timeout, a full disk.
@@ -69,37 +57,46 @@ class Database:
             InternalError: for anything else.
         """
         try:
-            try:
-                return self._send(text, parameters)
-            except psycopg2.Error as error:
-                if not (retry and is_disconnect(error)):
-                    raise
-            return self._send(text, parameters)
+            async with asyncio.timeout(self._deadline):
+                try:
+                    return await self._send(message, parameters)
+                except psycopg2.Error as error:
+                    if not (message.only_reads and is_disconnect(error)):
+                        raise
+                return await self._send(message, parameters)
         except ForeignKeyViolation:
             raise
         except psycopg2.Error as error:
             # Without its cause: the driver quotes the statement, and with it what the client has sent.
             raise failure_of(error) from None
-        except PoolTimeout as error:
-            raise Unavailable("no connection of the pool came free in time") from error
+        except TimeoutError:
+            raise Unavailable("the database did not answer within the deadline") from None
 
-    def _send(self, text: str, parameters: Mapping[str, Any]) -> list[Any]:
+    async def _send(self, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
+        connection = await self._pool.acquire()
         try:
-            connection = self._engine.raw_connection()
-        except psycopg2.Error as error:
-            # A database that has just let nobody in is not asked a second time by the same request.
-            raise failure_of(error) from None
-        try:
-            cursor = connection.cursor()
-            cursor.execute(text, parameters)
-            names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        except psycopg2.Error as error:
-            if is_disconnect(error):
-                connection.invalidate()
-            raise
+            rows = await _run(connection, message, parameters)
+            columns = message.columns or connection.columns
+            return [dict(zip(columns, row, strict=True)) for row in rows]
         finally:
-            connection.close()
+            self._pool.release(connection)
+
+
+async def _run(connection: Connection, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
+    """Sends `message` in the shortest form that the connection takes (docs/decisions/0005-prepared-by-digest.md)."""
+    if not connection.prepares:
+        return await connection.run(message.plain, parameters)
+    is_prepared = message.name in connection.prepared
+    connection.prepared.add(message.name)
+    try:
+        return await connection.run(message.execute if is_prepared else message.prepare, parameters)
+    except psycopg2.Error as error:
+        if not is_unprepared(error):
+            raise
+    # A pooler has put another session behind this connection, or a migration has changed what was prepared. The
+    # error has undone the whole message, so it can be sent again.
+    connection.prepares = False
+    return await connection.run(message.plain, parameters)
 
 
 class Tenant:
@@ -110,7 +107,7 @@ class Tenant:
         self._database = database
         self._identity = {"tenant": user_id, "email": email}
 
-    def fetch(self, statement: ClauseElement, **values: Any) -> list[Any]:
+    async def fetch(self, statement: ReturnsRows, **values: Any) -> list[Any]:
         """The rows, as dictionaries by column, that a statement of `db.statements` answers, run as this user in one
         round trip.
 
@@ -120,15 +117,15 @@ class Tenant:
         Raises:
             Unavailable: for trouble that passes.
         """
-        text, constants, only_reads = _compile(statement)
-        parameters = {**constants, **values, **self._identity}
+        message = as_tenant(statement)
+        parameters = {**message.constants, **values, **self._identity}
         try:
-            return self._database.run(text, parameters, retry=only_reads)
+            return await self._database.run(message, parameters)
         except ForeignKeyViolation:
             # The user's row was not made because another user has the same email: go on without the email.
-            return self._database.run(text, {**parameters, "email": None}, retry=only_reads)
+            return await self._database.run(message, {**parameters, "email": None})
 
-    def fetch_one(self, statement: ClauseElement, **values: Any) -> Any:
+    async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        rows = self.fetch(statement, **values)
+        rows = await self.fetch(statement, **values)
         return rows[0] if rows else None

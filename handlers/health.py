@@ -10,7 +10,7 @@ async def get_liveness(_database: Database) -> Answer[Health]:
     return Answer({"status": "ok"})
 
 
-def get_readiness(database: Database) -> Answer[Health]:
+async def get_readiness(database: Database) -> Answer[Health]:
     """Says that the database answers; raises Unavailable if it does not."""
-    database.ping()
+    await database.ping()
     return Answer({"status": "ok"})

@@ -16,12 +16,14 @@ from openapi.types import Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 NOT_MODIFIED = 304
 
 
-def list_tasks(tenant: Tenant, status: Status | None, limit: int, cursor: str | None) -> Answer[list[Task]]:
+async def list_tasks(
+    tenant: Tenant, status: Status | None, limit: int, cursor: str | None
+) -> Answer[list[Task]]:
     """The user's tasks, newest first; `Link` leads on where there are more than `limit`."""
     position = decode_cursor(cursor) if cursor is not None else {}
     statement = statements.list_tasks(filtered=status is not None, continued=cursor is not None)
     # One task more than asked for tells whether there is a next page.
-    rows = tenant.fetch(statement, status=status, count=limit + 1, **position)
+    rows = await tenant.fetch(statement, status=status, count=limit + 1, **position)
     if len(rows) <= limit:
         return Answer(rows)
     following = encode_cursor(rows[limit - 1])
@@ -29,23 +31,23 @@ def list_tasks(tenant: Tenant, status: Status | None, limit: int, cursor: str | 
     return Answer(rows[:limit], {"Link": next_page(tenant.user_id, query)})
 
 
-def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCreate) -> Answer[Task]:
+async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCreate) -> Answer[Task]:
     """The new task; under an `idempotency_key` that was used before, the first one again."""
     fields = tuple(sorted(body))
     if idempotency_key is None:
-        task: Task = tenant.fetch(statements.create_task(fields), **body)[0]
+        task: Task = (await tenant.fetch(statements.create_task(fields), **body))[0]
     else:
-        task = _create_once(tenant, idempotency_key, fields, body)
+        task = await _create_once(tenant, idempotency_key, fields, body)
     location = task_address(tenant.user_id, task["id"])
     return Answer(task, {"Location": location, "ETag": entity_tag(task)})
 
 
-def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
+async def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
     fingerprint = sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     statement = statements.create_task_once(fields)
     # A second run is needed only where a request with the same key was committed during the first.
     for _ in range(2):
-        for row in tenant.fetch(statement, key=key, fingerprint=fingerprint, **body):
+        for row in await tenant.fetch(statement, key=key, fingerprint=fingerprint, **body):
             if row.pop("fingerprint") != fingerprint:
                 raise IdempotencyKeyReused
             task: Task = row
@@ -53,9 +55,9 @@ def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCr
     raise Unavailable("an Idempotency-Key was claimed twice during one request")
 
 
-def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task | None]:
+async def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task | None]:
     """The task, or 304 where the client holds it as it is."""
-    task: Task | None = tenant.fetch_one(statements.get_task(), id=id)
+    task: Task | None = await tenant.fetch_one(statements.get_task(), id=id)
     if task is None:
         raise TaskNotFound
     headers = {"ETag": entity_tag(task)}
@@ -64,21 +66,21 @@ def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task 
     return Answer(task, headers)
 
 
-def update_task(tenant: Tenant, id: int, if_match: str | None, body: TaskUpdate) -> Answer[Task]:
+async def update_task(tenant: Tenant, id: int, if_match: str | None, body: TaskUpdate) -> Answer[Task]:
     """The task with the members of `body` changed."""
     statement = statements.update_task(tuple(sorted(body)))
-    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
+    return _answer(await tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
 
 
-def complete_task(tenant: Tenant, id: int, if_match: str | None, body: TaskCompletion) -> Answer[Task]:
+async def complete_task(tenant: Tenant, id: int, if_match: str | None, body: TaskCompletion) -> Answer[Task]:
     """The task in the status that `body` names; without a body the contract's default completes it."""
     statement = statements.set_status()
-    return _answer(tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
+    return _answer(await tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
 
 
-def delete_task(tenant: Tenant, id: int, if_match: str | None) -> Answer[None]:
+async def delete_task(tenant: Tenant, id: int, if_match: str | None) -> Answer[None]:
     """Nothing, once the task is gone."""
-    _answer(tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)), if_match)
+    _answer(await tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)), if_match)
     return Answer(None)
 
 

@@ -6,8 +6,7 @@ Checks run in this order: owner (403), body's size and media type (413, 415), pa
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -30,17 +29,9 @@ from openapi.errors import (
 from openapi.operations import Operation
 from openapi.parameters import ParameterReader
 
-Handler = Callable[..., Any]
-
-
-class Host(Protocol):
-    """What the server lends the operations."""
-
-    def caller(self, claims: Mapping[str, Any] | None) -> object:
-        """The handler's first argument, from the claims of the verified token, None where none is asked for."""
-
-    def run(self, call: Callable[[], Answer[Any]]) -> Awaitable[Answer[Any]]:
-        """Runs a call that blocks outside the event loop."""
+Handler = Callable[..., Awaitable[Answer[Any]]]
+# The handler's first argument, from the claims of the verified token, None where no token is asked for.
+CallerOf = Callable[[Mapping[str, Any] | None], object]
 
 
 class ValidatedOperation:
@@ -50,14 +41,15 @@ class ValidatedOperation:
         ContractError: if the handler cannot take the operation's parameters.
     """
 
-    def __init__(self, contract: Contract, operation: Operation, handler: Handler, host: Host) -> None:
+    def __init__(
+        self, contract: Contract, operation: Operation, handler: Handler, caller_of: CallerOf
+    ) -> None:
         self._handler = handler
-        self._host = host
+        self._caller_of = caller_of
         self._owner = operation.owner
         self._success = operation.success
         self._parameters = ParameterReader(contract, operation)
         self._body = BodyReader(contract, operation.body) if operation.body else None
-        self._is_async = inspect.iscoroutinefunction(handler)
         self._check_signature(operation)
 
     def _check_signature(self, operation: Operation) -> None:
@@ -69,6 +61,10 @@ class ValidatedOperation:
                 f"{operation.method} {operation.path}: the handler {operation.id} cannot be called with "
                 f"({', '.join(['caller', *arguments])}): {error}"
             ) from None
+        if not inspect.iscoroutinefunction(self._handler):
+            raise ContractError(
+                f"{operation.method} {operation.path}: the handler {operation.id} must be an async function"
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Where the contract makes a token optional, an absent one leaves an empty mapping.
@@ -79,15 +75,8 @@ class ValidatedOperation:
         arguments = self._parameters.read(scope)
         if self._body:
             arguments["body"] = self._body.parse(content)
-        answer = await self._answer(claims, arguments)
+        answer = await self._handler(self._caller_of(claims), **arguments)
         await send_json(send, answer.status or self._success, answer.body, answer.headers)
-
-    async def _answer(self, claims: Mapping[str, Any] | None, arguments: dict[str, Any]) -> Answer[Any]:
-        caller = self._host.caller(claims)
-        if self._is_async:
-            answer: Answer[Any] = await self._handler(caller, **arguments)
-            return answer
-        return await self._host.run(partial(self._handler, caller, **arguments))
 
 
 class ValidationMiddleware:
@@ -108,12 +97,13 @@ class ValidationMiddleware:
 
 
 def bind_handlers(
-    contract: Contract, find: Callable[[str], Handler | None], host: Host
+    contract: Contract, find: Callable[[str], Handler | None], caller_of: CallerOf
 ) -> dict[str, ValidatedOperation]:
     """Every operation of the contract with its handler, by operationId.
 
     Args:
         find: the handler that has the name of an operationId, or None.
+        caller_of: makes a handler's first argument.
 
     Raises:
         ContractError: for an operation without a handler, with one that cannot take its parameters, or one that
@@ -132,7 +122,7 @@ def bind_handlers(
             raise ContractError(
                 f"{operation.method} {operation.path}: no handler has the name of the operationId {operation.id!r}"
             )
-        operations[operation.id] = ValidatedOperation(contract, operation, handler, host)
+        operations[operation.id] = ValidatedOperation(contract, operation, handler, caller_of)
     return operations
 
 

@@ -1,7 +1,8 @@
 """The parts put together. A request passes, from the outside in: CORS, errors, routing and security (Connexion,
 from the contract), then validation and handler. What is no operation of the contract goes on to the pages."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import gc
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,10 +15,10 @@ from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from db.engine import open_engine
+from db.pool import Pool
 from db.tenant import Database, Tenant
+from db.url import normalise
 from handlers import health, tasks
-from openapi.answer import Answer
 from openapi.contract import Contract, contract
 from openapi.errors import ErrorMiddleware, PathNotFound
 from openapi.specification import ContractRouting, OpenAPI31Specification
@@ -27,14 +28,13 @@ from server.cors import cors_middleware
 from server.identity import create_verifier, demo_token
 from server.pages import create_pages, is_page
 from server.settings import Settings
-from server.threads import Threads
 
 # The types say that each module has a handler for every operation of its tag, with the contract's own types.
 _tasks: TasksHandlers[Tenant] = tasks
 _health: HealthHandlers[Database] = health
 HANDLERS = (_tasks, _health)
 
-THREADS = 8
+CONNECTIONS = 8
 QUEUE = 512
 
 
@@ -46,7 +46,7 @@ def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
     """
     service = Service(database_url)
     verifier = create_verifier(settings)
-    operations = bind_handlers(contract(), find_handler, service)
+    operations = bind_handlers(contract(), find_handler, service.caller)
     app = connexion.AsyncApp(
         "todo-api",
         lifespan=service.lifespan,
@@ -79,27 +79,24 @@ def find_handler(operation_id: str) -> Handler | None:
 
 
 class Service:
-    """What the operations share: the database's pool and the threads that wait for it."""
+    """What the operations share: the database."""
 
     def __init__(self, database_url: str) -> None:
-        self._engine = open_engine(database_url, pool_size=THREADS)
-        self._database = Database(self._engine)
-        self._threads = Threads(THREADS, QUEUE)
+        self._pool = Pool(normalise(database_url), CONNECTIONS, QUEUE)
+        self._database = Database(self._pool)
 
     def caller(self, claims: Mapping[str, Any] | None) -> object:
         """The tenant of a verified token; the whole database's health where no token is asked for."""
         return self._database if claims is None else self._database.tenant(claims["sub"], claims["email"])
 
-    def run(self, call: Callable[[], Answer[Any]]) -> Awaitable[Answer[Any]]:
-        """Runs a handler in one of the threads."""
-        return self._threads.run(call)
-
     @asynccontextmanager
     async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """Lets the running handlers end and closes the connections when the server stops."""
+        """Closes the connections when the server stops; by then the requests have ended."""
+        # What the start has made stays; the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         yield
-        self._threads.close()
-        self._engine.dispose()
+        self._pool.close()
 
 
 class Pages:

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from db.embedded import EmbeddedPostgresError
-from db.engine import open_engine
+from db.messages import Message
 from db.migrate import MigrationError
 from db.models import metadata
+from db.pool import Pool
 from db.tenant import Database
+from db.url import normalise
 from openapi.contract import contract
 from openapi.document import ContractError
 from openapi.errors import Failure
@@ -61,7 +63,7 @@ def examine() -> Iterator[Finding]:
 def _contract() -> Finding:
     try:
         # The database's address stands for none: nothing connects before the first request.
-        operations = bind_handlers(contract(), find_handler, Service("postgresql://"))
+        operations = bind_handlers(contract(), find_handler, Service("postgresql://").caller)
     except ContractError as error:
         return Finding("contract", False, f"openapi.yaml: {error}")
     return Finding("contract", True, f"{len(operations)} operations, each with its handler")
@@ -89,21 +91,27 @@ def _database(settings: Settings) -> Iterator[Finding]:
     try:
         with ready_database(settings) as url:
             yield Finding("schema", True, "the one of this version")
-            engine = open_engine(url, pool_size=1)
-            try:
-                yield from _tenancy(Database(engine))
-            finally:
-                engine.dispose()
+            yield from _tenancy(url)
     except (EmbeddedPostgresError, MigrationError) as error:
         yield Finding("database", False, str(error))
     except StartError as error:
         yield Finding("schema", False, str(error))
 
 
-def _tenancy(database: Database) -> Iterator[Finding]:
+async def _ask_as_tenant(url: str) -> dict[str, Any]:
+    pool = Pool(normalise(url), size=1, queue=0)
+    try:
+        found: dict[str, Any]
+        (found,) = await Database(pool).run(Message.of(_AS_TENANT), {"tables": list(metadata.tables)})
+        return found
+    finally:
+        pool.close()
+
+
+def _tenancy(url: str) -> Iterator[Finding]:
     asked_at = time.time()
     try:
-        found = database.run(_AS_TENANT, {"tables": list(metadata.tables)}, retry=True)[0]
+        found = asyncio.run(_ask_as_tenant(url))
     except Failure as failure:
         yield Finding(
             "database",

@@ -1,6 +1,7 @@
 """uvicorn's HTTP/1.1 on httptools, with what it leaves open: headers have a bound, an offered upgrade does not
 cost the request its body, and what is not HTTP is refused with the envelope of every other refusal."""
 
+import asyncio
 from typing import Any
 
 import httptools
@@ -18,11 +19,47 @@ class HeadTooLargeError(Exception):
     """The request line and the headers are larger than the service reads."""
 
 
+class GatheringTransport:
+    """A transport that sends all that is written in one turn of the event loop as one piece.
+
+    uvicorn writes the head and the body of an answer one after the other; sent together they cost one system call
+    less, and wake the client once (docs/decisions/0006-what-was-worth-it.md).
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Keeps `data` until the end of the turn."""
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        """Closes the transport once everything is sent."""
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        if self._written:
+            self._transport.write(b"".join(self._written))
+            self._written.clear()
+
+
 class HttpProtocol(HttpToolsProtocol):
     """One connection; uvicorn takes the class as its `http` setting."""
 
     _in_head = False
     _head_bytes = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begins a connection."""
+        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser with what has come in."""

@@ -54,10 +54,10 @@ def ready_database(settings: Settings) -> Iterator[str]:
         MigrationError: if the database cannot be asked, or brought there.
     """
     with database(settings) as url:
-        if settings.database_url is None:
+        if (sentence := pending(url)) is not None:
+            if settings.database_url is not None:
+                raise StartError(sentence)
             upgrade(url)
-        elif (sentence := pending(url)) is not None:
-            raise StartError(sentence)
         yield url
 
 

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.engine import normalise
+from db.url import normalise
 from server.jwks import MIN_SECRET_BYTES, JwksStore, SharedSecret, is_loopback
 
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]{1,253}")

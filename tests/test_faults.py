@@ -1,5 +1,6 @@
 """A database in trouble: what clients are told, that nothing acknowledged is lost, and that it passes by itself."""
 
+import asyncio
 import os
 import signal
 import tempfile
@@ -17,9 +18,11 @@ from sqlalchemy import make_url
 
 from db.embedded import embedded_postgres
 from db.embedded_account import server_account
-from db.engine import open_engine
+from db.messages import Message
 from db.migrate import upgrade
+from db.pool import Pool
 from db.tenant import Database
+from db.url import normalise
 from openapi.errors import InternalError, Unavailable
 from tests.clusters import Cluster, run
 from tests.database import open_transaction, superuser, wait_for_waiting
@@ -313,12 +316,17 @@ def test_three_hundred_at_once_are_served_or_told(own: Service, user: str, tasks
     assert stored >= statuses.count(201) >= 1
 
 
-@pytest.fixture(scope="module")
-def database(own_url: str) -> Iterator[Database]:
-    """The database as the handlers have it, without the service around it."""
-    engine = open_engine(own_url, pool_size=1)
-    yield Database(engine)
-    engine.dispose()
+def answer_of(url: str, *texts: str) -> list[Any]:
+    """What the messages answer, one after the other on one connection, as the handlers have it."""
+
+    async def ask() -> list[Any]:
+        pool = Pool(normalise(url), size=1, queue=0)
+        try:
+            return [await Database(pool).run(Message.of(text), {}) for text in texts]
+        finally:
+            pool.close()
+
+    return asyncio.run(ask())
 
 
 @pytest.mark.parametrize(
@@ -349,29 +357,16 @@ def database(own_url: str) -> Iterator[Database]:
         ("XX000", InternalError),  # internal error
     ],
 )
-def test_each_sqlstate_has_its_failure(database: Database, state: str, failure: type[Exception]) -> None:
+def test_each_sqlstate_has_its_failure(own_url: str, state: str, failure: type[Exception]) -> None:
     """What passes by itself is Unavailable, anything else a fault of ours, told apart by the SQLSTATE alone."""
     text = f"DO $$ BEGIN RAISE SQLSTATE '{state}' USING MESSAGE = 'could not connect'; END $$"
     with pytest.raises(failure, match=state) as caught:
-        database.run(text, {}, retry=True)
+        answer_of(own_url, text)
 
     assert "could not connect" not in str(caught.value)
-    assert [{"one": 1}] == database.run("SELECT 1 AS one", {}, retry=False)
 
 
-def test_a_missing_user_is_told_as_such(database: Database) -> None:
+def test_a_missing_user_is_told_as_such(own_url: str) -> None:
     """A foreign key's violation comes through as it is, since the caller knows what it means."""
     with pytest.raises(ForeignKeyViolation):
-        database.run("DO $$ BEGIN RAISE SQLSTATE '23503'; END $$", {}, retry=False)
-
-
-def test_a_pool_that_stays_empty_is_unavailable(database_url: str) -> None:
-    """A call that gets no connection of the pool in time is refused as trouble that passes."""
-    engine = open_engine(database_url, pool_size=1)
-    taken = engine.raw_connection()
-    try:
-        with pytest.raises(Unavailable):
-            Database(engine).ping()
-    finally:
-        taken.close()
-        engine.dispose()
+        answer_of(own_url, "DO $$ BEGIN RAISE SQLSTATE '23503'; END $$")

@@ -81,14 +81,14 @@ def test_an_object_becomes_a_typed_dict() -> None:
 @pytest.mark.parametrize(
     ("fields", "signature"),
     [
-        ({}, "(self, caller: Caller, /) -> Answer[None] | Awaitable[Answer[None]]"),
+        ({}, "(self, caller: Caller, /) -> Answer[None]"),
         (
             {"parameters": [{"name": "X-Size", "in": "header", "schema": {"type": "integer"}}]},
-            "(self, caller: Caller, /, *, x_size: int | None) -> Answer[None] | Awaitable[Answer[None]]",
+            "(self, caller: Caller, /, *, x_size: int | None) -> Answer[None]",
         ),
         (
             {"parameters": [{"name": "size", "in": "query", "schema": {"type": "integer", "default": 1}}]},
-            "(self, caller: Caller, /, *, size: int) -> Answer[None] | Awaitable[Answer[None]]",
+            "(self, caller: Caller, /, *, size: int) -> Answer[None]",
         ),
         (
             {
@@ -96,11 +96,11 @@ def test_an_object_becomes_a_typed_dict() -> None:
                     {"name": "size", "in": "query", "required": True, "schema": {"type": "integer"}}
                 ]
             },
-            "(self, caller: Caller, /, *, size: int) -> Answer[None] | Awaitable[Answer[None]]",
+            "(self, caller: Caller, /, *, size: int) -> Answer[None]",
         ),
         (
             {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}},
-            "(self, caller: Caller, /, *, body: str) -> Answer[None] | Awaitable[Answer[None]]",
+            "(self, caller: Caller, /, *, body: str) -> Answer[None]",
         ),
         (
             {
@@ -112,18 +112,18 @@ def test_an_object_becomes_a_typed_dict() -> None:
                     "304": {"description": ""},
                 }
             },
-            "(self, caller: Caller, /) -> Answer[str | None] | Awaitable[Answer[str | None]]",
+            "(self, caller: Caller, /) -> Answer[str | None]",
         ),
     ],
 )
 def test_an_operation_becomes_a_method(fields: Json, signature: str) -> None:
     """An operation's handler takes its parameters and body by name, and answers what its success says."""
-    assert f"    def act{signature}: ..." in generated({}, {**operation(), **fields})
+    assert f"    async def act{signature}: ..." in generated({}, {**operation(), **fields})
 
 
 def test_a_tag_becomes_a_protocol() -> None:
     """The operations of one tag are the methods of one protocol; an owner is no argument of theirs."""
     text = generated({}, operation("first", tags=["my things"]), operation("second", tags=["my things"]))
-    assert "class MyThingsHandlers(Protocol[Caller]):\n    def first(" in text
+    assert "class MyThingsHandlers(Protocol[Caller]):\n    async def first(" in text
     assert text.index("def first(") < text.index("def second(")
     assert "user_id" not in generate(contract()).partition("class TasksHandlers")[2]

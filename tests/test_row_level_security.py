@@ -1,12 +1,12 @@
 """Row level security: the database keeps users apart also where a query forgets the owner; and each of the three
 walls (the path against the token, the scoped query, row level security) holds without the other two."""
 
+import asyncio
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from threading import Semaphore
 from typing import Any
 
 import httpx
@@ -16,14 +16,15 @@ from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import select
 
 from db import tenant
-from db.engine import open_engine
+from db.messages import Message
 from db.migrate import upgrade
 from db.models import idempotency_keys, tasks, users
+from db.pool import Pool
 from db.tenant import Database
+from db.url import normalise
 from openapi.operations import Operation
 from openapi.validation import ValidatedOperation
 from tests.running import Service, service_in_thread
-from tests.together import together
 
 # A table and its column that names the owner.
 TABLES = {"users": "id", "tasks": "user_id", "idempotency_keys": "user_id"}
@@ -223,40 +224,37 @@ def test_a_context_ends_with_a_failed_transaction_too(session: Session, people: 
     assert [] == session.run("SELECT user_id FROM tasks")
 
 
-def test_threads_on_shared_connections_see_their_own_rows(database_url: str, session: Session) -> None:
-    """24 users on 24 threads and 3 connections see their own rows in thousands of queries that forget the owner."""
-    names = [f"thread-{index}-{uuid.uuid4()}" for index in range(24)]
+def test_requests_on_shared_connections_see_their_own_rows(database_url: str, session: Session) -> None:
+    """24 users at once on 3 connections see their own rows in thousands of queries that forget the owner."""
+    names = [f"shared-{index}-{uuid.uuid4()}" for index in range(24)]
     for name in names:
         session.run("INSERT INTO users (id) VALUES (%(name)s)", name=name)
         session.run("INSERT INTO tasks (user_id, title) VALUES (%(name)s, 'A task')", name=name)
         session.run("INSERT INTO idempotency_keys VALUES (%(name)s, 'key', 'fingerprint', 1)", name=name)
-    engine = open_engine(database_url, pool_size=3)
-    database = Database(engine)
     forgetful = [select(users.c.id), select(tasks.c.user_id), select(idempotency_keys.c.user_id)]
-    without_entering = "SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)"
-    # The pool gives up on a thread that it lets starve; this queue does not.
-    free_connections = Semaphore(3)
+    without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
-    def look(index: int) -> tuple[set[str], set[str]]:
-        own_view = database.tenant(names[index], None)
+    async def look(database: Database, name: str) -> tuple[set[str], set[str]]:
+        own_view = database.tenant(name, None)
         entered: set[str] = set()
         control: set[str] = set()
         for _ in range(50):
             for statement in forgetful:
-                with free_connections:
-                    rows = own_view.fetch(statement)
+                rows = await own_view.fetch(statement)
                 assert 1 == len(rows)
                 entered.update(value for row in rows for value in row.values())
-            with free_connections:
-                everything = database.run(without_entering, {"names": names}, retry=False)
+            everything = await database.run(without_entering, {"names": names})
             control.update(row["user_id"] for row in everything)
         return entered, control
 
-    try:
-        seen = dict(zip(names, together(len(names), look), strict=True))
-    finally:
-        engine.dispose()
-    for name, (entered, control) in seen.items():
+    async def look_all() -> list[tuple[set[str], set[str]]]:
+        pool = Pool(normalise(database_url), size=3, queue=len(names))
+        try:
+            return await asyncio.gather(*(look(Database(pool), name) for name in names))
+        finally:
+            pool.close()
+
+    for name, (entered, control) in zip(names, asyncio.run(look_all()), strict=True):
         assert {name} == entered
         # The same connections without `todo_enter`: this is what a leak would look like.
         assert set(names) <= control
@@ -282,15 +280,15 @@ def bypassing_url(database_url: str) -> Iterator[str]:
 
 
 def _take_scoped_query_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    compile_scoped = tenant._compile
+    scoped = tenant.as_tenant
 
-    def compile_unscoped(statement: Any) -> Any:
-        compiled = compile_scoped(statement)
-        text, conditions = re.subn(r"\w+\.user_id = %\(tenant\)s", "true", compiled.text)
+    def unscoped(statement: Any) -> Message:
+        message = scoped(statement)
+        text, conditions = re.subn(r"\w+\.user_id = %\(tenant\)s", "true", message.plain)
         assert conditions or "INSERT INTO tasks" in text
-        return compiled._replace(text=text)
+        return message._replace(plain=text, prepare=text, execute=text)
 
-    monkeypatch.setattr(tenant, "_compile", compile_unscoped)
+    monkeypatch.setattr(tenant, "as_tenant", unscoped)
 
 
 def _take_path_check_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -372,20 +372,15 @@ def test_an_owner_must_be_one_who_is_known(fields: Json) -> None:
     assert f"{THING}: x-owner is for one path parameter of an operation with security" == fault_of(made)
 
 
-class NoHost:
-    """A host that no operation gets to."""
-
-    def caller(self, claims: object) -> object:
-        raise NotImplementedError
-
-    def run(self, call: object) -> Any:
-        raise NotImplementedError
+def no_caller(_claims: object) -> object:
+    """What no operation gets to call."""
+    raise NotImplementedError
 
 
 def binding(made: Json, **handlers: Any) -> str:
     """The line with which a document is refused when its handlers are looked for."""
     with pytest.raises(ContractError) as refused:
-        bind_handlers(contract_of(made), handlers.get, NoHost())
+        bind_handlers(contract_of(made), handlers.get, no_caller)
     return str(refused.value)
 
 
@@ -421,6 +416,14 @@ def test_a_handler_that_cannot_take_the_parameters(handler: Any, reason: str) ->
     made = document({"/things": {"get": operation(parameters=[number], responses=refusing(*ALWAYS))}})
     assert f"GET /things: the handler act cannot be called with (caller, nr): {reason}" == binding(
         made, act=handler
+    )
+
+
+def test_a_handler_that_would_block() -> None:
+    """A handler that is not an async function, and so would hold up every other request, is refused."""
+    made = of_operation(responses=refusing(*ALWAYS))
+    assert "GET /things/{id}: the handler act must be an async function" == binding(
+        made, act=lambda caller, **arguments: None
     )
 
 
