@@ -35,7 +35,7 @@ types: $(VENV)/development ## Write openapi/types.py anew from the contract
 fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES=300 SECONDS=600
 	$(BIN)/python -m tests.fuzz
 
-bench: $(VENV)/development ## Measure the service
+bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter of an hour; needs wrk
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made, but not the data in .todo-api
@@ -57,4 +57,9 @@ $(VENV)/service: $(VENV)/python pyproject.toml
 $(VENV)/development: $(VENV)/service
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/benchmarks: $(VENV)/development
+	@echo "Installing what the benchmarks need into $(VENV) ..."
+	@$(PIP) --editable '.[dev,bench]'
 	@touch $@
