@@ -1,4 +1,5 @@
-"""Checks that the contract is sound and that the migrations make what it asks for; `make lint` runs it."""
+"""Checks that the contract is sound, that every statement is about one owner and that the migrations make what the
+contract asks for; `make lint` runs it."""
 
 import sys
 import tempfile
@@ -6,6 +7,7 @@ from pathlib import Path
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from db import scoping, statements
 from db.embedded import embedded_postgres
 from db.migrate import MigrationError, check, upgrade
 from openapi.contract import contract
@@ -19,6 +21,9 @@ def main() -> None:
         for error in OpenAPIV31SpecValidator(contract().document).iter_errors():
             sys.exit(f"openapi.yaml: {'/'.join(map(str, error.absolute_path))}: {error.message}")
         print(f"{len(contract().operations)} operations: the contract is sound.")
+        for fault in scoping.faults(statements):
+            sys.exit(fault)
+        print("Every statement names its owner, and runs in one place.")
         with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
             upgrade(url)
             check(url)

@@ -125,3 +125,10 @@ idempotency_keys = Table(
     PrimaryKeyConstraint("user_id", "key", name="idempotency_keys_pkey"),
     *_checks("idempotency_keys", "key", _key_schema()),
 )
+
+OWNERS: dict[Table, Column[Any]] = {
+    users: users.c.id,
+    tasks: tasks.c.user_id,
+    idempotency_keys: idempotency_keys.c.user_id,
+}
+"""The column of each table that names whose a row is: each statement and each policy is about one owner."""
