@@ -18,6 +18,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from db.embedded import embedded_postgres
+from db.isolation import IsolationError, require
 from db.migrate import pending, upgrade
 from openapi.contract import contract
 from server.app import create_app
@@ -61,11 +62,27 @@ def ready_database(settings: Settings) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def isolated_database(settings: Settings) -> Iterator[str]:
+    """Like `ready_database`, and only where row level security keeps the users apart.
+
+    Raises:
+        StartError: if it does not.
+    """
+    with ready_database(settings) as url:
+        try:
+            require(url)
+        except IsolationError as error:
+            raise StartError(str(error)) from error
+        yield url
+
+
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
 
     Raises:
-        StartError: if the address cannot be had, the schema is another version's, or a worker cannot start.
+        StartError: if the address cannot be had, the schema is another version's, the database would not keep users
+            apart, or a worker cannot start.
     """
     # uvicorn raises the signal again after its shutdown; the default handler would end the process there and
     # then, with the embedded database still running.
@@ -74,7 +91,7 @@ def run_server(settings: Settings) -> None:
     # To close the terminal is to stop the server, unless nohup has said otherwise.
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    with _listen(settings) as listener, ready_database(settings) as url:
+    with _listen(settings) as listener, isolated_database(settings) as url:
         # Made here even where workers make their own, so that a fault in the contract is one line.
         app = create_app(settings, url)
         _announce(settings)

@@ -9,6 +9,7 @@ import pytest
 
 from db.migrate import upgrade
 from server.doctor import Finding, examine
+from server.serve import StartError, isolated_database
 from server.settings import Settings
 from tests.clusters import DEPLOYER, Cluster, cluster, run
 from tests.issuer import AUDIENCE, Issuer, content
@@ -54,6 +55,14 @@ def faults(**environment: str) -> dict[str, str]:
     return {name: found.sentence for name, found in findings(**environment).items() if not found.healthy}
 
 
+def refusal_to_start(url: str) -> str:
+    """The sentence with which a server refuses a database."""
+    settings = Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)
+    with pytest.raises(StartError) as error, isolated_database(settings):
+        pass
+    return str(error.value)
+
+
 def test_a_fresh_machine_is_well(tmp_path: Path) -> None:
     """Without any setting everything is in order, and each check is one line on standard output."""
     ended = todo_api("doctor", cwd=tmp_path)
@@ -90,6 +99,32 @@ def test_a_fault_is_a_line_and_a_status(tmp_path: Path, url: str) -> None:
     assert (1, "") == (ended.returncode, ended.stderr)
     failed = [line for line in ended.stdout.splitlines() if not line.startswith("ok   ")]
     assert ["FAIL row level security"] == [line.split(":")[0] for line in failed]
+
+
+def test_no_server_starts_without_the_third_wall(tmp_path: Path, url: str) -> None:
+    """`todo-api serve` ends with one line and the status 1 on a database that would not keep the users apart."""
+    run(url, "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY")
+    port = str(free_port())
+    ended = todo_api("serve", cwd=tmp_path, PORT=port, AUTH_JWT_SECRET=SECRET.decode(), DATABASE_URL=url)
+
+    assert (1, "") == (ended.returncode, ended.stdout)
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: row level security is not in force on tasks: ")
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "CREATE POLICY narrower ON tasks AS RESTRICTIVE USING (true)",
+        "CREATE POLICY the_same ON tasks FOR SELECT USING (user_id = current_setting('app.user_id', true))",
+        "CREATE POLICY of_others ON tasks TO deployer USING (true)",
+    ],
+)
+def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -> None:
+    """A restrictive policy, one of the same condition and one for another role hinder nobody."""
+    run(url, harmless)
+
+    assert {} == faults(DATABASE_URL=url)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +166,38 @@ def test_a_fault_is_a_line_and_a_status(tmp_path: Path, url: str) -> None:
             "ALTER ROLE todo_tenant NOSUPERUSER NOBYPASSRLS",
         ),
         (
+            "ALTER TABLE tasks OWNER TO todo_tenant",
+            None,
+            "role",
+            "todo_tenant may switch row level security off, as the owner of tasks: have an administrator run "
+            "ALTER TABLE ... OWNER TO the login that migrates",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION todo_enter(uid text) RETURNS void LANGUAGE sql AS ''",
+            None,
+            "role",
+            "requests do not run as todo_tenant: have the function todo_enter restored as the migrations made it",
+        ),
+        (
+            "CREATE POLICY everything ON tasks USING (true)",
+            None,
+            "row level security",
+            "widened by the policy everything on tasks: have its owner run DROP POLICY",
+        ),
+        (
+            "CREATE POLICY reading ON users FOR SELECT TO todo_tenant USING (id <> ''); "
+            "CREATE POLICY writing ON tasks FOR INSERT WITH CHECK (true)",
+            None,
+            "row level security",
+            "widened by the policy writing on tasks, reading on users: have its owner run DROP POLICY",
+        ),
+        (
+            "ALTER POLICY tasks_own ON tasks USING (true)",
+            None,
+            "row level security",
+            "widened by the policy tasks_own on tasks: have its owner run DROP POLICY",
+        ),
+        (
             "DROP FUNCTION todo_enter(text)",
             None,
             "database",
@@ -154,10 +221,13 @@ def test_a_fault_is_a_line_and_a_status(tmp_path: Path, url: str) -> None:
 def test_a_database_that_was_spoiled(
     server: Cluster, url: str, spoil: str, mend: str | None, subject: str, sentence: str
 ) -> None:
-    """What is wrong in the database is found, nothing else is blamed, and the sentence says what to do."""
+    """What is wrong in the database is found, nothing else is blamed, and the sentence says what to do; and no server
+    starts on it."""
     run(url, spoil)
     try:
         assert {subject: sentence} == faults(DATABASE_URL=url)
+        prefix = "row level security is " if subject == "row level security" else ""
+        assert f"{prefix}{sentence}" == refusal_to_start(url)
     finally:
         run(server.url, mend or "SELECT 1")
 
