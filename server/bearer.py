@@ -239,8 +239,9 @@ def _trustworthy_email(claims: Mapping[str, Any]) -> str | None:
     email = claims.get("email")
     if not isinstance(email, str) or not 1 <= len(email) <= MAX_EMAIL_LENGTH or _NOT_IN_TEXT.search(email):
         return None
-    # Some issuers send the claim as text.
-    return None if claims.get("email_verified") in (False, "false") else email
+    # OpenID Connect writes the claim in one way and Better Auth in the other; some issuers send it as text.
+    verified = claims.get("email_verified"), claims.get("emailVerified")
+    return None if False in verified or "false" in verified else email
 
 
 def _subject_fault(subject: str) -> str | None:
