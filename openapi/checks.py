@@ -63,10 +63,12 @@ def _check_values(document: Json) -> None:
             raise ContractError(f"{place}: the only dialect is JSON Schema 2020-12, as {_DIALECTS[0]}")
         if key in ("$id", "$ref", "$dynamicRef") and not _uri_reference().is_valid(value):
             raise ContractError(f"{place}: {value!r} is no URI reference (RFC 3986)")
-        if key == "x-message" and not isinstance(value, str):
+        if key in ("x-message", "x-path-not-found") and not isinstance(value, str):
             raise ContractError(f"{place}: it must be a sentence")
         if key == "x-messages" and not _messages().is_valid(value):
             raise ContractError(f"{place}: it must hold sentences by keyword")
+        if key == "x-headers" and not _headers().is_valid(value):
+            raise ContractError(f"{place}: it must hold values by the names of headers")
 
 
 @cache
@@ -79,6 +81,18 @@ def _uri_reference() -> jsonschema_rs.Draft202012Validator:
 @cache
 def _messages() -> jsonschema_rs.Draft202012Validator:
     return jsonschema_rs.Draft202012Validator({"type": "object", "additionalProperties": {"type": "string"}})
+
+
+@cache
+def _headers() -> jsonschema_rs.Draft202012Validator:
+    # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
+    names, values = (
+        {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
+        {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    )
+    return jsonschema_rs.Draft202012Validator(
+        {"type": "object", "propertyNames": names, "additionalProperties": values}
+    )
 
 
 def _check_keywords(pointer: str, schema: Any) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache, cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,6 +93,17 @@ class Contract:
             if "const" in rules:
                 headers[name] = str(rules["const"])
         return Refusal(status, fill(sentence, response), headers)
+
+    @cached_property
+    def path_not_found(self) -> Refusal:
+        """The refusal of a path that the document does not have (`x-path-not-found`)."""
+        status = HTTPStatus.NOT_FOUND
+        return Refusal(status, self.document.get("x-path-not-found", status.phrase), {})
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers of every answer, by name (`x-headers`)."""
+        return dict(self.document.get("x-headers", {}))
 
     @cached_property
     def max_body_bytes(self) -> int:

@@ -20,7 +20,7 @@ A class has the name of its response in `components.responses`; status, sentence
 import logging
 from asyncio import CancelledError
 from collections.abc import Mapping
-from http import HTTPStatus
+from functools import cache
 
 import orjson
 from starlette.requests import ClientDisconnect
@@ -75,10 +75,8 @@ class Forbidden(Failure):
 class PathNotFound(Failure):
     @property
     def refusal(self) -> Refusal:
-        # The one refusal that the contract cannot hold, since it has no operation for such a path.
-        return Refusal(
-            HTTPStatus.NOT_FOUND, "Not found. The paths of this API are listed in /openapi.yaml", {}
-        )
+        # No operation can refer to it, so it is no response component.
+        return contract().path_not_found
 
 
 class TaskNotFound(Failure):
@@ -179,12 +177,18 @@ def report(failure: Failure, error: BaseException) -> None:
         log.info("unauthorized: %s", failure.reason)
 
 
+@cache
+def _fields_of_every_answer() -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.lower().encode(), value.encode()) for name, value in contract().headers.items())
+
+
 async def send_json(send: Send, status: int, body: object, headers: Mapping[str, str]) -> None:
     """Sends one whole JSON answer; `body` None is an answer without a body (204, 304).
 
     Dates without a zone are UTC and end in `Z` (RFC 3339).
     """
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    fields += _fields_of_every_answer()
     content = b""
     if body is not None:
         content = orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)

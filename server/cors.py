@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
-from openapi.contract import Contract
+from openapi.contract import Contract, contract
 
 
 class EnvelopedCORS(CORSMiddleware):
@@ -16,13 +16,15 @@ class EnvelopedCORS(CORSMiddleware):
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
+        response.headers.update(contract().headers)
         if response.status_code < 400:
             return response
         sentence = (
             f"{bytes(response.body).decode()}: CORS_ORIGINS names the origins that may call this API, "
             "and /openapi.yaml the methods and headers"
         )
-        return JSONResponse({"error": sentence}, response.status_code, self.preflight_headers)
+        headers = {**self.preflight_headers, **contract().headers}
+        return JSONResponse({"error": sentence}, response.status_code, headers)
 
 
 def cors_middleware(contract: Contract, origins: Sequence[str]) -> list[Any]:

@@ -8,6 +8,8 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from openapi.contract import contract
+
 MAX_HEAD_BYTES = 64 * 1024
 REFUSAL = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
 
@@ -123,6 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
         content = orjson.dumps({"error": msg})
         headers: list[Any] = [
             *self.server_state.default_headers,
+            *((name.lower().encode(), value.encode()) for name, value in contract().headers.items()),
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(content)),
             (b"connection", b"close"),

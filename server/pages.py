@@ -138,6 +138,8 @@ def _refuse(error: exceptions.HTTPException) -> Response:
 
 def _secure(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
+    # Without a word on it a cache may keep a refusal or a redirect as it likes (RFC 9111, section 4.2.2).
+    response.headers.setdefault("Cache-Control", ASK_EACH_TIME)
     # Werkzeug dates an answer that may be 304; the server dates every answer.
     response.headers.pop("Date", None)
     return response

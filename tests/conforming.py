@@ -40,6 +40,8 @@ def service(service: Service) -> ConformingService:
 def check(response: httpx.Response) -> None:
     """Fails unless the contract declares this answer to this request."""
     response.read()
+    always = contract().headers
+    assert always == {name: response.headers.get(name) for name in always}
     path = response.request.url.raw_path.partition(b"?")[0].decode("ascii")
     operations = [each for each in contract().operations.values() if _pattern(each.path).fullmatch(path)]
     if not operations:

@@ -31,6 +31,7 @@ from openapi.errors import (
 )
 
 AWAY = "The service is temporarily unavailable. Try again shortly"
+ALWAYS = {name.lower(): value for name, value in contract().headers.items()}
 FAULT = "Something went wrong on our side. The fault has been logged"
 
 
@@ -137,7 +138,7 @@ def test_every_failure_is_the_envelope(
     content = json.dumps({"error": sentence}, separators=(",", ":")).encode()
     assert (status, content) == (answer.status, answer.body)
     common = {"content-type": "application/json", "content-length": str(len(content))}
-    assert {**common, **headers} == answer.headers
+    assert {**ALWAYS, **common, **headers} == answer.headers
 
 
 def test_the_table_is_whole() -> None:
@@ -228,6 +229,7 @@ def test_an_answer_is_json_with_its_length() -> None:
     expected = '{"title":"Grüße","created_at":"2026-11-22T10:00:00.125000Z"}'.encode()
     assert (200, expected) == (answer.status, answer.body)
     assert {
+        **ALWAYS,
         "etag": '"1"',
         "content-type": "application/json",
         "content-length": str(len(expected)),
@@ -237,4 +239,4 @@ def test_an_answer_is_json_with_its_length() -> None:
 def test_no_body_is_no_content() -> None:
     """An answer without a body says nothing of its type and length, as 204 and 304 must not."""
     answer = sent(None, ETag='"1"')
-    assert (b"", {"etag": '"1"'}) == (answer.body, answer.headers)
+    assert (b"", {"etag": '"1"', **ALWAYS}) == (answer.body, answer.headers)
