@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from openapi.contract import contract
 from openapi.errors import Unauthorized, Unavailable
 from server.jwks import JwksStore, KeySet, SharedSecret
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 MAX_HEADER_BYTES = 8 * 1024
 MAX_CACHED_TOKENS = 4096
-MAX_SUBJECT_LENGTH = 255
 MAX_EMAIL_LENGTH = 320
 
 # RFC 7515, section 3.1: three base64url parts without padding. Stricter than PyJWT, which takes padding too.
@@ -245,8 +245,10 @@ def _trustworthy_email(claims: Mapping[str, Any]) -> str | None:
 
 
 def _subject_fault(subject: str) -> str | None:
-    if not 1 <= len(subject) <= MAX_SUBJECT_LENGTH:
-        return f"must be 1 to {MAX_SUBJECT_LENGTH} characters"
+    rules = contract().schema("UserId")
+    least, most = rules["minLength"], rules["maxLength"]
+    if not least <= len(subject) <= most:
+        return f"must be {least} to {most} characters"
     if "/" in subject:
         return "must not contain /, since no path could name that user"
     if _NOT_IN_TEXT.search(subject):

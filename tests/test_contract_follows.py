@@ -19,6 +19,9 @@ start = contracts.start
 EDITS = {
     "/info/title": "Chores",
     "/info/version": "2.5.0",
+    "/x-path-not-found": "No such place",
+    "/x-headers": {"X-Robots-Tag": "noindex"},
+    "/components/schemas/UserId/maxLength": 64,
     "/components/schemas/Title/maxLength": 9,
     "/components/schemas/Title/pattern": "^[a-z ]*$",
     "/components/schemas/Title/x-messages/pattern": "Lower case, please",
@@ -150,9 +153,24 @@ def test_an_operation_goes(alice: httpx.Client, tasks: str) -> None:
 
 def test_refusals_have_their_new_words(chores: Service, alice: httpx.Client, tasks: str) -> None:
     """The sentences of 403 and 404, and the fixed header of 401, are those that the contract now has."""
+    assert {"error": "No such place"} == alice.get("/nowhere").json()
     assert {"error": "No such chore"} == alice.get(f"{tasks}/9223372036854775807").json()
     assert {"error": "That is not yours"} == alice.get("/api/nobody/tasks").json()
     assert 'Bearer realm="chores"' == httpx.get(f"{chores.url}{tasks}").headers["WWW-Authenticate"]
+
+
+def test_the_headers_of_every_answer(alice: httpx.Client, tasks: str) -> None:
+    """An answer and a refusal have the headers that the contract now has, and not those that it had."""
+    for response in (alice.get(tasks), alice.get("/nowhere")):
+        assert "noindex" == response.headers["X-Robots-Tag"]
+        assert "Cache-Control" not in response.headers
+
+
+def test_who_can_be_a_user(chores: Service) -> None:
+    """A token is for a user of the length that the contract now has."""
+    for length, status in ((64, 200), (65, 401)):
+        with chores.client(length * "u") as client:
+            assert status == client.get(f"/api/{length * 'u'}/tasks").status_code
 
 
 def test_what_was_public_needs_a_token(chores: Service) -> None:

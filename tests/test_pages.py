@@ -11,7 +11,7 @@ import pytest
 import yaml
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -113,6 +113,7 @@ def test_head_answers_as_get_does_without_the_body(client: FlaskClient, path: st
     assert {*get.headers} - changing == {*head.headers} - changing
 
 
+@settings(deadline=None)
 @given(
     name=st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: f"/docs/{name}" not in PAGES)
 )
