@@ -357,6 +357,28 @@ def test_hs256_with_a_public_key_as_the_secret_is_refused(issuer: Issuer, form: 
         )
 
 
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", "ES384", "RS512", "PS256", "EdDSA "])
+@pytest.mark.parametrize("signature", ["", "AAAA", "kept"])
+def test_the_token_does_not_choose_the_algorithm(issuer: Issuer, algorithm: str, signature: str) -> None:
+    """With an issuer's keys too, a token without a signature or of an algorithm that is not set opens nothing."""
+    _, payload, kept = issuer.token("ed").split(".")
+    header = base64url(json.dumps({"alg": algorithm, "kid": "ed"}).encode())
+    sent = f"{header}.{payload}.{kept if signature == 'kept' else signature}"
+    assert refusal_with_jwks(issuer, sent)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{name: value} for name in ("iss", "aud") for value in (..., None, "", "other", ["other"], [])]
+    + [{"exp": ...}, {"exp": 1}, {"exp": -1}, {"exp": "9" * 10}, {"nbf": 2**33}, {"sub": ...}, {"sub": ""}],
+    ids=repr,
+)
+def test_an_issuers_token_keeps_every_rule(issuer: Issuer, changes: dict[str, object]) -> None:
+    """With an issuer's keys too, a good signature does not make up for a missing or wrong claim."""
+    claims = json.dumps(claims_with({"iss": issuer.name, "aud": AUDIENCE} | changes)).encode()
+    assert refusal_with_jwks(issuer, jwt.PyJWS().encode(claims, issuer.keys["ed"], "EdDSA", {"kid": "ed"}))
+
+
 @pytest.mark.parametrize(("kid", "other"), [("ed", "ec"), ("ed", "rsa"), ("ec", "rsa"), ("rsa", "ed")])
 def test_a_token_that_names_a_key_of_another_type_is_refused(issuer: Issuer, kid: str, other: str) -> None:
     """The algorithm must be the one of the key that the token names."""

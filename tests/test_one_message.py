@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import jwt
 import psycopg2
 import pytest
 
@@ -171,6 +172,9 @@ NO_MESSAGE = {
     "unknown method": (405, "PATCH", "{tasks}", {}, TITLE),
     "another's path": (403, "GET", "/api/another/tasks", {}, None),
     "another's path, create": (403, "POST", "/api/another/tasks", {}, TITLE),
+    "another's path, get": (403, "GET", "/api/another/tasks/1", {}, None),
+    "another's path, put": (403, "PUT", "/api/another/tasks/1", {}, TITLE),
+    "another's path, complete": (403, "PATCH", "/api/another/tasks/1/complete", {}, None),
     "another's path, delete": (403, "DELETE", "/api/another/tasks/1", {}, None),
     "no body": (400, "POST", "{tasks}", {"Content-Type": "application/json"}, None),
     "blank title": (400, "POST", "{tasks}", {}, {"title": " "}),
@@ -193,6 +197,7 @@ NO_MESSAGE = {
     "no token": (401, "POST", "{tasks}", {"Authorization": "Bearer x"}, TITLE),
     "foreign token": (401, "GET", "{tasks}", {"Authorization": "Bearer {foreign}"}, None),
     "expired token": (401, "DELETE", "{task}", {"Authorization": "Bearer {expired}"}, None),
+    "unsigned token": (401, "PUT", "{task}", {"Authorization": "Bearer {unsigned}"}, TITLE),
     "cut token": (401, "GET", "{tasks}", {"Authorization": "Bearer {cut}"}, None),
 }
 TABLE = [
@@ -219,6 +224,7 @@ def test_every_outcome_has_its_number_of_messages(
         **vars(person),
         "foreign": Service(service.url, b"another secret, also of 32 bytes!").token(person.user),
         "expired": service.token(person.user, lifetime=timedelta(hours=-1)),
+        "unsigned": jwt.encode({"sub": person.user, "exp": 2**32}, None, algorithm="none"),
         "cut": service.token(person.user)[:-1],
     }
     log.begin()
