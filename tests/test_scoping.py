@@ -13,6 +13,8 @@ from sqlalchemy.sql import ClauseElement
 
 from db import scoping, statements
 from db.models import idempotency_keys, tasks, users
+from openapi.contract import CONTRACT_FILE
+from tests.contracts import project_with
 from tests.running import PROJECT
 
 TENANT = bindparam("tenant", type_=Text)
@@ -113,6 +115,31 @@ def test_another_way_into_the_database_is_found(path: str, source: str, fault: s
     """A connection that is opened, or SQL that is run, anywhere but in `db/tenant.py` is a fault with its place."""
     (sentence,) = scoping.foreign_access(path, source)
     assert f"{path}:{source.count(chr(10)) + 1}: {fault} is for db/tenant.py alone" == sentence
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "line"),
+    [
+        (
+            *("db/statements.py", "select(*_columns).where(_this)", "select(*_columns)"),
+            "db.statements.get_task() reads tasks without user_id = :tenant",
+        ),
+        (
+            *("handlers/health.py", "    database.ping()", "    database._engine.raw_connection()"),
+            "handlers/health.py:15: raw_connection is for db/tenant.py alone",
+        ),
+    ],
+)
+def test_make_lint_fails(tmp_path: Path, path: str, old: str, new: str, line: str) -> None:
+    """What `make lint` runs ends with the status 1 and one line on a project with such a fault."""
+    project = project_with(CONTRACT_FILE.read_text(encoding="utf-8"), tmp_path)
+    text = (project / path).read_text(encoding="utf-8")
+    assert old in text
+    (project / path).write_text(text.replace(old, new), encoding="utf-8")
+    ended = subprocess.run(
+        [sys.executable, "-m", "db.lint"], cwd=project, capture_output=True, text=True, timeout=120
+    )
+    assert (1, [line]) == (ended.returncode, ended.stderr.splitlines()[-1:])
 
 
 @pytest.mark.parametrize("module", ["psycopg2", "sqlalchemy"])
