@@ -1,5 +1,5 @@
 """The scoped query as a rule that `make lint` checks: every use of a user's table names its owner, and nothing but
-`db/tenant.py` talks to the database."""
+`db/connection.py` talks to the database."""
 
 import ast
 import inspect
@@ -29,7 +29,11 @@ _ACCESS = {
     *("raw_connection", "connect", "cursor", "begin", "scalar", "scalars", "exec_driver_sql"),
     *("execute", "executemany", "executescript", "copy_expert", "mogrify"),
 }
-_ALLOWED = {"db/tenant.py": {"raw_connection", "cursor", "execute"}, "db/migrate.py": {"connect"}}
+_ALLOWED = {
+    "db/connection.py": {"connect", "cursor", "execute"},
+    "db/migrate.py": {"connect", "scalar"},
+    "db/tenant.py": {"execute"},  # One form of a Message has the name too.
+}
 
 
 def statements(module: ModuleType) -> Iterator[tuple[str, ClauseElement]]:
@@ -148,7 +152,7 @@ def foreign_access(path: str, source: str) -> Iterator[str]:
         else:
             continue
         if name in _ACCESS - _ALLOWED.get(path, set()):
-            yield f"{path}:{node.lineno}: {name} is for db/tenant.py alone"
+            yield f"{path}:{node.lineno}: {name} is for db/connection.py alone"
 
 
 def faults(module: ModuleType) -> Iterator[str]:

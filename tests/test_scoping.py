@@ -1,4 +1,4 @@
-"""The check of `make lint` that no statement forgets its owner and that nothing goes around `db/tenant.py`."""
+"""The check of `make lint` that no statement forgets its owner and that nothing goes around `db/connection.py`."""
 
 import subprocess
 import sys
@@ -112,9 +112,9 @@ def test_a_statement_that_cannot_be_made_is_told() -> None:
     ],
 )
 def test_another_way_into_the_database_is_found(path: str, source: str, fault: str) -> None:
-    """A connection that is opened, or SQL that is run, anywhere but in `db/tenant.py` is a fault with its place."""
+    """A connection that is opened, or SQL that is run, anywhere but in `db/connection.py` is a fault with its place."""
     (sentence,) = scoping.foreign_access(path, source)
-    assert f"{path}:{source.count(chr(10)) + 1}: {fault} is for db/tenant.py alone" == sentence
+    assert f"{path}:{source.count(chr(10)) + 1}: {fault} is for db/connection.py alone" == sentence
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_another_way_into_the_database_is_found(path: str, source: str, fault: s
             "db.statements.get_task() reads tasks without user_id = :tenant",
         ),
         (
-            *("handlers/health.py", "    database.ping()", "    database._engine.raw_connection()"),
-            "handlers/health.py:15: raw_connection is for db/tenant.py alone",
+            *("handlers/health.py", "    await database.ping()", "    database.raw_connection()"),
+            "handlers/health.py:15: raw_connection is for db/connection.py alone",
         ),
     ],
 )
