@@ -6,12 +6,14 @@ A constraint's name holds its rule's values, so that a change of the contract is
 
 from binascii import crc32
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -29,6 +31,9 @@ from openapi.document import Json
 
 metadata = MetaData()
 
+# The members of a task that a client gives.
+_GIVEN = ("title", "description", "status", "priority", "due_date")
+
 
 def _schema_of(name: str) -> Json:
     """The contract's rules for one member of a task, those of its named type included."""
@@ -43,8 +48,12 @@ def _key_schema() -> Json:
 
 
 def _checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
-    """The CHECK constraints that a schema's `minLength`, `maxLength`, `not.pattern` and `enum` amount to."""
-    if "maxLength" in schema:
+    """The CHECK constraints that a schema's `minLength`, `maxLength`, `not.pattern`, `enum` and dates amount to."""
+    if schema.get("format") == "date":
+        # The years of RFC 3339, of which Python lacks the year 0; PostgreSQL has more, and infinity.
+        rule = f"{column} BETWEEN '{date.min}' AND '{date.max}'"
+        yield CheckConstraint(rule, name=f"{table}_{column}_years_{date.min.year}_{date.max.year}")
+    elif "maxLength" in schema:
         least, most = schema.get("minLength", 0), schema["maxLength"]
         rule = f"char_length({column}) BETWEEN {least} AND {most}"
         yield CheckConstraint(rule, name=f"{table}_{column}_length_{least}_{most}")
@@ -66,10 +75,11 @@ def _digest(value: str) -> str:
     return f"{crc32(value.encode()):08x}"
 
 
-def _text_column(name: str, *args: Any) -> Column[str]:
-    """A text column that is nullable and has a default where the contract says so."""
+def _column(name: str) -> Column[Any]:
+    """A column of text, or of dates, that is nullable and has a default where the contract says so."""
     schema = _schema_of(name)
-    return Column(name, Text, *args, nullable="null" in schema["type"], server_default=schema.get("default"))
+    kind = Date if schema.get("format") == "date" else Text
+    return Column(name, kind, nullable="null" in schema["type"], server_default=schema.get("default"))
 
 
 def _created_at() -> Column[Any]:
@@ -94,17 +104,11 @@ tasks = Table(
         "user_id", Text, ForeignKey("users.id", ondelete="CASCADE", name="tasks_user_id_fkey"), nullable=False
     ),
     Column("id", BigInteger, Identity(), nullable=False),
-    _text_column("title"),
-    _text_column("description"),
-    _text_column("status"),
+    *map(_column, _GIVEN),
     _created_at(),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
-    *(
-        check
-        for name in ("title", "description", "status")
-        for check in _checks("tasks", name, _schema_of(name))
-    ),
+    *(check for name in _GIVEN for check in _checks("tasks", name, _schema_of(name))),
     Index("tasks_newest_first", "user_id", text("created_at DESC"), text("id DESC")),
 )
 

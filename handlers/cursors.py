@@ -1,24 +1,23 @@
 """Keyset cursors: a place in a user's list as opaque text, in the form that the contract's `Cursor` describes."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from openapi.types import Task
+from db.orders import ORDERS
+from openapi.types import Sort, Task
 
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
 _COMPLEMENT = str.maketrans("0123456789abcdef", "fedcba9876543210")
+_SORTS = list(ORDERS)
 
 
-def encode_cursor(task: Task) -> str:
-    """The place after `task`: 14 hexadecimal digits of its creation time in microseconds and 16 of its number, each
-    digit followed by its complement to 15, so that the contract's pattern tells a damaged cursor."""
-    digits = f"{(task['created_at'] - _EPOCH) // _MICROSECOND:014x}{task['id']:016x}"
+def encode_cursor(sort: Sort, task: Task) -> str:
+    """The place after `task` in an order: a hexadecimal digit for the order, 14 for the task's key in it and 16 for its
+    number, each digit followed by its complement to 15, so that the contract's pattern tells a damaged cursor."""
+    digits = f"{_SORTS.index(sort):x}{ORDERS[sort].key_of(task):014x}{task['id']:016x}"
     return "".join(map("".join, zip(digits, digits.translate(_COMPLEMENT), strict=True)))
 
 
-def decode_cursor(cursor: str) -> dict[str, Any]:
-    """The last task's `created_at` and `id`, from a cursor that has the form of the contract."""
+def decode_cursor(cursor: str) -> tuple[Sort, dict[str, Any]]:
+    """The order, and the last task's `key` in it and `id`, from a cursor that has the form of the contract."""
     digits = cursor[::2]
-    created_at = _EPOCH + int(digits[:14], 16) * _MICROSECOND
-    return {"created_at": created_at.replace(tzinfo=UTC), "id": int(digits[14:], 16)}
+    sort = _SORTS[int(digits[0], 16)]
+    return sort, {"key": ORDERS[sort].value_of(int(digits[1:15], 16)), "id": int(digits[15:], 16)}

@@ -11,23 +11,23 @@ from handlers.cursors import decode_cursor, encode_cursor
 from handlers.entity_tags import entity_tag, matches, versions
 from openapi.answer import Answer
 from openapi.errors import IdempotencyKeyReused, PreconditionFailed, TaskNotFound, Unavailable
-from openapi.types import Status, Task, TaskCompletion, TaskCreate, TaskUpdate
+from openapi.types import Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
 
 
 async def list_tasks(
-    tenant: Tenant, status: Status | None, limit: int, cursor: str | None
+    tenant: Tenant, status: Status | None, q: str | None, sort: Sort, limit: int, cursor: str | None
 ) -> Answer[list[Task]]:
-    """The user's tasks, newest first; `Link` leads on where there are more than `limit`."""
-    position = decode_cursor(cursor) if cursor is not None else {}
-    statement = statements.list_tasks(filtered=status is not None, continued=cursor is not None)
+    """The user's tasks in the order of `cursor`, else of `sort`; `Link` leads on where there are more than `limit`."""
+    sort, position = decode_cursor(cursor) if cursor is not None else (sort, {})
+    statement = statements.list_tasks(sort, status is not None, q is not None, cursor is not None)
     # One task more than asked for tells whether there is a next page.
-    rows = await tenant.fetch(statement, status=status, count=limit + 1, **position)
+    rows = await tenant.fetch(statement, status=status, q=q, count=limit + 1, **position)
     if len(rows) <= limit:
         return Answer(rows)
-    following = encode_cursor(rows[limit - 1])
-    query = {"status": status, "limit": limit, "cursor": following}
+    following = encode_cursor(sort, rows[limit - 1])
+    query = {"status": status, "q": q, "sort": sort, "limit": limit, "cursor": following}
     return Answer(rows[:limit], {"Link": next_page(tenant.user_id, query)})
 
 

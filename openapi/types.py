@@ -12,7 +12,10 @@ TaskId = int
 Title = str
 Description = str | None
 Status = Literal["incomplete", "complete"]
+Priority = Literal["low", "medium", "high"]
+DueDate = date | None
 Timestamp = datetime
+Sort = Literal["-created_at", "priority", "due_date", "-due_date"]
 Cursor = str
 EntityTags = Literal["*"] | str
 
@@ -23,6 +26,8 @@ class Task(TypedDict):
     title: Title
     description: Description
     status: Status
+    priority: Priority
+    due_date: DueDate
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -30,12 +35,16 @@ class Task(TypedDict):
 class TaskCreate(TypedDict):
     title: Title
     description: NotRequired[Description]
+    priority: NotRequired[Priority]
+    due_date: NotRequired[DueDate]
 
 
 class TaskUpdate(TypedDict):
     title: NotRequired[Title]
     description: NotRequired[Description]
     status: NotRequired[Status]
+    priority: NotRequired[Priority]
+    due_date: NotRequired[DueDate]
 
 
 class TaskCompletion(TypedDict):
@@ -52,7 +61,15 @@ class Error(TypedDict):
 
 class TasksHandlers(Protocol[Caller]):
     async def list_tasks(
-        self, caller: Caller, /, *, status: Status | None, limit: int, cursor: Cursor | None
+        self,
+        caller: Caller,
+        /,
+        *,
+        status: Status | None,
+        q: str | None,
+        sort: Sort,
+        limit: int,
+        cursor: Cursor | None,
     ) -> Answer[list[Task]]: ...
 
     async def create_task(

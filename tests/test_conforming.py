@@ -15,6 +15,8 @@ TASK = {
     "title": "Buy milk",
     "description": None,
     "status": "incomplete",
+    "priority": "medium",
+    "due_date": None,
     "created_at": "2026-11-22T10:00:00.125000Z",
     "updated_at": "2026-11-22T10:00:00.125000Z",
 }

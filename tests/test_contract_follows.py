@@ -36,8 +36,8 @@ EDITS = {
     "/components/responses/TaskNotFound/x-message": "No such chore",
     "/components/parameters/IfMatch/required": True,
     f"{TASKS}/get/parameters/0/in": "cookie",
-    f"{TASKS}/get/parameters/1/schema/maximum": 3,
-    f"{TASKS}/get/parameters/1/schema/default": 2,
+    f"{TASKS}/get/parameters/3/schema/maximum": 3,
+    f"{TASKS}/get/parameters/3/schema/default": 2,
     f"{TASKS}/post/requestBody/content": {
         "application/chore+json": {"schema": {"$ref": "#/components/schemas/TaskCreate"}}
     },
@@ -131,7 +131,7 @@ def test_a_parameter_moves_to_a_cookie(alice: httpx.Client, tasks: str) -> None:
         tasks, headers={"Cookie": "a=b; status=complete"}
     ).json()
     assert 200 == alice.get(tasks, headers={"Cookie": "status=incomplete"}).status_code
-    assert {"error": "Unknown query parameter. Known here: 'limit', 'cursor'"} == alice.get(
+    assert {"error": "Unknown query parameter. Known here: 'q', 'sort', 'limit', 'cursor'"} == alice.get(
         tasks, params={"status": "incomplete"}
     ).json()
 
@@ -200,7 +200,7 @@ def test_paths_move(start: Start, user: str) -> None:
         assert f"/v2/chores-of/{user}/{created.json()['id']}" == created.headers["Location"]
         assert created.json() == client.get(created.headers["Location"]).json()
         link = client.get(f"/v2/chores-of/{user}", params={"limit": 1}).headers["Link"]
-        assert link.startswith(f"</v2/chores-of/{user}?limit=1&cursor=")
+        assert link.startswith(f"</v2/chores-of/{user}?sort=-created_at&limit=1&cursor=")
         assert [404, 404, 404] == [
             client.get(path).status_code
             for path in (f"/v2/api/{user}/tasks", f"/api/{user}/tasks", f"/chores-of/{user}")

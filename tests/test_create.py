@@ -22,11 +22,18 @@ JSON = {"Content-Type": "application/json"}
 WHITE_SPACE = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 )
+PRIORITY = "Invalid priority value. Must be 'low' or 'medium' or 'high'"
+DUE_DATE = "Invalid due date. Must be a date such as 2026-11-24, or null"
+NO_DATES = (
+    *("", "tomorrow", "2026-02-29", "1900-02-29", "2026-13-01", "2026-00-10", "2026-11-31", "0000-01-01"),
+    *("2026-1-1", "20261124", "2026-11-24T00:00:00Z", " 2026-11-24", "2026-11-24\n", "٢٠٢٦-11-24"),
+    *("10000-01-01", "-0001-01-01", "0044-03-15 BC", "infinity", "today", 20261124, True, ["2026-11-24"]),
+)
 TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\x00")
 
 
 def test_a_task_with_a_description(client: httpx.Client, tasks: str, user: str) -> None:
-    """A new task has the seven members, starts incomplete and comes with its address and its entity tag."""
+    """A new task has every member, is incomplete and of medium priority, and comes with its address and entity tag."""
     response = client.post(tasks, json={"title": "Buy milk", "description": "Two litres"})
 
     assert 201 == response.status_code
@@ -37,6 +44,8 @@ def test_a_task_with_a_description(client: httpx.Client, tasks: str, user: str) 
         "title": "Buy milk",
         "description": "Two litres",
         "status": "incomplete",
+        "priority": "medium",
+        "due_date": None,
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
     } == task
@@ -51,6 +60,23 @@ def test_a_task_without_a_description(client: httpx.Client, tasks: str, body: di
 
     assert 201 == response.status_code
     assert None is response.json()["description"]
+
+
+@pytest.mark.parametrize("priority", ["low", "medium", "high"])
+@pytest.mark.parametrize(
+    "due_date", ["0001-01-01", "0099-12-31", "2000-02-29", "2026-11-24", "9999-12-31", None]
+)
+def test_a_priority_and_a_due_date(
+    client: httpx.Client, tasks: str, priority: str, due_date: str | None
+) -> None:
+    """Any priority and any date come back as they were sent."""
+    sent = {"title": "Buy milk", "priority": priority, "due_date": due_date}
+
+    response = client.post(tasks, json=sent)
+
+    assert 201 == response.status_code
+    for task in (response.json(), client.get(response.headers["Location"]).json()):
+        assert sent == {name: task[name] for name in sent}
 
 
 def test_the_times_are_now_in_utc(client: httpx.Client, tasks: str) -> None:
@@ -98,6 +124,8 @@ def test_the_times_do_not_follow_the_session(
         ({"title": 5}, "title must be a string"),
         ({"title": ["a"]}, "title must be a string"),
         ({"title": "a", "description": 5}, "description must be a string or null"),
+        *(({"title": "a", "priority": value}, PRIORITY) for value in ("urgent", "High", "", None, 2)),
+        *(({"title": "a", "due_date": value}, DUE_DATE) for value in NO_DATES),
         ([], "The request body must be an object"),
         (None, "The request body must be an object"),
         ("Buy milk", "The request body must be an object"),
@@ -112,14 +140,15 @@ def test_a_body_that_breaks_a_rule(client: httpx.Client, tasks: str, body: Any, 
     assert [] == client.get(tasks).json()
 
 
-@pytest.mark.parametrize("name", ["id", "user_id", "status", "created_at", "updated_at", "priority"])
+@pytest.mark.parametrize("name", ["id", "user_id", "status", "created_at", "updated_at", "colour"])
 def test_members_that_are_not_the_clients(client: httpx.Client, tasks: str, name: str) -> None:
     """What the service sets, or does not know, cannot be given on creation."""
     response = client.post(tasks, json={"title": "Mine", name: "incomplete"})
 
     assert 400 == response.status_code
     assert {
-        "error": "The request body must not have members other than 'title' or 'description'"
+        "error": "The request body must not have members other than "
+        "'title' or 'description' or 'priority' or 'due_date'"
     } == response.json()
     assert [] == client.get(tasks).json()
 

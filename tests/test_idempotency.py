@@ -15,6 +15,8 @@ from tests.together import together
 service = conforming.service
 
 BODY = {"title": "Buy milk", "description": "Two litres"}
+NULLS = {"title": "Null", "description": None, "due_date": None}
+FULL = {"title": "Full", "description": "All of it", "priority": "high", "due_date": "2026-11-24"}
 REUSED = "This Idempotency-Key was used with another body. Use a new key for a new task"
 
 
@@ -32,7 +34,7 @@ def age(database_url: str, user: str, time: str) -> None:
         assert 1 == cursor.rowcount
 
 
-@pytest.mark.parametrize("body", [BODY, {"title": "Short"}, {"title": "Null", "description": None}])
+@pytest.mark.parametrize("body", [BODY, {"title": "Short"}, NULLS, FULL])
 def test_a_repeat(client: httpx.Client, tasks: str, body: dict[str, Any]) -> None:
     """A repeat answers byte for byte what the first request was answered, and there is one task."""
     first, second, third = (create(client, tasks, body) for _ in range(3))
@@ -98,6 +100,8 @@ def test_many_bodies_at_once(client: httpx.Client, tasks: str) -> None:
         {"title": "Buy milk", "description": None},
         {"title": "Buy milk"},
         {"title": "Buy milk "},
+        {**BODY, "priority": "medium"},
+        {**BODY, "due_date": None},
         {"title": "Two litres", "description": "Buy milk"},
     ],
 )
@@ -113,19 +117,22 @@ def test_another_body(client: httpx.Client, tasks: str, body: dict[str, Any]) ->
     assert first.content == create(client, tasks).content
 
 
+@pytest.mark.parametrize("body", [BODY, FULL])
 @pytest.mark.parametrize("change", ["change", "complete", "delete"])
-def test_a_repeat_after_the_task_changed(client: httpx.Client, tasks: str, change: str) -> None:
+def test_a_repeat_after_the_task_changed(
+    client: httpx.Client, tasks: str, change: str, body: dict[str, Any]
+) -> None:
     """A repeat answers the first result also when the task has since been changed, completed or deleted."""
-    first = create(client, tasks)
+    first = create(client, tasks, body)
     location = first.headers["Location"]
     {
-        "change": lambda: client.put(location, json={"title": "Buy oat milk", "description": None}),
+        "change": lambda: client.put(location, json={**NULLS, "priority": "low"}),
         "complete": lambda: client.patch(f"{location}/complete"),
         "delete": lambda: client.delete(location),
     }[change]()
     now = client.get(tasks).json()
 
-    repeat = create(client, tasks)
+    repeat = create(client, tasks, body)
 
     assert 201 == repeat.status_code
     assert first.content == repeat.content

@@ -161,15 +161,16 @@ def test_conditions_do_not_tell_another_s_state(
     assert before == bob.everything()
 
 
-def test_a_list_holds_the_own_tasks_only(alice: Person, bob: Person) -> None:
+@pytest.mark.parametrize("query", ["", "sort=priority", "sort=due_date", "sort=-due_date", "q=secret"])
+def test_a_list_holds_the_own_tasks_only(alice: Person, bob: Person, query: str) -> None:
     """A list, also one that goes on from the cursor of another's list, holds the owner's tasks alone."""
     earlier = [alice.create(), alice.create()]
     bob.create(), bob.create()
-    link = bob.send("GET", f"{bob.tasks}?limit=1").links["next"]["url"]
+    link = bob.send("GET", f"{bob.tasks}?limit=1&{query}").links["next"]["url"]
     cursor = httpx.URL(link).params["cursor"]
     later = [alice.create(), alice.create()]
-    everything = alice.send("GET", alice.tasks).json()
-    continued = alice.send("GET", f"{alice.tasks}?cursor={cursor}").json()
+    everything = alice.send("GET", f"{alice.tasks}?{query}").json()
+    continued = alice.send("GET", f"{alice.tasks}?{query}&cursor={cursor}").json()
     assert [*later[::-1], *earlier[::-1]] == [task["id"] for task in everything]
     assert earlier[::-1] == [task["id"] for task in continued]
     assert {alice.user} == {task["user_id"] for task in everything}

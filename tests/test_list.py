@@ -1,19 +1,23 @@
 """GET /api/{user_id}/tasks: newest first, filtered, and page by page without a gap or a repeat."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openapi.contract import contract
 from tests import conforming
 from tests.database import superuser
 from tests.running import Service
 
 service = conforming.service
+
+SORTS = "'-created_at' or 'priority' or 'due_date' or '-due_date'"
 
 
 def create(client: httpx.Client, tasks: str, count: int) -> list[dict[str, Any]]:
@@ -95,12 +99,21 @@ def test_filter(client: httpx.Client, tasks: str, status: str) -> None:
         ("limit=1&limit=1", "limit must be given once"),
         ("cursor=", "Invalid cursor. Take it from the Link header of the page before"),
         ("cursor=abc", "Invalid cursor. Take it from the Link header of the page before"),
-        ("cursor=" + "0" * 60, "Invalid cursor. Take it from the Link header of the page before"),
-        ("cursor=" + "f0" * 30, "Invalid cursor. Take it from the Link header of the page before"),
-        ("cursor=" + "0f" * 31, "Invalid cursor. Take it from the Link header of the page before"),
-        ("offset=10", "Unknown query parameter. Known here: 'status', 'limit', 'cursor'"),
-        ("Status=complete", "Unknown query parameter. Known here: 'status', 'limit', 'cursor'"),
-        ("=", "Unknown query parameter. Known here: 'status', 'limit', 'cursor'"),
+        ("cursor=" + "0" * 62, "Invalid cursor. Take it from the Link header of the page before"),
+        ("cursor=" + "f0" * 31, "Invalid cursor. Take it from the Link header of the page before"),
+        ("cursor=" + "4b" + "0f" * 30, "Invalid cursor. Take it from the Link header of the page before"),
+        ("cursor=" + "0f" * 30, "Invalid cursor. Take it from the Link header of the page before"),
+        ("sort=", f"sort must be {SORTS}"),
+        ("sort=title", f"sort must be {SORTS}"),
+        ("sort=-priority", f"sort must be {SORTS}"),
+        ("sort=priority,due_date", f"sort must be {SORTS}"),
+        ("sort=priority&sort=priority", "sort must be given once"),
+        ("q=" + "%F0%9F%98%80" * 65, "q must be 64 characters or less"),
+        ("q=a%00b", "q must not contain the character U+0000"),
+        ("q=a&q=b", "q must be given once"),
+        ("offset=10", "Unknown query parameter. Known here: 'status', 'q', 'sort', 'limit', 'cursor'"),
+        ("Status=complete", "Unknown query parameter. Known here: 'status', 'q', 'sort', 'limit', 'cursor'"),
+        ("=", "Unknown query parameter. Known here: 'status', 'q', 'sort', 'limit', 'cursor'"),
         ("limit=%ff", "The query must be percent-encoded UTF-8"),
         ("limit=%zz", "The query must be percent-encoded UTF-8"),
     ],
@@ -167,15 +180,18 @@ def test_a_thousand_tasks_at_most(client: httpx.Client, tasks: str, user: str, d
 
 
 def test_the_link_keeps_the_question(client: httpx.Client, tasks: str) -> None:
-    """The next page's address is relative to the server and repeats `status` and `limit`."""
+    """The next page's address is relative to the server and repeats what was asked."""
     create(client, tasks, 3)
 
-    response = client.get(tasks, params={"limit": 2, "status": "incomplete"})
+    response = client.get(
+        tasks, params={"limit": 2, "status": "incomplete", "q": "TASK ", "sort": "-due_date"}
+    )
 
     address = urlsplit(response.links["next"]["url"])
     assert ("", "", tasks) == (address.scheme, address.netloc, address.path)
     query = parse_qs(address.query)
-    assert {"limit": ["2"], "status": ["incomplete"], "cursor": query["cursor"]} == query
+    asked = {"limit": ["2"], "status": ["incomplete"], "q": ["TASK "], "sort": ["-due_date"]}
+    assert {**asked, "cursor": query["cursor"]} == query
 
 
 @pytest.mark.parametrize("user", ["auth0|42", "a user@example.com", "ünïcödé ☃", "100%?#&=+;", ".."])
@@ -189,25 +205,152 @@ def test_the_link_leads_on_for_any_user(client: httpx.Client, user: str) -> None
     assert client.get(address).json() == listed
 
 
-def test_pages_make_the_whole_list(service: Service) -> None:
-    """For every filter and page size, the pages one after the other are the list."""
-    tasks = "/api/pages/tasks"
-    with service.client("pages") as client:
-        for task in create(client, tasks, 12)[::3]:
-            client.patch(f"{tasks}/{task['id']}/complete")
-        whole = client.get(tasks).json()
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("priority", ["later", "sooner", "never", "same day", "some day"]),
+        ("due_date", ["same day", "sooner", "later", "never", "some day"]),
+        ("-due_date", ["later", "same day", "sooner", "never", "some day"]),
+        ("-created_at", ["never", "same day", "later", "sooner", "some day"]),
+    ],
+)
+def test_sort(client: httpx.Client, tasks: str, sort: str, expected: list[str]) -> None:
+    """Each order is that of its name, with what has no due date at the end, and among equals the newest first."""
+    for title, members in {
+        "some day": {"priority": "low"},
+        "sooner": {"priority": "high", "due_date": "2026-11-24"},
+        "later": {"priority": "high", "due_date": "2027-01-01"},
+        "same day": {"priority": "low", "due_date": "2026-11-24"},
+        "never": {},
+    }.items():
+        client.post(tasks, json={"title": title, **members})
 
-        @given(st.sampled_from([None, "incomplete", "complete"]), st.integers(1, 14))
-        @settings(max_examples=40, deadline=None)
-        def the_whole(status: str | None, limit: int) -> None:
-            query = f"limit={limit}" + (f"&status={status}" if status else "")
-            listed = list(pages(client, f"{tasks}?{query}"))
-            assert [task for task in whole if status in (None, task["status"])] == [
-                task for page in listed for task in page
-            ]
-            assert all(limit == len(page) for page in listed[:-1])
+    assert expected == [task["title"] for task in client.get(tasks, params={"sort": sort}).json()]
 
-        the_whole()
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("milk", ["MILK", "Buy milk"]),
+        ("mIlK", ["MILK", "Buy milk"]),
+        ("2 LITRES", ["Buy milk"]),
+        ("crème", ["CRÈME"]),
+        ("%", ["100%"]),
+        ("_", ["snake_case"]),
+        ("\\", ["back\\slash"]),
+        (".*", []),
+        ("' OR ''='", []),
+        ("milk\n", []),
+        ("", ["100%", "snake_case", "back\\slash", "CRÈME", "MILK", "Buy milk"]),
+    ],
+)
+def test_search(client: httpx.Client, tasks: str, q: str, expected: list[str]) -> None:
+    """With `q` the tasks are listed whose title or description holds the text, in small or capital letters."""
+    client.post(tasks, json={"title": "Buy milk", "description": "2 litres"})
+    for title in ("MILK", "CRÈME", "back\\slash", "snake_case", "100%"):
+        client.post(tasks, json={"title": title})
+
+    assert expected == [task["title"] for task in client.get(tasks, params={"q": q}).json()]
+
+
+texts = st.text("aBéÉ%_\\ ", max_size=3)
+bodies = st.fixed_dictionaries(
+    {"title": texts.map("x".__add__)},
+    optional={
+        "description": st.none() | texts,
+        "priority": st.sampled_from(["low", "medium", "high"]),
+        "due_date": st.none() | st.sampled_from(["0001-01-01", "2026-11-24", "9999-12-31"]),
+    },
+)
+
+
+def in_order(tasks: Iterable[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
+    """The tasks as the contract says that `sort` has them."""
+    newest_first = sorted(tasks, key=lambda task: task["id"], reverse=True)
+    if sort == "priority":
+        return sorted(newest_first, key=lambda task: ["high", "medium", "low"].index(task["priority"]))
+    if sort == "-created_at":
+        return newest_first
+    dated = [task for task in newest_first if task["due_date"]]
+    dated.sort(key=lambda task: str(task["due_date"]), reverse=sort == "-due_date")
+    return [*dated, *(task for task in newest_first if not task["due_date"])]
+
+
+def test_pages_in_every_order(service: Service) -> None:
+    """In any order, with any filter and page size, the pages hold what is due after the task that was listed last,
+    while tasks come and go."""
+    with service.client() as client:
+
+        @given(
+            st.data(),
+            st.sampled_from(contract().schema("Sort")["enum"]),
+            st.sampled_from([None, "incomplete", "complete"]),
+            st.none() | texts,
+            st.integers(1, 4),
+        )
+        @settings(max_examples=60, deadline=None)
+        def as_the_model(
+            data: st.DataObject, sort: str, status: str | None, q: str | None, limit: int
+        ) -> None:
+            user = f"pages-{uuid4()}"
+            tasks = f"/api/{user}/tasks"
+            client.headers["Authorization"] = f"Bearer {service.token(user)}"
+            model: dict[int, dict[str, Any]] = {}
+
+            def come_and_go(most: int) -> None:
+                for body in data.draw(st.lists(bodies, max_size=most)):
+                    task = client.post(tasks, json=body).json()
+                    if data.draw(st.booleans()):
+                        task = client.patch(f"{tasks}/{task['id']}/complete").json()
+                    model[task["id"]] = task
+                for gone in data.draw(st.sets(st.sampled_from([*model, None]), max_size=2)) - {None}:
+                    client.delete(f"{tasks}/{gone}")
+                    del model[gone]
+
+            come_and_go(10)
+            query = {"status": status, "q": q, "sort": sort, "limit": limit}
+            address = str(
+                httpx.URL(tasks, params={name: value for name, value in query.items() if value is not None})
+            )
+            last: dict[int, dict[str, Any]] = {}
+            while address:
+                listed = in_order((model | last).values(), sort)
+                rest = listed[listed.index(*last.values()) + 1 :] if last else listed
+                expected = [
+                    task
+                    for task in rest
+                    if status in (None, task["status"])
+                    and (q or "").lower() in f"{task['title']}\n{task['description'] or ''}".lower()
+                ]
+                response = client.get(address)
+                assert expected[:limit] == response.json()
+                address = response.links.get("next", {}).get("url", "")
+                assert bool(address) == (len(expected) > limit)
+                last = {task["id"]: task for task in response.json()[-1:]}
+                come_and_go(2)
+
+        as_the_model()
+
+
+@given(st.from_regex(contract().schema("Cursor")["pattern"], fullmatch=True))
+@settings(max_examples=50, deadline=None)
+def test_any_cursor_of_the_contracts_form(service: Service, cursor: str) -> None:
+    """A cursor that has the contract's form is a place in its list, whoever made it up."""
+    with service.client("cursors") as client:
+        client.post("/api/cursors/tasks", json={"title": "Mine"})
+        assert 200 == client.get("/api/cursors/tasks", params={"cursor": cursor}).status_code
+
+
+def test_a_cursor_holds_its_order(client: httpx.Client, tasks: str) -> None:
+    """A cursor goes on with the list that it was taken from, whatever `sort` stands beside it."""
+    for priority in ("low", "medium", "high"):
+        client.post(tasks, json={"title": "x", "priority": priority})
+    link = client.get(tasks, params={"sort": "priority", "limit": 1}).links["next"]["url"]
+
+    for other in ("sort=due_date", "sort=-created_at"):
+        response = client.get(link.replace("sort=priority", other))
+        assert ["medium"] == [task["priority"] for task in response.json()]
+        assert "sort=priority" in response.links["next"]["url"]
 
 
 def test_a_cursor_of_another_user(service: Service, client: httpx.Client, tasks: str) -> None:

@@ -112,6 +112,27 @@ def test_there_and_back(
             assert ["alembic_version", "alembic_version_pkc"] == [name for (name,) in run(url, OBJECTS)]
 
 
+@on("version", [15, 18])
+def test_tasks_of_the_first_schema(clusters: Clusters, version: int) -> None:
+    """Tasks from before priorities and due dates get the defaults without being rewritten, and survive the way back."""
+    with clusters(version).database(DEPLOYER) as url:
+        command.upgrade(config(url), "0001")
+        enter, file = "SELECT todo_enter('alice');", "SELECT pg_relation_filenode('tasks')"
+        run(url, f"{enter} INSERT INTO users (id) VALUES ('alice')")
+        run(url, f"{enter} INSERT INTO tasks (user_id, title) VALUES ('alice', 'x')")
+        before = run(url, file)
+        upgrade(url)
+        check(url)
+        assert before == run(url, file)
+        find = "SELECT title, priority, due_date FROM tasks"
+        assert [("x", "medium", None)] == run(url, f"{enter} {find}")
+        for wrong in ("priority = 'urgent'", "due_date = 'infinity'", "due_date = '0001-12-31 BC'"):
+            with pytest.raises(psycopg2.IntegrityError):
+                run(url, f"{enter} UPDATE tasks SET {wrong}")
+        command.downgrade(config(url), "0001")
+        assert [("x",)] == run(url, f"{enter} SELECT title FROM tasks")
+
+
 def test_nothing_to_do(fresh: str) -> None:
     """An upgrade of a database that is at the newest schema writes nothing."""
     upgrade(fresh)

@@ -25,6 +25,8 @@ descriptions = st.none() | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=20
 )
 statuses = st.sampled_from(["incomplete", "complete"])
+priorities = st.sampled_from(["low", "medium", "high"])
+due_dates = st.none() | st.dates().map(str)
 conditions = st.sampled_from(["none", "any", "current", "stale"])
 
 
@@ -45,13 +47,19 @@ class Tasks(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.client.close()
 
-    @rule(target=ids, title=titles, description=descriptions)
-    def create(self, title: str, description: str | None) -> int:
-        response = self.client.post(self.path, json={"title": title, "description": description})
+    @rule(
+        target=ids,
+        body=st.fixed_dictionaries(
+            {"title": titles},
+            optional={"description": descriptions, "priority": priorities, "due_date": due_dates},
+        ),
+    )
+    def create(self, body: dict[str, Any]) -> int:
+        response = self.client.post(self.path, json=body)
         assert 201 == response.status_code
         task = response.json()
-        given = {"user_id": self.user, "title": title, "description": description, "status": "incomplete"}
-        assert {**task, **given, "updated_at": task["created_at"]} == task
+        rest = {"description": None, "status": "incomplete", "priority": "medium", "due_date": None}
+        assert {**task, "user_id": self.user, **rest, **body, "updated_at": task["created_at"]} == task
         assert task["id"] not in self.model
         self.model[task["id"]] = (task, response.headers["ETag"])
         return int(task["id"])
@@ -70,7 +78,14 @@ class Tasks(RuleBasedStateMachine):
     @rule(
         id=ids,
         change=st.fixed_dictionaries(
-            {}, optional={"title": titles, "description": descriptions, "status": statuses}
+            {},
+            optional={
+                "title": titles,
+                "description": descriptions,
+                "status": statuses,
+                "priority": priorities,
+                "due_date": due_dates,
+            },
         ).filter(bool),
         condition=conditions,
     )

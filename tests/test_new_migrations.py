@@ -11,9 +11,12 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from db.migrate import OLDER, MigrationError, check, upgrade
+from db.migrate import FOLDER, OLDER, MigrationError, check, upgrade
 from tests.clusters import DEPLOYER, Cluster, cluster, run
 from tests.running import PROJECT
+
+COUNT = len(list(FOLDER.glob("versions/*.py")))
+NEWEST, NEXT = f"{COUNT:04}", f"{COUNT + 1:04}"
 
 
 class Copy:
@@ -48,9 +51,9 @@ class Copy:
         contract.write_text(text.replace(old, new), encoding="utf-8")
 
     def add_migration(self, statement: str) -> None:
-        """Adds a migration after the first one."""
-        (self.folder / "alembic/versions/0002_added.py").write_text(
-            "from alembic import op\n\nrevision, down_revision = '0002', '0001'\n\n\n"
+        """Adds a migration after the project's own, or in the place of one that was added before."""
+        (self.folder / f"alembic/versions/{NEXT}_added.py").write_text(
+            f"from alembic import op\n\nrevision, down_revision = '{NEXT}', '{NEWEST}'\n\n\n"
             f"def upgrade():\n    op.execute({statement!r})\n\n\ndef downgrade():\n    pass\n"
         )
 
@@ -89,7 +92,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
     ) == copy.migrate("check")
     written = copy.python("-m", "alembic", "revision", "--autogenerate", "-m", "follow the contract")
     assert 0 == written.returncode, written.stderr
-    assert (copy.folder / "alembic/versions/0002_follow_the_contract.py").exists()
+    assert (copy.folder / f"alembic/versions/{NEXT}_follow_the_contract.py").exists()
     assert "" == copy.migrate("upgrade", "check")
     user = "INSERT INTO users (id) VALUES ('alice');"
     task = "INSERT INTO tasks (user_id, {}) VALUES ('alice', {}) RETURNING status"
@@ -102,7 +105,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
         with pytest.raises(psycopg2.IntegrityError):
             run(copy.url, task.format(columns, values))
     run(copy.url, "DELETE FROM tasks")
-    assert 0 == copy.python("-m", "alembic", "downgrade", "0001").returncode
+    assert 0 == copy.python("-m", "alembic", "downgrade", NEWEST).returncode
     check(copy.url)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from db.embedded import embedded_postgres
 from db.migrate import upgrade
+from openapi.contract import contract
 from tests.operations import CASES, Case, ask, name
 from tests.running import Service, service_in_thread, wait_until
 from tests.together import together
@@ -145,6 +146,8 @@ ONE_MESSAGE = {
     "repeat of a creation": (201, "POST", "{tasks}", {"Idempotency-Key": "used"}, {"title": "First"}),
     "key with another body": (422, "POST", "{tasks}", {"Idempotency-Key": "used"}, TITLE),
     "filtered list": (200, "GET", "{tasks}?status=complete", {}, None),
+    "searched list": (200, "GET", "{tasks}?q=first", {}, None),
+    "sorted list": (200, "GET", "{tasks}?sort=due_date", {}, None),
     "limited list": (200, "GET", "{tasks}?limit=1", {}, None),
     "get what is not there": (404, "GET", OTHER, {}, None),
     "put what is not there": (404, "PUT", OTHER, {}, TITLE),
@@ -184,6 +187,8 @@ NO_MESSAGE = {
     "wrong id": (400, "GET", "{tasks}/abc", {}, None),
     "id beyond int64": (400, "GET", "{tasks}/9223372036854775808", {}, None),
     "wrong limit": (400, "GET", "{tasks}?limit=0", {}, None),
+    "wrong sort": (400, "GET", "{tasks}?sort=title", {}, None),
+    "wrong due date": (400, "PUT", "{task}", {}, {"due_date": "2026-02-29"}),
     "made-up cursor": (400, "GET", "{tasks}?cursor=abc", {}, None),
     "unknown query": (400, "GET", "{tasks}?page=2", {}, None),
     "malformed If-Match": (400, "DELETE", "{task}", {"If-Match": "bare"}, None),
@@ -243,10 +248,11 @@ def test_the_first_use_is_one_message_too(
     assert (201, 1) == (response.status_code, len(log.messages()))
 
 
-def test_a_page_is_one_message(log: StatementLog, person: Person) -> None:
+@pytest.mark.parametrize("sort", contract().schema("Sort")["enum"])
+def test_a_page_is_one_message(log: StatementLog, person: Person, sort: str) -> None:
     """A page that goes on from a cursor costs one message, and whether there is a next one costs none."""
     person.send("POST", person.tasks, json=TITLE)
-    link = person.send("GET", f"{person.tasks}?limit=1").links["next"]["url"]
+    link = person.send("GET", f"{person.tasks}?limit=1&sort={sort}").links["next"]["url"]
     log.begin()
     response = person.send("GET", link)
     assert (200, 1) == (response.status_code, len(log.messages()))

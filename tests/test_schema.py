@@ -215,18 +215,23 @@ def texts(most: int) -> st.SearchStrategy[str]:
     return st.text(st.sampled_from(BLANKS)) | st.text(ANYTHING) | long
 
 
-@given(data=st.data(), name=st.sampled_from(["title", "description", "status"]))
+DATES = st.dates().map(str) | st.sampled_from(
+    ["0000-01-01", "2026-02-30", "10000-01-01", "0001-01-01 BC", "infinity", "-infinity", ""]
+)
+
+
+@given(data=st.data(), name=st.sampled_from(["title", "description", "status", "priority", "due_date"]))
 @settings(deadline=None, max_examples=300)
 def test_the_database_has_the_limits_of_the_contract(limits: str, data: st.DataObject, name: str) -> None:
     """A column takes exactly the values that the contract's schema takes."""
     schema = Place("/components/schemas/Task/properties", contract().schema("Task")["properties"]) / name
-    most = {"title": 255, "description": 5000, "status": 0}[name]
-    value = data.draw(st.none() | texts(most) | st.sampled_from(["incomplete", "complete"]))
-    columns = {"title": "x", "description": None, "status": "complete", name: value}
-    insert = "BEGIN; INSERT INTO tasks (user_id, title, description, status) VALUES ('alice', %s, %s, %s); ROLLBACK"
+    most = {"title": 255, "description": 5000}.get(name, 0)
+    words = st.sampled_from(["incomplete", "complete", "low", "medium", "high"])
+    value = data.draw(st.none() | (DATES if name == "due_date" else texts(most) | words))
+    insert = f"BEGIN; INSERT INTO tasks (user_id, {{}}{name}) VALUES ('alice', {{}}%s); ROLLBACK"
     try:
-        run(limits, insert, *columns.values())
+        run(limits, insert.format(*(("", "") if name == "title" else ("title, ", "'x', "))), value)
         taken = True
-    except psycopg2.IntegrityError:
+    except (psycopg2.IntegrityError, psycopg2.DataError):
         taken = False
     assert contract().validator(schema).is_valid(value) == taken

@@ -14,7 +14,7 @@ from tests.together import together
 service = conforming.service
 
 JSON = {"Content-Type": "application/json"}
-SENT = {"title": "Buy milk", "description": "Two litres"}
+SENT = {"title": "Buy milk", "description": "Two litres", "due_date": "2026-11-24"}
 
 
 @pytest.fixture
@@ -34,6 +34,10 @@ def location(client: httpx.Client, tasks: str) -> str:
         {"title": "Buy oat milk", "status": "complete"},
         {"title": "Buy oat milk", "description": None, "status": "incomplete"},
         {"title": "😀" * 255, "description": "😀" * 5000},
+        {"priority": "high"},
+        {"due_date": "2026-11-30"},
+        {"due_date": None},
+        {"title": "Buy oat milk", "priority": "low", "due_date": "0001-01-01"},
     ],
 )
 def test_what_is_given_changes(client: httpx.Client, location: str, change: dict[str, Any]) -> None:
@@ -66,6 +70,10 @@ def test_what_is_given_changes(client: httpx.Client, location: str, change: dict
         ({"status": ""}, "Invalid status value. Must be 'incomplete' or 'complete'"),
         ({"status": None}, "Invalid status value. Must be 'incomplete' or 'complete'"),
         ({"status": True}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"priority": "urgent"}, "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
+        ({"priority": None}, "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
+        ({"due_date": "2026-02-29"}, "Invalid due date. Must be a date such as 2026-11-24, or null"),
+        ({"due_date": 0}, "Invalid due date. Must be a date such as 2026-11-24, or null"),
         ({"title": "Fine", "status": "done"}, "Invalid status value. Must be 'incomplete' or 'complete'"),
         ({"title": "", "description": "Fine"}, "Title cannot be empty"),
         ([], "The request body must be an object"),
@@ -83,7 +91,7 @@ def test_a_body_that_breaks_a_rule(client: httpx.Client, location: str, body: An
     assert before == client.get(location).json()
 
 
-@pytest.mark.parametrize("name", ["id", "user_id", "created_at", "updated_at", "priority"])
+@pytest.mark.parametrize("name", ["id", "user_id", "created_at", "updated_at", "colour"])
 def test_members_that_are_not_the_clients(client: httpx.Client, location: str, name: str) -> None:
     """What the service sets, or does not know, cannot be changed."""
     before = client.get(location).json()

@@ -478,8 +478,8 @@ def test_a_refusal_without_a_response(fields: Json, missing: str) -> None:
         (
             "- name: status\n          in: query",
             "- name: state\n          in: query",
-            "GET /api/{user_id}/tasks: the handler list_tasks cannot be called with (caller, state, limit, cursor): "
-            "missing a required argument: 'status'",
+            "GET /api/{user_id}/tasks: the handler list_tasks cannot be called with "
+            "(caller, state, q, sort, limit, cursor): missing a required argument: 'status'",
         ),
         (
             "operationId: get_task",
