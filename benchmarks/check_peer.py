@@ -4,7 +4,9 @@ import httpx
 
 from benchmarks.contestants import BenchmarkError, Running, bearer, token
 
-MEMBERS = ["created_at", "description", "id", "status", "title", "updated_at", "user_id"]
+MEMBERS = [
+    *("created_at", "description", "due_date", "id", "priority", "status", "title", "updated_at", "user_id")
+]
 USER = "check-peer"
 TASKS = f"/api/{USER}/tasks"
 INVALID: tuple[object, ...] = (
@@ -16,7 +18,11 @@ INVALID: tuple[object, ...] = (
     {"title": "x" * 256},
     {"title": "a\0b"},
     {"title": "x", "description": "x" * 5001},
-    {"title": "x", "priority": 1},
+    {"title": "x", "colour": 1},
+    {"title": "x", "priority": "urgent"},
+    {"title": "x", "priority": None},
+    {"title": "x", "due_date": "2026-02-29"},
+    {"title": "x", "due_date": "soon"},
     [],
     "x",
 )
@@ -66,22 +72,36 @@ class _Check:
         self._is(address, first.headers["location"], "Location")
         self._is(MEMBERS, sorted(task), "a task's members")
         self._is("Crème brûlée 🍮", task["title"], "the title")
-        self._is(
-            [None, "incomplete", USER], [task["description"], task["status"], task["user_id"]], "the rest"
-        )
+        rest = {name: task[name] for name in ("description", "status", "priority", "due_date", "user_id")}
+        self._is([None, "incomplete", "medium", None, USER], list(rest.values()), "the rest")
         self._is(
             ["Z", "Z"], [task[name][-1] for name in ("created_at", "updated_at")], "the ends of the times"
         )
-        second = self._sent(201, "POST", TASKS, json={"title": "Bread", "description": "Rye"}).json()
-        self._is([second, task], self._sent(200, "GET", TASKS).json(), "the list, newest first")
+        full = {"title": "Bread", "description": "100% rye", "priority": "low", "due_date": "2026-11-24"}
+        second = self._sent(201, "POST", TASKS, json=full).json()
+        self._is(full, {name: second[name] for name in full}, "what was given")
+        for query, expected in {
+            "": [second, task],
+            "?sort=-created_at": [second, task],
+            "?sort=priority": [task, second],
+            "?sort=due_date": [second, task],
+            "?sort=-due_date": [second, task],
+            "?q=BR": [second, task],
+            "?q=0%25&status=incomplete": [second],
+            "?q=_": [],
+        }.items():
+            self._is(expected, self._sent(200, "GET", TASKS + query).json(), f"the list {query}")
         self._is([second], self._sent(200, "GET", f"{TASKS}?limit=1").json(), "the list of one")
         self._is(task, self._sent(200, "GET", address).json(), "the task")
-        changed = self._sent(200, "PUT", address, json={"title": "Flan", "description": "Two"}).json()
-        expected = {**task, "title": "Flan", "description": "Two", "updated_at": changed["updated_at"]}
-        self._is(expected, changed, "the changed task")
+        changed = self._sent(200, "PUT", address, json={**full, "title": "Flan"}).json()
+        self._is(
+            {**task, **full, "title": "Flan", "updated_at": changed["updated_at"]},
+            changed,
+            "the changed task",
+        )
         self._is(True, task["updated_at"] < changed["updated_at"], "whether updated_at grows")
-        cleared = self._sent(200, "PUT", address, json={"description": None}).json()
-        self._is(None, cleared["description"], "the cleared description")
+        cleared = self._sent(200, "PUT", address, json={"description": None, "due_date": None}).json()
+        self._is([None, None], [cleared["description"], cleared["due_date"]], "what was cleared")
         self._is("complete", self._sent(200, "PATCH", f"{address}/complete").json()["status"], "the status")
         completed = self._sent(200, "GET", f"{TASKS}?status=complete").json()
         self._is([task["id"]], [each["id"] for each in completed], "the completed tasks")
@@ -100,7 +120,15 @@ class _Check:
             )
         self._refused(400, "PUT", f"{TASKS}/1", json={"status": "done"})
         self._refused(400, "PATCH", f"{TASKS}/1/complete", json={"status": "done"})
-        for query in ("limit=0", "limit=1001", "limit=x", "status=done"):
+        for query in (
+            "limit=0",
+            "limit=1001",
+            "limit=x",
+            "status=done",
+            "sort=title",
+            f"q={65 * 'x'}",
+            "q=%00",
+        ):
             self._refused(400, "GET", f"{TASKS}?{query}")
         for number in ("abc", "0", str(2**63)):
             self._refused(400, "GET", f"{TASKS}/{number}")

@@ -5,7 +5,7 @@ are left out, which saves this peer work.
 
 import os
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, ConfigDict, model_validator
-from sqlalchemy import BigInteger, Column, DateTime, Identity, func
+from sqlalchemy import BigInteger, Column, DateTime, Identity, case, func, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -35,6 +35,19 @@ engine = create_engine(
 class Status(StrEnum):
     INCOMPLETE = "incomplete"
     COMPLETE = "complete"
+
+
+class Priority(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Sort(StrEnum):
+    NEWEST_FIRST = "-created_at"
+    HIGHEST_FIRST = "priority"
+    EARLIEST_FIRST = "due_date"
+    LATEST_FIRST = "-due_date"
 
 
 def not_blank(title: str) -> str:
@@ -68,6 +81,8 @@ class TaskPublic(SQLModel):
     title: str
     description: str | None
     status: Status
+    priority: Priority
+    due_date: date | None
     created_at: datetime
     updated_at: datetime
 
@@ -80,6 +95,8 @@ class Task(SQLModel, table=True):
     title: str
     description: str | None = None
     status: str = Status.INCOMPLETE
+    priority: str = Priority.MEDIUM
+    due_date: date | None = None
     created_at: datetime | None = Field(
         default=None, sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
     )
@@ -91,11 +108,21 @@ class Task(SQLModel, table=True):
     )
 
 
+ORDERS = {
+    Sort.NEWEST_FIRST: col(Task.created_at).desc(),
+    Sort.HIGHEST_FIRST: case({"high": 0, "medium": 1, "low": 2}, value=col(Task.priority)),
+    Sort.EARLIEST_FIRST: col(Task.due_date).asc().nulls_last(),
+    Sort.LATEST_FIRST: col(Task.due_date).desc().nulls_last(),
+}
+
+
 class TaskCreate(SQLModel):
     model_config = ConfigDict(extra="forbid")  # type: ignore[assignment]  # SQLModel's own type is narrower
 
     title: Title
     description: Description | None = None
+    priority: Priority = Priority.MEDIUM
+    due_date: date | None = None
 
 
 class TaskUpdate(SQLModel):
@@ -104,13 +131,16 @@ class TaskUpdate(SQLModel):
     title: Title | None = None
     description: Description | None = None
     status: Status | None = None
+    priority: Priority | None = None
+    due_date: date | None = None
 
     @model_validator(mode="after")
     def something_is_given(self) -> "TaskUpdate":
         if not self.model_fields_set:
             raise ValueError("at least one field must be provided")
-        if any(name in self.model_fields_set and getattr(self, name) is None for name in ("title", "status")):
-            raise ValueError("title and status must not be null")
+        never_null = self.model_fields_set & {"title", "status", "priority"}
+        if any(getattr(self, name) is None for name in never_null):
+            raise ValueError("title, status and priority must not be null")
         return self
 
 
@@ -177,13 +207,17 @@ def list_tasks(
     user: CurrentUser,
     session: CurrentSession,
     status: Status | None = None,
+    q: Annotated[str | None, Query(max_length=64), AfterValidator(no_null_character)] = None,
+    sort: Sort = Sort.NEWEST_FIRST,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> Any:
     statement = select(Task).where(Task.user_id == user)
     if status is not None:
         statement = statement.where(Task.status == status)
-    newest_first = col(Task.created_at).desc(), col(Task.id).desc()
-    return session.exec(statement.order_by(*newest_first).limit(limit)).all()
+    if q is not None:
+        columns = col(Task.title), col(Task.description)
+        statement = statement.where(or_(*(column.icontains(q, autoescape=True) for column in columns)))
+    return session.exec(statement.order_by(ORDERS[sort], col(Task.id).desc()).limit(limit)).all()
 
 
 @app.post("/api/{user_id}/tasks", response_model=TaskPublic, status_code=201)

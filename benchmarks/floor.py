@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -20,19 +21,37 @@ import psycopg2
 THREADS = 8
 SECRET = os.environ["AUTH_JWT_SECRET"]
 COLUMNS = (
-    "id, user_id, title, description, status, "
+    "id, user_id, title, description, status, priority, due_date, "
     "timezone('UTC', created_at) AS created_at, timezone('UTC', updated_at) AS updated_at"
 )
-NAMES = ("id", "user_id", "title", "description", "status", "created_at", "updated_at")
+NAMES = (
+    "id",
+    "user_id",
+    "title",
+    "description",
+    "status",
+    "priority",
+    "due_date",
+    "created_at",
+    "updated_at",
+)
+GIVEN = {"title", "description", "priority", "due_date"}
 ENTER = "SELECT todo_enter(%(user)s); "
 THIS = "WHERE user_id = %(user)s AND id = %(id)s"
 
 LIST = f"{ENTER}SELECT {COLUMNS} FROM tasks WHERE user_id = %(user)s "  # noqa: S608
 WITH_STATUS = "AND status = %(status)s "
-NEWEST_FIRST = "ORDER BY created_at DESC, id DESC LIMIT %(limit)s"
+WITH_TEXT = "AND (strpos(lower(title), lower(%(q)s)) > 0 OR strpos(lower(description), lower(%(q)s)) > 0) "
+ORDERS = {
+    "-created_at": "ORDER BY created_at DESC, id DESC LIMIT %(limit)s",
+    "priority": "ORDER BY CASE priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END, id DESC LIMIT %(limit)s",
+    "due_date": "ORDER BY due_date NULLS LAST, id DESC LIMIT %(limit)s",
+    "-due_date": "ORDER BY due_date DESC NULLS LAST, id DESC LIMIT %(limit)s",
+}
 CREATE = (
     f"{ENTER}WITH registered AS (INSERT INTO users (id) VALUES (%(user)s) ON CONFLICT DO NOTHING) "  # noqa: S608
-    f"INSERT INTO tasks (user_id, title, description) VALUES (%(user)s, %(title)s, %(description)s) RETURNING {COLUMNS}"
+    "INSERT INTO tasks (user_id, title, description, priority, due_date) "
+    f"VALUES (%(user)s, %(title)s, %(description)s, %(priority)s, %(due_date)s) RETURNING {COLUMNS}"
 )
 GET = f"{ENTER}SELECT {COLUMNS} FROM tasks {THIS}"  # noqa: S608
 UPDATE = f"{ENTER}UPDATE tasks SET {{changes}}, updated_at = now() {THIS} RETURNING {COLUMNS}"  # noqa: S608
@@ -104,7 +123,18 @@ async def body_of(receive: Receive, allowed: set[str]) -> dict[str, Any]:
         raise RefusedError(400, "description must be up to 5000 characters or null")
     if "status" in body and body["status"] not in ("incomplete", "complete"):
         raise RefusedError(400, "status must be incomplete or complete")
+    if "priority" in body and body["priority"] not in ("low", "medium", "high"):
+        raise RefusedError(400, "priority must be low, medium or high")
+    if body.get("due_date") is not None and not is_date(body["due_date"]):
+        raise RefusedError(400, "due_date must be a date or null")
     return body
+
+
+def is_date(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(date.fromisoformat(value)) == value
+    except ValueError:
+        return False
 
 
 def listing(query_string: bytes) -> tuple[str, dict[str, Any]]:
@@ -112,11 +142,19 @@ def listing(query_string: bytes) -> tuple[str, dict[str, Any]]:
     limit = given.get("limit", "1000")
     if not limit.isdecimal() or not 1 <= int(limit) <= 1000:
         raise RefusedError(400, "limit must be from 1 to 1000")
-    if "status" not in given:
-        return LIST + NEWEST_FIRST, {"limit": int(limit)}
-    if given["status"] not in ("incomplete", "complete"):
-        raise RefusedError(400, "status must be incomplete or complete")
-    return LIST + WITH_STATUS + NEWEST_FIRST, {"limit": int(limit), "status": given["status"]}
+    query = LIST
+    if "status" in given:
+        if given["status"] not in ("incomplete", "complete"):
+            raise RefusedError(400, "status must be incomplete or complete")
+        query += WITH_STATUS
+    if "q" in given:
+        if len(given["q"]) > 64 or "\0" in given["q"]:
+            raise RefusedError(400, "q must be up to 64 characters")
+        query += WITH_TEXT
+    order = ORDERS.get(given.get("sort", "-created_at"))
+    if order is None:
+        raise RefusedError(400, "sort must be -created_at, priority, due_date or -due_date")
+    return query + order, {**given, "limit": int(limit)}
 
 
 async def statement(method: str, complete: bool, receive: Receive) -> tuple[str, dict[str, Any]]:
@@ -125,7 +163,7 @@ async def statement(method: str, complete: bool, receive: Receive) -> tuple[str,
     if not complete and method == "GET":
         return GET, {}
     if not complete and method == "PUT":
-        body = await body_of(receive, {"title", "description", "status"})
+        body = await body_of(receive, GIVEN | {"status"})
         if not body:
             raise RefusedError(400, "At least one field must be provided")
         return UPDATE.format(changes=", ".join(f"{name} = %({name})s" for name in body)), body
@@ -148,10 +186,11 @@ async def answer(scope: dict[str, Any], receive: Receive) -> tuple[int, Any, lis
             return 200, await execute(threads, run, query, {"user": user, **parameters}), []
         if scope["method"] != "POST":
             raise RefusedError(405, "Method not allowed")
-        body = await body_of(receive, {"title", "description"})
+        body = await body_of(receive, GIVEN)
         if "title" not in body:
             raise RefusedError(400, "Title is required")
-        (task,) = await execute(threads, run, CREATE, {"user": user, "description": None, **body})
+        values = {"user": user, "description": None, "priority": "medium", "due_date": None, **body}
+        (task,) = await execute(threads, run, CREATE, values)
         return 201, task, [(b"location", f"/api/{user}/tasks/{task['id']}".encode())]
     if not number.isdecimal() or not 1 <= int(number) < 2**63:
         raise RefusedError(400, "Invalid task ID")

@@ -6,7 +6,7 @@ which saves this peer work.
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 import asyncpg  # type: ignore[import-untyped]
@@ -28,9 +28,18 @@ from msgspec import UNSET, Meta, UnsetType
 
 CONNECTIONS = 16
 SECRET = os.environ["AUTH_JWT_SECRET"]
-COLUMNS = "id, user_id, title, description, status, created_at, updated_at"
+COLUMNS = "id, user_id, title, description, status, priority, due_date, created_at, updated_at"
 
 Status = Literal["incomplete", "complete"]
+Priority = Literal["low", "medium", "high"]
+Sort = Literal["-created_at", "priority", "due_date", "-due_date"]
+ORDERS = {
+    "-created_at": "created_at DESC",
+    "priority": "CASE priority WHEN 'high' THEN 0 WHEN 'medium' THEN 1 ELSE 2 END",
+    "due_date": "due_date NULLS LAST",
+    "-due_date": "due_date DESC NULLS LAST",
+}
+SEARCH = "AND (strpos(lower(title), lower($4)) > 0 OR strpos(lower(description), lower($4)) > 0)"
 # At least one character that is no white space, and none that is U+0000.
 Title = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[^\0]*[^\s\0][^\0]*\Z")]
 Description = Annotated[str, Meta(max_length=5000, pattern=r"^[^\0]*\Z")]
@@ -43,6 +52,8 @@ class Task(msgspec.Struct):
     title: str
     description: str | None
     status: str
+    priority: str
+    due_date: date | None
     created_at: datetime
     updated_at: datetime
 
@@ -50,12 +61,16 @@ class Task(msgspec.Struct):
 class TaskCreate(msgspec.Struct, forbid_unknown_fields=True):
     title: Title
     description: Description | None = None
+    priority: Priority = "medium"
+    due_date: date | None = None
 
 
 class TaskUpdate(msgspec.Struct, forbid_unknown_fields=True):
     title: Title | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     status: Status | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    due_date: date | UnsetType | None = UNSET
 
 
 class TaskCompletion(msgspec.Struct, forbid_unknown_fields=True):
@@ -93,14 +108,17 @@ async def list_tasks(
     state: State,
     user_id: str,
     status: Status | None = None,
+    q: Annotated[str | None, Parameter(max_length=64, pattern=r"^[^\0]*\Z")] = None,
+    sort: Sort = "-created_at",
     limit: Annotated[int, Parameter(ge=1, le=1000)] = 1000,
 ) -> list[Task]:
     rows = await state.pool.fetch(
         f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND ($2::text IS NULL OR status = $2) "  # noqa: S608
-        "ORDER BY created_at DESC, id DESC LIMIT $3",
+        f"{SEARCH if q is not None else ''} ORDER BY {ORDERS[sort]}, id DESC LIMIT $3",
         user_id,
         status,
         limit,
+        *([q] if q is not None else []),
     )
     return [Task(*row) for row in rows]
 
@@ -109,10 +127,13 @@ async def list_tasks(
 async def create_task(state: State, user_id: str, data: TaskCreate) -> Response[Task]:
     row = await state.pool.fetchrow(
         "WITH registered AS (INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING) "  # noqa: S608
-        f"INSERT INTO tasks (user_id, title, description) VALUES ($1, $2, $3) RETURNING {COLUMNS}",
+        "INSERT INTO tasks (user_id, title, description, priority, due_date) "
+        f"VALUES ($1, $2, $3, $4, $5) RETURNING {COLUMNS}",
         user_id,
         data.title,
         data.description,
+        data.priority,
+        data.due_date,
     )
     task = found(row)
     return Response(task, headers={"Location": f"/api/{user_id}/tasks/{task.id}"})
