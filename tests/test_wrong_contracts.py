@@ -126,7 +126,7 @@ def test_the_grammar_of_openapi(old: str, new: str, expected: str) -> None:
         (
             "minimum: 1\n",
             "exclusiveMinimum: true\n",
-            f'{LIST_TASKS}/parameters/1/schema/exclusiveMinimum: true is not of type "number"',
+            f'{LIST_TASKS}/parameters/3/schema/exclusiveMinimum: true is not of type "number"',
         ),
         (
             r"pattern: '^[^/\u0000]+$'",
