@@ -253,14 +253,14 @@ def test_search(client: httpx.Client, tasks: str, q: str, expected: list[str]) -
     assert expected == [task["title"] for task in client.get(tasks, params={"q": q}).json()]
 
 
-texts = st.text("aBéÉ%_\\ ", max_size=3)
+texts = st.text("éÉ%\\", max_size=3)
 bodies = st.fixed_dictionaries(
-    {"title": texts.map("x".__add__)},
-    optional={
+    {
+        "title": texts.map("x".__add__),
         "description": st.none() | texts,
         "priority": st.sampled_from(["low", "medium", "high"]),
-        "due_date": st.none() | st.sampled_from(["0001-01-01", "2026-11-24", "9999-12-31"]),
-    },
+        "due_date": st.sampled_from([None, "0001-01-01", "2026-11-24", "9999-12-31"]),
+    }
 )
 
 
@@ -276,29 +276,27 @@ def in_order(tasks: Iterable[dict[str, Any]], sort: str) -> list[dict[str, Any]]
     return [*dated, *(task for task in newest_first if not task["due_date"])]
 
 
-def test_pages_in_every_order(service: Service) -> None:
+@pytest.mark.parametrize("sort", contract().schema("Sort")["enum"])
+def test_pages_in_every_order(service: Service, sort: str) -> None:
     """In any order, with any filter and page size, the pages hold what is due after the task that was listed last,
     while tasks come and go."""
     with service.client() as client:
 
         @given(
             st.data(),
-            st.sampled_from(contract().schema("Sort")["enum"]),
-            st.sampled_from([None, "incomplete", "complete"]),
-            st.none() | texts,
-            st.integers(1, 4),
+            st.sampled_from([None, None, "incomplete"]),
+            st.sampled_from([None, None, "é", "\\"]),
+            st.integers(1, 3),
         )
-        @settings(max_examples=60, deadline=None)
-        def as_the_model(
-            data: st.DataObject, sort: str, status: str | None, q: str | None, limit: int
-        ) -> None:
+        @settings(max_examples=12, deadline=None)
+        def as_the_model(data: st.DataObject, status: str | None, q: str | None, limit: int) -> None:
             user = f"pages-{uuid4()}"
             tasks = f"/api/{user}/tasks"
             client.headers["Authorization"] = f"Bearer {service.token(user)}"
             model: dict[int, dict[str, Any]] = {}
 
-            def come_and_go(most: int) -> None:
-                for body in data.draw(st.lists(bodies, max_size=most)):
+            def come_and_go(least: int, most: int) -> None:
+                for body in data.draw(st.lists(bodies, min_size=least, max_size=most)):
                     task = client.post(tasks, json=body).json()
                     if data.draw(st.booleans()):
                         task = client.patch(f"{tasks}/{task['id']}/complete").json()
@@ -307,7 +305,7 @@ def test_pages_in_every_order(service: Service) -> None:
                     client.delete(f"{tasks}/{gone}")
                     del model[gone]
 
-            come_and_go(10)
+            come_and_go(4, 8)
             query = {"status": status, "q": q, "sort": sort, "limit": limit}
             address = str(
                 httpx.URL(tasks, params={name: value for name, value in query.items() if value is not None})
@@ -327,7 +325,7 @@ def test_pages_in_every_order(service: Service) -> None:
                 address = response.links.get("next", {}).get("url", "")
                 assert bool(address) == (len(expected) > limit)
                 last = {task["id"]: task for task in response.json()[-1:]}
-                come_and_go(2)
+                come_and_go(0, 2)
 
         as_the_model()
 
