@@ -60,14 +60,15 @@ def _checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
     if "pattern" in schema.get("not", {}):
         pattern = schema["not"]["pattern"]
         yield CheckConstraint(
-            f"{column} !~ {_quote(pattern)}", name=f"{table}_{column}_not_{_digest(pattern)}"
+            f"{column} !~ {quoted(pattern)}", name=f"{table}_{column}_not_{_digest(pattern)}"
         )
     if "enum" in schema:
-        values = ", ".join(map(_quote, schema["enum"]))
+        values = ", ".join(map(quoted, schema["enum"]))
         yield CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_{'_'.join(schema['enum'])}")
 
 
-def _quote(value: str) -> str:
+def quoted(value: str) -> str:
+    """A text as SQL has it, in single quotes."""
     return "'" + value.replace("'", "''") + "'"
 
 

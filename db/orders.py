@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, case
+from sqlalchemy import BigInteger
 from sqlalchemy.sql.elements import ColumnElement, literal_column
 
-from db.models import tasks
+from db.models import quoted, tasks
 from openapi.contract import contract
 from openapi.types import Sort, Task
 
@@ -34,9 +34,14 @@ class Order(NamedTuple):
     value_of: Callable[[int], Any] = int
 
 
+def _integer(expression: str) -> ColumnElement[int]:
+    # The type is said aloud, since a prepared statement gives it to what the key is compared with.
+    return literal_column(f"CAST({expression} AS bigint)", BigInteger)
+
+
 def _days(count: str) -> ColumnElement[int]:
     """A number of days from 1 on, which is 0 for a task without a due date, so that it comes last."""
-    return literal_column(f"coalesce({count} + 1, 0)", Integer)
+    return _integer(f"coalesce({count} + 1, 0)")
 
 
 # The place of an order in this table is in its cursors, so new ones are added at the end.
@@ -47,7 +52,7 @@ ORDERS: dict[Sort, Order] = {
         lambda key: (_EPOCH + key * _MICROSECOND).replace(tzinfo=UTC),
     ),
     "priority": Order(
-        case({name: rank for rank, name in enumerate(_PRIORITIES)}, value=tasks.c.priority),
+        _integer(f"array_position(ARRAY[{', '.join(map(quoted, _PRIORITIES))}], priority) - 1"),
         lambda task: _PRIORITIES.index(task["priority"]),
     ),
     "due_date": Order(

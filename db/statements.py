@@ -83,7 +83,7 @@ def list_tasks(sort: Sort, filtered: bool, searched: bool, continued: bool) -> S
 def _holds(column: Column[Any]) -> ColumnElement[bool]:
     # Unlike LIKE it has no characters of special meaning. An index could serve neither: under row level security only
     # leakproof functions come before the policy.
-    return func.strpos(func.lower(column), func.lower(bindparam("q", type_=Text))) > 0
+    return func.strpos(func.lower(column), func.lower(cast(bindparam("q"), Text))) > text("0")
 
 
 @cache

@@ -44,7 +44,7 @@ async def prepared_in(connection: Connection) -> set[str]:
 
 async def titles_of(pool: Pool, user: str) -> list[str]:
     """The titles of the user's tasks."""
-    statement = statements.list_tasks(False, False)
+    statement = statements.list_tasks("-created_at", False, False, False)
     return [task["title"] for task in await Database(pool).tenant(user, None).fetch(statement, count=10)]
 
 
