@@ -10,11 +10,14 @@ from starlette.types import Receive, Scope
 from openapi import strict_json
 from openapi.contract import Contract
 from openapi.document import Place, copy_of
-from openapi.errors import BadRequest, ContentTooLarge, UnsupportedMediaType
+from openapi.errors import BadRequest, ContentTooLarge, RequestTimeout, UnsupportedMediaType
 from openapi.schemas import Schema, json_schema_in
 from openapi.sentences import SpeakingValidator
 
 _NAME = "The request body"
+
+# The server puts this into a request's `state` (ASGI's lifespan state) when it has waited for it long enough.
+TOOK_TOO_LONG = "took_too_long"
 
 
 class BodyReader:
@@ -41,6 +44,7 @@ class BodyReader:
         """The whole body as it was sent, `b""` where there is none.
 
         Raises:
+            RequestTimeout: if the server has given up waiting for the rest of it.
             ContentTooLarge: as soon as more bytes are announced or sent than the contract allows.
             UnsupportedMediaType: for a body of another type, charset or encoding.
         """
@@ -52,12 +56,12 @@ class BodyReader:
                 content_types.append(value)
             elif name == b"content-encoding":
                 encodings.append(value)
-        content = await self._receive_all(receive)
+        content = await self._receive_all(scope, receive)
         if content and (encodings not in ([], [b"identity"]) or not self._accepts(content_types)):
             raise UnsupportedMediaType(self._media_type.decode())
         return content
 
-    async def _receive_all(self, receive: Receive) -> bytes:
+    async def _receive_all(self, scope: Scope, receive: Receive) -> bytes:
         chunks = []
         size = 0
         while True:
@@ -71,6 +75,8 @@ class BodyReader:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+            if TOOK_TOO_LONG in scope.get("state", ()):
+                raise RequestTimeout
 
     def _accepts(self, content_types: Sequence[bytes]) -> bool:
         if len(content_types) != 1:

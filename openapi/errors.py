@@ -7,6 +7,7 @@ Failure
 ├── PathNotFound           no such path in the contract
 ├── TaskNotFound           no such task, or another user's
 ├── MethodNotAllowed       the path does not take this method
+├── RequestTimeout         the request did not arrive whole in time
 ├── PreconditionFailed     If-Match names an older state
 ├── ContentTooLarge        the body is larger than the service reads
 ├── UnsupportedMediaType   the body is not of a media type that the operation takes
@@ -92,6 +93,10 @@ class MethodNotAllowed(Failure):
     @property
     def refusal(self) -> Refusal:
         return super().refusal._replace(headers={"Allow": self.reason})
+
+
+class RequestTimeout(Failure):
+    pass
 
 
 class PreconditionFailed(Failure):

@@ -1,7 +1,7 @@
 """The middleware between Connexion's security and the handlers: it checks a request against the contract,
 calls the operation's handler and sends what it answers.
 
-Checks run in this order: owner (403), body's size and media type (413, 415), parameters and body (400).
+Checks run in this order: owner (403), body's arrival, size and media type (408, 413, 415), parameters and body (400).
 """
 
 import inspect
@@ -22,6 +22,7 @@ from openapi.errors import (
     Forbidden,
     InternalError,
     MethodNotAllowed,
+    RequestTimeout,
     Unauthorized,
     UnsupportedMediaType,
     send_json,
@@ -134,4 +135,4 @@ def _refusals(operation: Operation) -> Iterator[type[Failure]]:
     if operation.owner:
         yield Forbidden
     if operation.body:
-        yield from (ContentTooLarge, UnsupportedMediaType)
+        yield from (RequestTimeout, ContentTooLarge, UnsupportedMediaType)

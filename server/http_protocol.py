@@ -1,20 +1,34 @@
-"""uvicorn's HTTP/1.1 on httptools, with what it leaves open: headers have a bound, an offered upgrade does not
-cost the request its body, and what is not HTTP is refused with the envelope of every other refusal."""
+"""uvicorn's HTTP/1.1 on httptools, with what it leaves open: headers have a bound, a request has to arrive in time,
+an offered upgrade does not cost it its body, what cannot be read is refused with the envelope of every other
+refusal, and a server that stops answers what is already on its way."""
 
 import asyncio
 from typing import Any
+from weakref import WeakSet
 
 import httptools
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
 
-from openapi.contract import contract
+from openapi.body import TOOK_TOO_LONG
+from openapi.contract import Refusal, contract
+from openapi.errors import RequestTimeout
 
 MAX_HEAD_BYTES = 64 * 1024
-REFUSAL = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
+REFUSAL = Refusal(
+    400, f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less", {}
+)
+
+# When the server stops, an idle connection is closed so many seconds later: a request may be under way on it, and
+# its client could not know whether to send it again.
+LINGER_SECONDS = 1
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
 _OFFER = (b"upgrade", b"http2-settings")
+
+# The servers of this process that stop; uvicorn tells only the connections that it has at that moment.
+_stopping: WeakSet[ServerState] = WeakSet()
 
 
 class HeadTooLargeError(Exception):
@@ -54,14 +68,35 @@ class GatheringTransport:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection; uvicorn takes the class as its `http` setting."""
+    """One connection; uvicorn takes the class, with its setting bound, as its `http` setting.
+
+    Args:
+        request_timeout: the seconds in which a request has to arrive whole; the first one counts from the
+            connection's beginning. What is still missing then is 408.
+    """
 
     _in_head = False
     _head_bytes = 0
+    # A request that comes in one piece, as most do, costs no timer.
+    _is_whole = False
+    _is_last = False
+    _patience: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, request_timeout: float, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._request_timeout = request_timeout
 
     def connection_made(self, transport: Any) -> None:
         """Begins a connection."""
         super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
+        self._patience = self.loop.call_later(self._request_timeout, self._give_up)
+        if self.server_state in _stopping:
+            self.shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends a connection."""
+        super().connection_lost(exc)
+        self._stop_waiting()
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser with what has come in."""
@@ -76,12 +111,16 @@ class HttpProtocol(HttpToolsProtocol):
             if self._offers_upgrade():
                 self._decline(data[upgrade.args[0] :])
         except (httptools.HttpParserError, HeadTooLargeError):
-            self.send_400_response(REFUSAL)
+            self._refuse(REFUSAL)
+        if self._is_whole:
+            self._stop_waiting()
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self._request_timeout, self._give_up)
 
     def on_message_begin(self) -> None:
         """Begins a request."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._is_whole = True, 0, False
 
     def on_headers_complete(self) -> None:
         """Starts the request, unless its head is too large or has to be read again."""
@@ -89,11 +128,14 @@ class HttpProtocol(HttpToolsProtocol):
         self._check(sum(len(name) + len(value) for name, value in self.headers))
         if not self._offers_upgrade():
             super().on_headers_complete()
+            if self._is_last:
+                self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Ends the request."""
         if not self._offers_upgrade():
             super().on_message_complete()
+            self._is_whole = True
 
     @staticmethod
     def _check(head_bytes: int) -> None:
@@ -120,16 +162,59 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
-    def send_400_response(self, msg: str) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         """Sends the envelope and closes the connection."""
-        content = orjson.dumps({"error": msg})
+        content = orjson.dumps({"error": refusal.sentence})
         headers: list[Any] = [
             *self.server_state.default_headers,
-            *((name.lower().encode(), value.encode()) for name, value in contract().headers.items()),
+            *(
+                (name.lower().encode(), value.encode())
+                for name, value in {**contract().headers, **refusal.headers}.items()
+            ),
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(content)),
             (b"connection", b"close"),
         ]
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
-        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + content)
+        head = STATUS_LINE[refusal.status] + b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(head + b"\r\n" + content)
         self.transport.close()
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _give_up(self) -> None:
+        """Ends the wait for the rest of a request, in the way that its part until now allows."""
+        self._patience = None
+        if self._is_answering():
+            # An answer to come closes the connection. If it is one to an incomplete request, whose body the service
+            # waits for, it is the refusal: uvicorn's `receive` is woken to find out.
+            self.cycle.keep_alive = False
+            if not self._in_head:
+                self.cycle.scope["state"][TOOK_TOO_LONG] = True
+                self.cycle.message_event.set()
+        elif self._in_head:
+            self._refuse(RequestTimeout().refusal)
+        else:
+            # Nothing was asked, or it was answered before its body had come.
+            self.transport.close()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def shutdown(self) -> None:
+        """Lets the answer to come be the last one, and an idle connection end; uvicorn calls it when the server stops.
+
+        uvicorn's own would close an idle connection at once, with the request that may be under way on it.
+        """
+        _stopping.add(self.server_state)
+        self._is_last = True
+        if self._is_answering():
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if not (self._is_answering() or self._in_head):
+            self.transport.close()

@@ -6,10 +6,11 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process, resource_tracker
 from shlex import quote
+from typing import Any
 
 import click
 import uvicorn
@@ -80,6 +81,9 @@ def isolated_database(settings: Settings) -> Iterator[str]:
 def run_server(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
 
+    SIGHUP replaces the workers one by one, so that no request is lost; it stops a server that has only one, or whose
+    terminal was closed.
+
     Raises:
         StartError: if the address cannot be had, the schema is another version's, the database would not keep users
             apart, or a worker cannot start.
@@ -89,7 +93,7 @@ def run_server(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     # To close the terminal is to stop the server, unless nohup has said otherwise.
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    if is_bound := signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with _listen(settings) as listener, isolated_database(settings) as url:
         # Made here even where workers make their own, so that a fault in the contract is one line.
@@ -98,7 +102,7 @@ def run_server(settings: Settings) -> None:
         if settings.web_concurrency == 1:
             uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
         else:
-            _run_workers(settings, url, listener)
+            _run_workers(settings, url, listener, is_bound=is_bound and _has_terminal())
 
 
 def create_worker(settings: Settings, database_url: str) -> ASGIApp:
@@ -120,7 +124,12 @@ def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
     try:
         # With `::` IPv4 is served as well, as everywhere else on Linux.
-        return socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_ipv6)
+        listener = socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_ipv6)
+        if sys.platform == "linux":
+            # Inherited by each connection: a client that does not read its answer lets go of the memory that it holds.
+            milliseconds = int(settings.request_timeout * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        return listener
     except OSError as error:
         # A failed look-up of a name has a negative number, which is none of the system's errors.
         number = error.errno or 0
@@ -130,36 +139,56 @@ def _listen(settings: Settings) -> socket.socket:
         ) from None
 
 
-def _run_workers(settings: Settings, url: str, listener: socket.socket) -> None:
-    # A terminal sends Ctrl-C to the workers too. They inherit that it is blocked and leave it to the parent, which
-    # ends them; otherwise one that is still being imported would print a traceback. The resource tracker of
-    # multiprocessing unblocks it when it starts, so that has to be before.
+class Workers(Multiprocess):
+    """uvicorn's supervisor of the worker processes; when it stops, new connections are refused at once."""
+
+    def terminate_all(self) -> None:
+        """Ends the workers. They share the listening socket, which lets nobody wait for them any more."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _run_workers(settings: Settings, url: str, listener: socket.socket, is_bound: bool) -> None:
+    """Args: is_bound: whether SIGHUP means that the terminal was closed."""
+    # A terminal sends Ctrl-C and its end to the workers too. They inherit that both are blocked and leave them to the
+    # parent, which ends them; otherwise one that is still being imported would print a traceback. The resource
+    # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
     resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_on_interrupt, daemon=True).start()
-    workers = Multiprocess(
-        _configuration(settings, partial(create_worker, settings, url)), sockets=[listener]
-    )
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    workers = Workers(_configuration(settings, partial(create_worker, settings, url)), sockets=[listener])
+    # In uvicorn's queue of signals it would wait for the end of a restart.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    threading.Thread(target=_pass_on_signals, args=(workers, is_bound), daemon=True).start()
     workers.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
         raise StartError("a worker could not start: the log says why")
 
 
-def _end_on_interrupt() -> None:
-    signal.sigwait({signal.SIGINT})
-    os.kill(os.getpid(), signal.SIGTERM)
+def _pass_on_signals(workers: Workers, is_bound: bool) -> None:
+    while signal.sigwait({signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP and not is_bound:
+        workers.signal_queue.append(signal.SIGHUP)
+    workers.should_exit.set()
+
+
+def _has_terminal() -> bool:
+    with suppress(OSError):
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        return True
+    return False
 
 
 def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
+    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
     return uvicorn.Config(
         app,
         factory=isinstance(app, partial),
         interface="asgi3",
         workers=settings.web_concurrency,
         # A worker that is still being imported on a busy machine is not a dead one.
-        timeout_worker_healthcheck=30,
+        timeout_worker_healthcheck=60,
         loop="uvloop",
-        http=HttpProtocol,
+        http=http,
         # A failure to start must stop the server, not leave it half alive.
         lifespan="on",
         # Nothing here speaks WebSocket.

@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     )
     port: int = Field(default=8000, ge=1, le=65535, description="must be a whole number from 1 to 65535")
     web_concurrency: int = Field(default=1, ge=1, le=256, description="must be a whole number from 1 to 256")
+    request_timeout: float = Field(
+        default=30, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
         description="must be origins with commas between, each scheme://host or scheme://host:port without a "

@@ -29,6 +29,7 @@ REFUSALS = {
     "Unauthorized": "401",
     "Forbidden": "403",
     "MethodNotAllowed": "405",
+    "RequestTimeout": "408",
     "ContentTooLarge": "413",
     "UnsupportedMediaType": "415",
     "InternalError": "500",

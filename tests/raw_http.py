@@ -1,6 +1,7 @@
 """HTTP by hand: a request goes onto the socket byte for byte, and the answer is taken as it comes."""
 
 import json
+import select
 import socket
 from contextlib import suppress
 from http.client import HTTPMessage, parse_headers
@@ -42,6 +43,7 @@ class RawConnection:
     def __enter__(self) -> "RawConnection":
         self._socket = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
         self._stream = self._socket.makefile("rb")
+        self.port = self._socket.getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,6 +79,10 @@ class RawConnection:
                 return Answer(status, headers, body, tuple(interim))
             interim.append(status)
         return None
+
+    def is_answered(self, within: float) -> bool:
+        """Whether the service says something, or closes the connection, within so many seconds."""
+        return bool(select.select([self._socket], [], [], within)[0])
 
     def is_closed(self) -> bool:
         """Whether the service closes the connection and sends nothing more."""

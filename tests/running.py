@@ -1,15 +1,18 @@
 """The real service for tests: on a real port, in this process so that its lines are counted, or as its own process."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +66,20 @@ def free_port() -> int:
     return int(reservation.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Whether a server may listen on the port."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
 @contextmanager
 def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
     """The service on a real port, its event loop in a thread of this process."""
-    app = create_app(settings or settings_for(), database_url)
-    config = uvicorn.Config(app, loop="uvloop", http=HttpProtocol, lifespan="on", ws="none", log_config=None)
+    settings = settings or settings_for()
+    app = create_app(settings, database_url)
+    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
+    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -106,6 +118,16 @@ class ServeProcess:
             "PORT": str(self.port),
             **environment,
         }
+        self._options: dict[str, Any] = {}
+
+    def take_terminal(self, terminal: int) -> None:
+        """Lets the service be the first process of this terminal, as one that a person starts from it."""
+
+        def own() -> None:
+            os.setsid()
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+        self._options = {"preexec_fn": own, "pass_fds": [terminal]}
 
     def __enter__(self) -> "ServeProcess":
         self.process = subprocess.Popen(
@@ -115,6 +137,7 @@ class ServeProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            **self._options,
         )
         return self
 
@@ -140,7 +163,7 @@ class ServeProcess:
             except httpx.TransportError:
                 return False
 
-        wait_until(answers)
+        wait_until(answers, 90)
 
 
 def wait_until(condition: Any, seconds: float = 30) -> None:

@@ -73,6 +73,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
         HOST="0.0.0.0",
         PORT="9000",
         WEB_CONCURRENCY="4",
+        REQUEST_TIMEOUT="7.5",
         AUTH_JWT_SECRET=SECRET,
         AUTH_ISSUER="https://issuer.example",
         AUTH_AUDIENCE="todo",
@@ -85,11 +86,12 @@ def test_every_setting_is_read_from_the_environment() -> None:
     assert settings.auth_jwt_secret
     assert "postgres://app:p%40ss@db.example/todo" == settings.database_url.get_secret_value()
     assert SECRET.encode() == settings.auth_jwt_secret.get_secret_value()
-    assert (Path("/srv/todo"), "0.0.0.0", 9000, 4) == (
+    assert (Path("/srv/todo"), "0.0.0.0", 9000, 4, 7.5) == (
         settings.data_dir,
         settings.host,
         settings.port,
         settings.web_concurrency,
+        settings.request_timeout,
     )
     assert ("https://issuer.example", "todo") == (settings.auth_issuer, settings.auth_audience)
     assert (("https://app.example",), "DEBUG", "json") == (
@@ -151,6 +153,9 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("WEB_CONCURRENCY", "0"),
         ("WEB_CONCURRENCY", "many"),
         ("WEB_CONCURRENCY", "257"),
+        ("REQUEST_TIMEOUT", "0"),
+        ("REQUEST_TIMEOUT", "nan"),
+        ("REQUEST_TIMEOUT", "1 minute"),
         ("CORS_ORIGINS", "app.example"),
         ("CORS_ORIGINS", "https://app.example/"),
         ("CORS_ORIGINS", "https://app.example/path"),

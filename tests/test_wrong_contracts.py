@@ -447,11 +447,18 @@ def test_a_handler_that_would_block() -> None:
                 "responses": refusing(*ALWAYS),
                 "requestBody": {"content": {"application/json": {"schema": {}}}},
             },
+            "RequestTimeout",
+        ),
+        (
+            {
+                "responses": refusing(*ALWAYS, "RequestTimeout"),
+                "requestBody": {"content": {"application/json": {"schema": {}}}},
+            },
             "ContentTooLarge",
         ),
         (
             {
-                "responses": refusing(*ALWAYS, "ContentTooLarge"),
+                "responses": refusing(*ALWAYS, "RequestTimeout", "ContentTooLarge"),
                 "requestBody": {"content": {"application/json": {"schema": {}}}},
             },
             "UnsupportedMediaType",
