@@ -46,7 +46,7 @@ def database_in_use() -> AbstractContextManager[str]:
 def number(migration: Any, _revision: Any, scripts: Any) -> None:
     """Numbers a new migration after the newest one, so that the files stand in their order."""
     for script in scripts:
-        script.rev_id = f"{len(list(migration.script.walk_revisions())) + 1:04}"
+        script.rev_id = f"{int(migration.script.get_current_head() or 0) + 1:04}"
 
 
 def run(**target: Any) -> None:

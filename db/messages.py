@@ -13,6 +13,7 @@ from sqlalchemy.sql.visitors import iterate
 
 _DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 _ENTER = "SELECT todo_enter(%(tenant)s); "
+_ENTER_PURGER = "SELECT todo_enter_purger(); "
 
 
 class Message(NamedTuple):
@@ -66,3 +67,8 @@ def as_tenant(statement: ReturnsRows) -> Message:
         constants={name: value for name, value in compiled.params.items() if value is not None},
         only_reads=not any(isinstance(part, UpdateBase) for part in iterate(statement)),
     )
+
+
+def as_purger(statement: ReturnsRows) -> Message:
+    """The message that enters the role which reaches only what has expired, and runs `statement`."""
+    return Message.of(_ENTER_PURGER + str(statement.compile(dialect=_DIALECT)))._replace(only_reads=False)

@@ -56,6 +56,25 @@ def migrate() -> None:
 
 
 @cli.command()
+def purge() -> None:
+    """Drop the Idempotency-Keys that have run out; run it once a day."""
+    from db.purge import purge as drop_expired_keys
+    from openapi.errors import Failure
+    from server.serve import ready_database
+    from server.settings import Settings
+
+    with ready_database(Settings.load()) as url:
+        try:
+            dropped = drop_expired_keys(url)
+        except Failure as failure:
+            raise click.ClickException(
+                f"the keys cannot be dropped ({failure.reason}): see that the database runs, and that the login of "
+                "DATABASE_URL may enter the role todo_purger (GRANT todo_purger TO the login)"
+            ) from failure
+    click.echo(f"Dropped {dropped} expired Idempotency-Keys.")
+
+
+@cli.command()
 @click.argument("user")
 def token(user: str) -> None:
     """Print a token for USER that is good for one day."""

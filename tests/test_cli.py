@@ -18,7 +18,7 @@ from server.jwks import SharedSecret
 from tests.clusters import Cluster
 from tests.running import PROJECT, SECRET, free_port, todo_api, wait_until
 
-COMMANDS = ["doctor", "migrate", "routes", "serve", "token"]
+COMMANDS = ["doctor", "migrate", "purge", "routes", "serve", "token"]
 
 
 def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:
@@ -224,7 +224,7 @@ def test_migrate_without_a_database_makes_one(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
 
 
-@pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.parametrize("command", ["migrate", "purge", "serve"])
 def test_a_database_that_is_away_is_one_line(tmp_path: Path, command: str) -> None:
     """A database that cannot be reached is told in one line, without the address and its password."""
     url = f"postgresql://user:hunter2@127.0.0.1:{free_port()}/todo"

@@ -190,7 +190,7 @@ def test_the_last_database_drops_the_role(clusters: Clusters, version: int) -> N
 def test_a_login_without_the_right_to_make_roles(clusters: Clusters, version: int) -> None:
     """A login that may not make the role is told what an administrator must run, and that suffices."""
     server = clusters(version)
-    run(server.url, "DROP ROLE IF EXISTS todo_tenant; DROP ROLE IF EXISTS plain")
+    run(server.url, "DROP ROLE IF EXISTS todo_tenant, todo_purger, plain")
     server.add_login("plain")
     with server.database("plain") as url:
         assert (
@@ -199,9 +199,10 @@ def test_a_login_without_the_right_to_make_roles(clusters: Clusters, version: in
         ) == refusal(url)
         assert [] == run(url, OBJECTS)
         run(server.url, "CREATE ROLE todo_tenant; GRANT todo_tenant TO plain")
+        run(server.url, "CREATE ROLE todo_purger; GRANT todo_purger TO plain")
         upgrade(url)
         assert [("todo_tenant",)] == run(url, "SELECT todo_enter('alice'); SELECT current_user::text")
-    run(server.url, "DROP ROLE todo_tenant")
+    run(server.url, "DROP ROLE todo_tenant, todo_purger")
 
 
 @on("right", ["BYPASSRLS", "SUPERUSER"])

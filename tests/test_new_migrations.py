@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from alembic.script import ScriptDirectory
 
 from db.migrate import FOLDER, OLDER, MigrationError, check, upgrade
 from tests.clusters import DEPLOYER, Cluster, cluster, run
 from tests.running import PROJECT
 
-COUNT = len(list(FOLDER.glob("versions/*.py")))
-NEWEST, NEXT = f"{COUNT:04}", f"{COUNT + 1:04}"
+HEAD = ScriptDirectory(str(FOLDER)).get_current_head() or ""
+NEXT = f"{int(HEAD) + 1:04}"
 
 
 class Copy:
@@ -51,9 +52,9 @@ class Copy:
         contract.write_text(text.replace(old, new), encoding="utf-8")
 
     def add_migration(self, statement: str) -> None:
-        """Adds a migration after the project's own, or in the place of one that was added before."""
+        """Adds a migration after the newest one."""
         (self.folder / f"alembic/versions/{NEXT}_added.py").write_text(
-            f"from alembic import op\n\nrevision, down_revision = '{NEXT}', '{NEWEST}'\n\n\n"
+            f"from alembic import op\n\nrevision, down_revision = '{NEXT}', '{HEAD}'\n\n\n"
             f"def upgrade():\n    op.execute({statement!r})\n\n\ndef downgrade():\n    pass\n"
         )
 
@@ -105,7 +106,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
         with pytest.raises(psycopg2.IntegrityError):
             run(copy.url, task.format(columns, values))
     run(copy.url, "DELETE FROM tasks")
-    assert 0 == copy.python("-m", "alembic", "downgrade", NEWEST).returncode
+    assert 0 == copy.python("-m", "alembic", "downgrade", HEAD).returncode
     check(copy.url)
 
 

@@ -198,7 +198,9 @@ def test_the_policies_bind_the_owner_of_the_table_too(session: Session, table: s
     """Row level security is enabled and forced, by one policy, which limits reading and writing alike."""
     condition = f"({owner} = current_setting('app.user_id'::text, true))"
     state = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %(table)s::regclass"
-    policies = "SELECT permissive, cmd, qual, with_check FROM pg_policies WHERE tablename = %(table)s"
+    policies = (
+        "SELECT permissive, cmd, qual, with_check FROM pg_policies WHERE policyname = %(table)s || '_own'"
+    )
     assert [(True, True)] == session.run(state, table=table)
     assert [("PERMISSIVE", "ALL", condition, condition)] == session.run(policies, table=table)
 

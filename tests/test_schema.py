@@ -170,15 +170,21 @@ def test_the_rights_of_the_role(schema: Schema) -> None:
 
 
 def test_every_table_is_walled(schema: Schema) -> None:
-    """Row level security is on and forced on every table but Alembic's own, with one policy for everything."""
+    """Row level security is on and forced on every table but Alembic's own, with one policy for the owner's everything;
+    to the role that purges only expired keys are there."""
     walls = """
-        SELECT relname::text, relrowsecurity, relforcerowsecurity, polcmd::text, polroles,
+        SELECT relname::text, relrowsecurity, relforcerowsecurity, polname::text, polcmd::text,
+               ARRAY(SELECT rolname::text FROM pg_roles WHERE oid = ANY (polroles)),
                pg_get_expr(polqual, polrelid) = pg_get_expr(polwithcheck, polrelid)
         FROM pg_class LEFT JOIN pg_policy ON polrelid = pg_class.oid
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> 'alembic_version'
-        ORDER BY relname
+        ORDER BY relname, polname DESC
     """
-    assert [(table, True, True, "*", [0], True) for table in sorted(OWNED)] == run(schema.url, walls)
+    walled = {table: (table, True, True, f"{table}_own", "*", [], True) for table in sorted(OWNED)}
+    keys = "idempotency_keys"
+    walled[keys] = (keys, True, True, f"{keys}_own", "*", ["todo_tenant"], True)
+    expired = (keys, True, True, f"{keys}_expired", "*", ["todo_purger"], False)
+    assert [walled.pop(keys), expired, *walled.values()] == run(schema.url, walls)
 
 
 @given(user=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
