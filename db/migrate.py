@@ -38,11 +38,16 @@ _ADVICE = {
     "57014": "A step of the migration took too long, so nothing has changed: try again at a quieter time",
     "57P": "The database is starting or shutting down, so nothing has changed: try again",
 }
-# Of a connection that was refused the driver tells no SQLSTATE, only the server's words.
+# Of a connection that was refused the driver tells no SQLSTATE, only the server's words or those of TLS.
+# The first that fits: with `sslmode=prefer` the words are those of two attempts.
 _REFUSALS = {
+    "certificate": "The database's certificate is not the one that DATABASE_URL asks for: check the host name, and "
+    "that sslrootcert is the path of its authority's certificate",
     "authentication failed": "The database refused the login: check user and password in DATABASE_URL",
     "no password supplied": "The database asks for a password: put one into DATABASE_URL",
-    "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it",
+    "does not support SSL": "The database has no TLS, which DATABASE_URL asks for: check host and sslmode",
+    "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it, and may ask "
+    "for TLS (sslmode=require)",
     "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
 }
 _UNREACHABLE = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"

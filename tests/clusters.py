@@ -81,8 +81,13 @@ def binaries(version: int) -> Path:
 
 
 @contextmanager
-def cluster(version: int) -> Iterator[Cluster]:
-    """A server that asks for passwords, in a folder of its own, run by the user who would run the embedded one."""
+def cluster(version: int, port: int | None = None, further: str = "") -> Iterator[Cluster]:
+    """A server that asks for passwords, in a folder of its own, run by the user who would run the embedded one.
+
+    Args:
+        port: where it listens on loopback too; without one it has its socket alone.
+        further: more options of the program `postgres`.
+    """
     programs = binaries(version)
     folder = Path(tempfile.mkdtemp(prefix=f"postgresql-{version}-"))
     account = replace(server_account(folder / "data"), binaries=programs)
@@ -90,7 +95,8 @@ def cluster(version: int) -> Iterator[Cluster]:
     (folder / "password").write_text(PASSWORD)
     (folder / "password").chmod(0o644)
     initdb = "-D data -U postgres -A scram-sha-256 --pwfile=password -E UTF8 --locale=C --no-sync"
-    options = f"-k {folder} -c listen_addresses= -c fsync=off -c unix_socket_permissions=0700"
+    listen = f"-c listen_addresses=127.0.0.1 -c port={port}" if port else "-c listen_addresses="
+    options = f"-k {folder} {listen} -c fsync=off -c unix_socket_permissions=0700 {further}"
     failing = f"PostgreSQL {version} did not start"
     try:
         account.run_program("initdb", *shlex.split(initdb), folder=folder, failing=failing)
@@ -98,7 +104,7 @@ def cluster(version: int) -> Iterator[Cluster]:
         account.run_program("pg_ctl", *start, folder=folder, failing=failing)
         try:
             url = make_url("postgresql://postgres@/postgres").set(
-                password=PASSWORD, query={"host": str(folder)}
+                password=PASSWORD, port=port, query={"host": str(folder)}
             )
             server = Cluster(url.render_as_string(hide_password=False))
             server.add_login(DEPLOYER, "CREATEROLE")
@@ -110,8 +116,8 @@ def cluster(version: int) -> Iterator[Cluster]:
 
 
 @contextmanager
-def pooler(direct: str) -> Iterator[str]:
-    """PgBouncer in transaction mode with a single connection to the server, as a URL for the same database."""
+def pooler(direct: str, size: int = 1) -> Iterator[str]:
+    """PgBouncer in transaction mode with `size` connections to the server, as a URL for the same database."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed")
@@ -122,7 +128,7 @@ def pooler(direct: str) -> Iterator[str]:
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={folder}\n"
         f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {pooled.port}\nunix_socket_dir =\n"
-        f"auth_type = scram-sha-256\nauth_file = users.txt\npool_mode = transaction\ndefault_pool_size = 1\n"
+        f"auth_type = scram-sha-256\nauth_file = users.txt\npool_mode = transaction\ndefault_pool_size = {size}\n"
     )
     # The server's own account: PgBouncer refuses to run as root too.
     command = [*server_account(folder / "data").launcher, program, "-q", "pgbouncer.ini"]
