@@ -1,14 +1,9 @@
 """A database in trouble: what clients are told, that nothing acknowledged is lost, and that it passes by itself."""
 
 import asyncio
-import os
-import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from types import SimpleNamespace
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -16,8 +11,6 @@ import pytest
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import make_url
 
-from db.embedded import embedded_postgres
-from db.embedded_account import server_account
 from db.messages import Message
 from db.migrate import upgrade
 from db.pool import Pool
@@ -25,148 +18,10 @@ from db.tenant import Database
 from db.url import normalise
 from openapi.errors import InternalError, Unavailable
 from tests.clusters import Cluster, run
-from tests.database import open_transaction, superuser, wait_for_waiting
-from tests.running import Service, service_in_thread, wait_until
+from tests.database import open_transaction, wait_for_waiting
+from tests.outage import UNAVAILABLE, told
+from tests.running import Service, service_in_thread
 from tests.together import together
-
-UNAVAILABLE = (503, "1", {"error": "The service is temporarily unavailable. Try again shortly"})
-
-
-def told(response: httpx.Response) -> tuple[int, str | None, Any]:
-    """The status, when to come again, and the body."""
-    return response.status_code, response.headers.get("retry-after"), response.json()
-
-
-class Outage:
-    """A PostgreSQL of the test's own that can be stopped under a service and started again."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder = folder
-        self._stack = stack
-        self.url = self.start()
-
-    def start(self) -> str:
-        """Starts it, as the next `todo-api serve` on the folder would, and returns its URL."""
-        return self._stack.enter_context(embedded_postgres(self._folder))
-
-    def stop(self, mode: str) -> None:
-        """Stops it: `fast` in order, `immediate` as a crash does."""
-        cluster = self._folder / "postgres"
-        account = server_account(cluster)
-        stop = ("stop", "-D", ".", "-w", "-m", mode)
-        account.run_program("pg_ctl", *stop, folder=cluster, failing="PostgreSQL did not stop")
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Lets none of its processes run, so that it neither answers nor hangs up."""
-        postmaster = int((self._folder / "postgres" / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        processes = [postmaster, *map(int, children)]
-        for process in processes:
-            os.kill(process, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for process in reversed(processes):
-                os.kill(process, signal.SIGCONT)
-
-
-@pytest.fixture(scope="module")
-def outage() -> Iterator[Outage]:
-    """A PostgreSQL to be stopped, with the schema of this version."""
-    with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
-        outage = Outage(Path(folder), stack)
-        upgrade(outage.url)
-        yield outage
-
-
-@pytest.fixture(scope="module")
-def stricken(outage: Outage) -> Iterator[Service]:
-    """The service on the PostgreSQL that is stopped; it is never started again."""
-    with service_in_thread(outage.url) as service:
-        yield service
-
-
-@pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_stopped_database_is_told_and_comes_back(
-    outage: Outage, stricken: Service, user: str, tasks: str, mode: str
-) -> None:
-    """With the database stopped every operation is 503 with Retry-After, and the first after its start is served."""
-    with stricken.client(user) as client:
-        created = client.post(tasks, json={"title": "Buy milk"})
-        path = created.headers["location"]
-        outage.stop(mode)
-
-        assert UNAVAILABLE == told(client.get(tasks))
-        assert UNAVAILABLE == told(client.get(path))
-        assert UNAVAILABLE == told(client.post(tasks, json={"title": "Buy bread"}))
-        assert UNAVAILABLE == told(client.put(path, json={"title": "Buy bread"}))
-        assert UNAVAILABLE == told(client.patch(f"{path}/complete"))
-        assert UNAVAILABLE == told(client.delete(path))
-        assert UNAVAILABLE == told(client.get("/health/ready"))
-        assert (200, {"status": "ok"}) == (client.get("/health/live").status_code, {"status": "ok"})
-        assert 401 == client.get(tasks, headers={"Authorization": "none"}).status_code
-
-        outage.start()
-        response = client.get(tasks)
-        assert (200, [created.json()]) == (response.status_code, response.json())
-        assert 200 == client.get("/health/ready").status_code
-
-
-def test_what_was_acknowledged_survives_an_immediate_stop(
-    outage: Outage, stricken: Service, user: str, tasks: str
-) -> None:
-    """Of tasks created while the database crashes and returns, each acknowledged one is there, and none is doubled."""
-    acknowledged: list[str] = []
-    others: set[int] = set()
-    stopping = SimpleNamespace(done=False)
-
-    def create_until_the_end(thread: int) -> None:
-        with stricken.client(user) as client:
-            number = 0
-            while not stopping.done:
-                number += 1
-                response = client.post(tasks, json={"title": f"{thread}-{number}"})
-                if response.status_code == 201:
-                    acknowledged.append(response.json()["title"])
-                else:
-                    others.add(response.status_code)
-
-    def grown(past: int) -> Callable[[], bool]:
-        return lambda: len(acknowledged) > past + 20
-
-    with ThreadPoolExecutor(6) as threads:
-        creating = [threads.submit(create_until_the_end, thread) for thread in range(6)]
-        try:
-            wait_until(grown(0))
-            outage.stop("immediate")
-            wait_until(lambda: others)
-            outage.start()
-            wait_until(grown(len(acknowledged)))
-        finally:
-            stopping.done = True
-        for thread in creating:
-            thread.result()
-
-    assert {503} == others
-    with superuser(outage.url) as cursor:
-        cursor.execute("SELECT title FROM tasks WHERE user_id = %s", (user,))
-        stored = [title for (title,) in cursor.fetchall()]
-    assert len(stored) == len(set(stored))
-    assert set(acknowledged) <= set(stored)
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/task").exists(), reason="there is no /proc to find PostgreSQL's processes in"
-)
-def test_a_database_that_is_frozen_is_told(outage: Outage, stricken: Service, user: str, tasks: str) -> None:
-    """A database that neither answers nor hangs up costs nobody more than the deadline, and is served from again."""
-    with stricken.client(user) as client:
-        assert 200 == client.get(tasks).status_code
-        with outage.frozen():
-            assert [UNAVAILABLE] * 40 == together(40, lambda _: told(client.get(tasks)))
-            assert 200 == client.get("/health/live").status_code
-        assert 200 == client.get(tasks).status_code
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +45,7 @@ def cut(url: str) -> int:
     return len(run(url, f"{end} WHERE datname = current_database() AND pid <> pg_backend_pid()"))
 
 
+@pytest.mark.faults
 def test_no_request_fails_for_an_idle_connection_that_was_cut(
     own: Service, own_url: str, user: str, tasks: str
 ) -> None:
@@ -299,21 +155,6 @@ def test_a_database_that_only_reads_still_serves_reads(
     finally:
         run(database_url, f"ALTER DATABASE {name} RESET default_transaction_read_only")
         cut(own_url)
-
-
-def test_three_hundred_at_once_are_served_or_told(own: Service, user: str, tasks: str) -> None:
-    """Of 300 clients at once each gets its task or 503, and there are as many tasks as were acknowledged."""
-
-    def create(number: int) -> int:
-        with own.client(user) as client:
-            return client.post(tasks, json={"title": f"{number}"}).status_code
-
-    statuses = together(300, create)
-    with own.client(user) as client:
-        stored = len(client.get(tasks).json())
-
-    assert set(statuses) <= {201, 503}
-    assert stored >= statuses.count(201) >= 1
 
 
 def answer_of(url: str, *texts: str) -> list[Any]:

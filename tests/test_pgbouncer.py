@@ -1,5 +1,6 @@
 """Behind PgBouncer in transaction mode: a few server connections go round among many users, and carry nothing over."""
 
+import asyncio
 import itertools
 from collections import Counter
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from typing import Any
 import psycopg2
 import pytest
 
-from db.engine import open_engine
+from db.messages import Message
 from db.migrate import upgrade
+from db.pool import Pool
 from db.tenant import Database
+from db.url import normalise
 from tests.clusters import DEPLOYER, cluster, pooler, run
 from tests.database import open_transaction
 from tests.running import Service, service_in_thread
@@ -53,20 +56,24 @@ def service(pooled: str) -> Iterator[Service]:
 
 def test_no_read_shows_another_user_s_row(pooled: str, record_testsuite_property: Any) -> None:
     """Of thousands of reads without an owner, by 24 users at once over 3 connections, each shows the reader's own."""
-    engine = open_engine(pooled, pool_size=len(USERS))
-    database = Database(engine)
+    message = Message.of(f"SELECT todo_enter(%(tenant)s); {EVERYTHING}")
 
-    def read(number: int) -> Counter[tuple[str, ...]]:
-        tenant = database.tenant(USERS[number], None)
-        text = f"SELECT todo_enter(%(tenant)s); {EVERYTHING}"
-        rows = (database.run(text, {"tenant": tenant.user_id}, retry=True) for _ in range(READS))
-        return Counter(tuple(row["user_id"] for row in answer) for answer in rows)
+    async def read_all() -> list[Counter[tuple[str, ...]]]:
+        pool = Pool(normalise(pooled), size=len(USERS), queue=0)
+        database = Database(pool, deadline=60)
 
-    try:
-        seen = together(len(USERS), read)
-    finally:
-        engine.dispose()
+        async def read(user: str) -> Counter[tuple[str, ...]]:
+            seen: Counter[tuple[str, ...]] = Counter()
+            for _ in range(READS):
+                seen[tuple(row["user_id"] for row in await database.run(message, {"tenant": user}))] += 1
+            return seen
 
+        try:
+            return await asyncio.gather(*map(read, USERS))
+        finally:
+            pool.close()
+
+    seen = asyncio.run(read_all())
     record_testsuite_property("pgbouncer: reads", sum(counter.total() for counter in seen))
     assert [{(user,): READS} for user in USERS] == seen
 

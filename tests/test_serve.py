@@ -26,6 +26,7 @@ from tests.running import (
     ServeProcess,
     Service,
     free_port,
+    is_free,
     settings_for,
     todo_api,
     wait_until,
@@ -145,6 +146,7 @@ def test_it_can_be_stopped_while_it_starts(tmp_path: Path, number: signal.Signal
         assert not database_runs(tmp_path / ".todo-api")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_nothing_is_lost_when_it_is_killed(tmp_path: Path, workers: str) -> None:
     """After kill -9, which workers do not outlive, and a restart on the same folder and port the tasks are there."""
@@ -163,12 +165,7 @@ def test_nothing_is_lost_when_it_is_killed(tmp_path: Path, workers: str) -> None
     assert not database_runs(tmp_path / ".todo-api")
 
 
-def is_free(port: int) -> bool:
-    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-        return True
-    return False
-
-
+@pytest.mark.faults
 @pytest.mark.parametrize("first_leaves_first", [True, False])
 def test_two_servers_share_a_data_folder(tmp_path: Path, first_leaves_first: bool) -> None:
     """A second server on the same DATA_DIR sees the same tasks, and whichever stops first leaves the other served."""
@@ -256,6 +253,7 @@ def test_it_listens_on_ipv6(tmp_path: Path, database_url: str) -> None:
             assert 200 == client.get(f"http://[::1]:{process.port}/health/ready").status_code
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_signal_lets_what_is_in_flight_finish(
@@ -317,6 +315,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServeProces
         yield process, folder
 
 
+@pytest.mark.faults
 @needs_proc
 def test_each_worker_answers(pair: tuple[ServeProcess, Path]) -> None:
     """With either of the workers frozen the other one serves, on the same tasks."""
@@ -334,6 +333,7 @@ def test_each_worker_answers(pair: tuple[ServeProcess, Path]) -> None:
     assert [f"{worker}" for worker in reversed(workers)] == titles
 
 
+@pytest.mark.faults
 @needs_proc
 def test_a_worker_that_dies_is_replaced(pair: tuple[ServeProcess, Path]) -> None:
     """After a worker was killed there are two again, and the service answers."""
@@ -346,6 +346,7 @@ def test_a_worker_that_dies_is_replaced(pair: tuple[ServeProcess, Path]) -> None
     assert 200 == httpx.get(f"{process.url}/health/ready", trust_env=False).status_code
 
 
+@pytest.mark.faults
 @needs_proc
 def test_a_signal_ends_all_workers(pair: tuple[ServeProcess, Path]) -> None:
     """On SIGTERM to the parent everything ends: with status 0, without a word, the database too."""
@@ -357,6 +358,7 @@ def test_a_signal_ends_all_workers(pair: tuple[ServeProcess, Path]) -> None:
     assert not database_runs(folder / ".todo-api")
 
 
+@pytest.mark.faults
 @needs_proc
 def test_ctrl_c_in_a_terminal_ends_them_all(tmp_path: Path) -> None:
     """SIGINT to the whole process group, as a terminal sends it, leaves no traceback."""
