@@ -36,7 +36,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.selectable import CompoundSelect
 
 from db.models import idempotency_keys, tasks, users
@@ -45,7 +45,7 @@ from openapi.contract import contract
 from openapi.types import Sort
 
 # For so long a repeat under an Idempotency-Key answers the first result, by the contract.
-_expired = idempotency_keys.c.created_at <= func.now() - text("interval '24 hours'")
+expired_key = idempotency_keys.c.created_at <= func.now() - text("interval '24 hours'")
 _tenant = bindparam("tenant", type_=Text)
 _own = tasks.c.user_id == _tenant
 _this = and_(_own, tasks.c.id == bindparam("id"))
@@ -127,7 +127,7 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
         fresh.on_conflict_do_update(
             index_elements=[keys.c.user_id, keys.c.key],
             set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
-            where=_expired,
+            where=expired_key,
         )
         .returning(keys.c.task_id, keys.c.created_at)
         .add_cte(_registered())
@@ -148,21 +148,10 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
     )
     repeated = (
         select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint)
-        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"), ~_expired)
+        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"), ~expired_key)
         .where(~exists(select(claimed.c.task_id)))
     )
     return union_all(select(created), repeated)
-
-
-@cache
-def drop_expired_keys() -> ReturningDelete[Any]:
-    """Drops at most `count` keys that have run out, of any user: the one statement that has no owner.
-
-    Row level security shows the role that runs it no other keys.
-    """
-    name = idempotency_keys.c.user_id, idempotency_keys.c.key
-    some = select(*name).where(_expired).limit(bindparam("count"))
-    return delete(idempotency_keys).where(tuple_(*name).in_(some), _expired).returning(idempotency_keys.c.key)
 
 
 def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any]:
