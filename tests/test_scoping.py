@@ -28,8 +28,8 @@ def test_our_own_statements_and_modules_are_in_order() -> None:
     """Every statement that `db.statements` can make is bound to its owner, and nothing else talks to the database."""
     assert [] == list(scoping.faults(statements))
     calls = [call for call, _ in scoping.statements(statements)]
-    public = {name for name, value in vars(statements).items() if value.__doc__ and name[0] != "_"}
-    assert {name for name in public if vars(statements)[name].__module__ == "db.statements"} == {
+    public = {name: value for name, value in vars(statements).items() if callable(value) and name[0] != "_"}
+    assert {name for name, value in public.items() if value.__module__ == "db.statements"} == {
         call.partition("(")[0] for call in calls
     }
 
