@@ -52,7 +52,8 @@ class Contestant:
     def command(self, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
         """The command that serves on this port of loopback, and its settings beyond database and secret."""
         if self.module is None:
-            settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers)}
+            # Without a line for each request, like the peers.
+            settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "WARNING"}
             return [sys.executable, "-m", "server", "serve"], settings
         options = f"--port {port} --workers {workers} --loop uvloop --http httptools --ws none"
         quiet = "--no-access-log --log-level warning --no-proxy-headers --no-server-header"

@@ -19,10 +19,21 @@ class Pool:
 
     def __init__(self, url: URL, size: int, queue: int) -> None:
         self._url = url
+        self._size = size
         self._most_callers = size + queue
         self._callers = 0
         self._free = asyncio.Semaphore(size)
         self._idle: list[Connection] = []
+
+    @property
+    def in_use(self) -> int:
+        """How many connections are given out or being opened."""
+        return min(self._callers, self._size)
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait for a connection."""
+        return self._callers - self.in_use
 
     async def acquire(self) -> Connection:
         """A connection, to be given back with `release`.

@@ -72,6 +72,20 @@ class Contract:
         """A compiled JSON Schema 2020-12 validator whose `$ref`s are resolved in this document."""
         return self._schemas.validator(schema.pointer)
 
+    def header_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
+        """A compiled validator for the values of the header `components.headers.<name>`.
+
+        Raises:
+            ContractError: if there is none, or it has no schema.
+        """
+        headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
+        header = self.follow(headers / name) if name in headers.node else headers
+        if "schema" not in header.node:
+            raise ContractError(
+                f"#/components/headers: {name} must be there, and its schema say which ones are taken"
+            )
+        return self.validator(header / "schema")
+
     @cached_property
     def refusals(self) -> dict[str, Refusal]:
         """Status, sentence and fixed headers of each response component, by name, that an operation refers to."""

@@ -1,8 +1,8 @@
-"""The parts put together. A request passes, from the outside in: CORS, errors, routing and security (Connexion,
-from the contract), then validation and handler. What is no operation of the contract goes on to the pages."""
+"""The parts put together. A request passes, from the outside in: observation, CORS, errors, routing and security
+(Connexion, from the contract), then validation and handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from openapi.types import HealthHandlers, TasksHandlers
 from openapi.validation import Handler, ValidationMiddleware, bind_handlers
 from server.cors import cors_middleware
 from server.identity import create_verifier, demo_token
+from server.observe import ObserveMiddleware, Observer, create_observer
 from server.pages import create_pages, is_page
 from server.settings import Settings
 
@@ -44,15 +45,21 @@ def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
     Raises:
         ContractError: if the contract cannot be served, with one line that names the place.
     """
-    service = Service(database_url)
     verifier = create_verifier(settings)
+    service = Service(database_url)
+    observer = create_observer(
+        settings,
+        contract(),
+        {**service.readings(), "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds},
+    )
     operations = bind_handlers(contract(), find_handler, service.caller)
     app = connexion.AsyncApp(
         "todo-api",
-        lifespan=service.lifespan,
+        lifespan=partial(lifespan, service, observer),
         resolver=Resolver(find_handler),
         security_map=verifier.security_map(),
         middlewares=[
+            partial(ObserveMiddleware, observer=observer),
             *cors_middleware(contract(), settings.cors_origins),
             ErrorMiddleware,
             ContractRouting,
@@ -73,6 +80,17 @@ def add_contract(app: connexion.AsyncApp, contract: Contract) -> None:
     app.middleware.apis.append(API(specification, base_path=None, name=None, **vars(options)))
 
 
+@asynccontextmanager
+async def lifespan(service: "Service", observer: Observer, _app: object) -> AsyncIterator[dict[str, Any]]:
+    """From the server's start to its end; what it yields is known to each of the server's connections."""
+    # What the start has made stays; the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    async with observer.running():
+        yield {"observer": observer}
+        service.close()
+
+
 def find_handler(operation_id: str) -> Handler | None:
     """The handler that has the name of the operationId, or None."""
     return next((getattr(module, operation_id) for module in HANDLERS if hasattr(module, operation_id)), None)
@@ -89,13 +107,15 @@ class Service:
         """The tenant of a verified token; the whole database's health where no token is asked for."""
         return self._database if claims is None else self._database.tenant(claims["sub"], claims["email"])
 
-    @asynccontextmanager
-    async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """Closes the connections when the server stops; by then the requests have ended."""
-        # What the start has made stays; the collector need not look through it again and again.
-        gc.collect()
-        gc.freeze()
-        yield
+    def readings(self) -> dict[str, Callable[[], float]]:
+        """What tells the values of the gauges, by their names in `server.metrics`."""
+        return {
+            "todo_api_database_connections_in_use": lambda: self._pool.in_use,
+            "todo_api_requests_waiting": lambda: self._pool.waiting,
+        }
+
+    def close(self) -> None:
+        """Closes the connections; by then the requests have ended."""
         self._pool.close()
 
 

@@ -86,6 +86,11 @@ class BearerVerifier:
         self._rules = rules
         self._cache = TokenCache()
 
+    @property
+    def keys_age_seconds(self) -> float:
+        """Seconds since the issuer last gave its keys, infinite while it never has."""
+        return self._keys.age_seconds
+
     def security_map(self) -> dict[str, Callable[[], "BearerVerifier"]]:
         """What Connexion takes as `security_map`: it calls the value, then `get_fn` of what it gets."""
         return {"bearer": lambda: self}

@@ -9,6 +9,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from openapi.contract import Contract, contract
+from server.observe import REQUEST_ID
+
+# What a request may bring whatever its operation; the rest are the operations' parameters.
+OF_EVERY_REQUEST = ("Authorization", "Content-Type", "Traceparent", "Tracestate", REQUEST_ID)
 
 
 class EnvelopedCORS(CORSMiddleware):
@@ -40,7 +44,7 @@ def cors_middleware(contract: Contract, origins: Sequence[str]) -> list[Any]:
             allow_origins=origins,
             allow_methods=sorted({"HEAD", *(operation.method for operation in operations)}),
             allow_headers=sorted(
-                {"Authorization", "Content-Type", *(p["name"] for p in parameters if p["in"] == "header")}
+                {*OF_EVERY_REQUEST, *(p["name"] for p in parameters if p["in"] == "header")}
             ),
             expose_headers=sorted({name for response in responses for name in response.get("headers", {})}),
             # Tokens travel in a header that the front end sets itself, so cookies have no part in it.

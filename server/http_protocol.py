@@ -15,6 +15,9 @@ from openapi.body import TOOK_TOO_LONG
 from openapi.contract import Refusal, contract
 from openapi.errors import RequestTimeout
 
+from server.logs import request_fields
+from server.observe import NONE, Observer
+
 MAX_HEAD_BYTES = 64 * 1024
 REFUSAL = Refusal(
     400, f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less", {}
@@ -68,7 +71,8 @@ class GatheringTransport:
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection; uvicorn takes the class, with its setting bound, as its `http` setting.
+    """One connection; uvicorn takes the class, with its setting bound, as its `http` setting. The lifespan's
+    state must hold an `observer`.
 
     Args:
         request_timeout: the seconds in which a request has to arrive whole; the first one counts from the
@@ -164,6 +168,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Sends the envelope and closes the connection."""
+        observer: Observer = self.app_state["observer"]
+        request_id = observer.request_id()
+        # Taken back, since this is no task of its own, which would end with the request.
+        token = request_fields.set({"request_id": request_id})
+        observer.answered(NONE, NONE, refusal.status, 0)
+        request_fields.reset(token)
         content = orjson.dumps({"error": refusal.sentence})
         headers: list[Any] = [
             *self.server_state.default_headers,
@@ -171,6 +181,7 @@ class HttpProtocol(HttpToolsProtocol):
                 (name.lower().encode(), value.encode())
                 for name, value in {**contract().headers, **refusal.headers}.items()
             ),
+            (b"x-request-id", request_id.encode("ascii")),
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(content)),
             (b"connection", b"close"),

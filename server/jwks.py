@@ -40,6 +40,7 @@ class SharedSecret:
     """
 
     algorithms = ("HS256",)
+    age_seconds = 0.0
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) < MIN_SECRET_BYTES:

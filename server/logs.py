@@ -2,27 +2,58 @@
 
 import json
 import logging
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
+
+import orjson
 
 from server.settings import Settings
 
+NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+
+request_fields: ContextVar[Mapping[str, str]] = ContextVar("request_fields", default=NO_FIELDS)
+"""What every line that is logged while a request is served says of it: its id and, where known, its trace."""
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line says beside its message: the record's own `fields` first, then those of the request."""
+    return {**getattr(record, "fields", NO_FIELDS), **request_fields.get()}
+
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line: time (RFC 3339), level, logger, message and, where there is one, the traceback."""
+    """One JSON object a line: time (RFC 3339), level, logger, message, fields and any traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC)
         line = {
-            "time": time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **fields_of(record),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        # ASCII only, so that no text can break a line or the encoding.
-        return json.dumps(line, ensure_ascii=True)
+        # ASCII only, so that no text can break a line or the encoding. orjson, ten times as fast, cannot escape more
+        # than it must, and refuses lone surrogates.
+        try:
+            return orjson.dumps(line, option=orjson.OPT_UTC_Z).decode("ascii")
+        except (TypeError, UnicodeDecodeError):
+            return json.dumps(line, ensure_ascii=True, default=_rfc3339)
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level, logger and message, and the fields as `name=value`; a traceback follows on lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
+        fields = "".join(f" {name}={value}" for name, value in fields_of(record).items())
+        return super().formatMessage(record) + fields
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
@@ -31,7 +62,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
+            "text": {"()": TextFormatter, "fmt": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
             "json": {"()": JSONFormatter},
         },
         "handlers": {

@@ -6,10 +6,12 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process, resource_tracker
+from pathlib import Path
 from shlex import quote
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -95,7 +97,7 @@ def run_server(settings: Settings) -> None:
     # To close the terminal is to stop the server, unless nohup has said otherwise.
     if is_bound := signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    with _listen(settings) as listener, isolated_database(settings) as url:
+    with _listen(settings) as listener, _metrics(settings), isolated_database(settings) as url:
         # Made here even where workers make their own, so that a fault in the contract is one line.
         app = create_app(settings, url)
         _announce(settings)
@@ -119,6 +121,24 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[None]:
+    with ExitStack() as stack:
+        if settings.metrics_port:
+            folder = stack.enter_context(TemporaryDirectory(prefix="todo-api-metrics-"))
+            # prometheus_client looks for it when it is imported, in this process and in the workers, which inherit it.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            from server.metrics import metrics_server
+
+            try:
+                stack.enter_context(
+                    metrics_server(settings.metrics_host, settings.metrics_port, Path(folder))
+                )
+            except OSError as error:
+                raise _no_listening(settings.metrics_host, settings.metrics_port, "METRICS_", error) from None
+        yield
+
+
 def _listen(settings: Settings) -> socket.socket:
     is_ipv6 = ":" in settings.host
     family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
@@ -131,12 +151,16 @@ def _listen(settings: Settings) -> socket.socket:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         return listener
     except OSError as error:
-        # A failed look-up of a name has a negative number, which is none of the system's errors.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else "there is no such host"
-        raise StartError(
-            f"cannot listen on {settings.host} port {settings.port} ({reason}): set HOST and PORT to what is free"
-        ) from None
+        raise _no_listening(settings.host, settings.port, "", error) from None
+
+
+def _no_listening(host: str, port: int, prefix: str, error: OSError) -> StartError:
+    # A failed look-up of a name has a negative number, which is none of the system's errors.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else "there is no such host"
+    return StartError(
+        f"cannot listen on {host} port {port} ({reason}): set {prefix}HOST and {prefix}PORT to what is free"
+    )
 
 
 class Workers(Multiprocess):
@@ -204,13 +228,18 @@ def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvico
     )
 
 
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 def _announce(settings: Settings) -> None:
     """At most eight lines on standard output; the last can be pasted into a shell."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{settings.port}"
+    address = _address(settings.host, settings.port)
     click.echo(f"todo-api {contract().document['info']['version']} serves {address}")
     click.echo(f"  pages     {address}/docs/")
     click.echo(f"  contract  {address}/openapi.yaml")
+    if settings.metrics_port:
+        click.echo(f"  metrics   {_address(settings.metrics_host, settings.metrics_port)}/metrics")
     if settings.database_url is None:
         click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
     token = demo_token(settings)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -98,6 +99,17 @@ class Settings(BaseSettings):
     request_timeout: float = Field(
         default=30, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
     )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="must be an IP address or a host name, such as 127.0.0.1"
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="must be a whole number from 1 to 65535"
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        default=None,
+        pattern="^https?://[^/?#]",
+        description="must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
         description="must be origins with commas between, each scheme://host or scheme://host:port without a "
@@ -169,7 +181,20 @@ class Settings(BaseSettings):
             )
         return audience
 
-    @field_validator("host")
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _is_installed(cls, endpoint: str | None) -> str | None:
+        try:
+            installed = endpoint is None or bool(find_spec("opentelemetry.exporter.otlp.proto.http"))
+        except ModuleNotFoundError:
+            installed = False
+        if not installed:
+            raise PydanticCustomError(
+                _COMBINATION, "needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'"
+            )
+        return endpoint
+
+    @field_validator("host", "metrics_host")
     @classmethod
     def _is_safe(cls, host: str, info: ValidationInfo) -> str:
         if not _HOST_NAME.fullmatch(host):

@@ -116,6 +116,8 @@ class ServeProcess:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(PROJECT),
             "PORT": str(self.port),
+            # Without a line for each request, so that any other stands out.
+            "LOG_LEVEL": "WARNING",
             **environment,
         }
         self._options: dict[str, Any] = {}

@@ -1,0 +1,130 @@
+"""The service's numbers in the format of Prometheus, on an address of their own.
+
+Every worker counts in files of its own below one folder (prometheus_client's multiprocess mode), and the process that
+has started them answers the sum, so one worker and eight are told in the same way.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+SAMPLE_SECONDS = 1
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+# What each gauge means, and what becomes of the values of several workers.
+GAUGES: Mapping[str, tuple[str, Literal["livesum", "livemax"]]] = {
+    "todo_api_database_connections_in_use": ("Database connections that are running a statement.", "livesum"),
+    "todo_api_requests_waiting": ("Requests that wait for a thread, and so for the database.", "livesum"),
+    "todo_api_jwks_age_seconds": (
+        "Seconds since the issuer gave its keys; 0 before it ever has.",
+        "livemax",
+    ),
+}
+
+
+class Metrics:
+    """What one worker counts.
+
+    Args:
+        readings: by the name of a gauge, what tells its value; infinity is none.
+    """
+
+    def __init__(self, readings: Mapping[str, Callable[[], float]]) -> None:
+        # A registry of its own, since the process that starts the workers makes an application too.
+        registry = CollectorRegistry()
+        self._requests = Counter(
+            "todo_api_requests",
+            "Requests that were answered.",
+            ("method", "route", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "todo_api_request_duration_seconds",
+            "Seconds from a request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._gauges = [
+            (Gauge(name, GAUGES[name][0], multiprocess_mode=GAUGES[name][1], registry=registry), read)
+            for name, read in readings.items()
+        ]
+        # Bounded by the contract: to look the pair up by its labels would take longer than to count.
+        self._pairs: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Counts one answer."""
+        pair = self._pairs.get((method, route, status))
+        if pair is None:
+            pair = self._requests.labels(method, route, status), self._seconds.labels(method, route)
+            self._pairs[method, route, status] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
+
+    @asynccontextmanager
+    async def sampled(self) -> AsyncIterator[None]:
+        """Reads the gauges once a second while the context lasts, so that no request has to."""
+        sampling = asyncio.create_task(self._sample())
+        try:
+            yield
+        finally:
+            sampling.cancel()
+
+    async def _sample(self) -> None:
+        while True:
+            for gauge, read in self._gauges:
+                if (value := read()) != float("inf"):
+                    gauge.set(value)
+            await asyncio.sleep(SAMPLE_SECONDS)
+
+
+class _LiveWorkers(Collector):
+    """Sums up what all workers have counted; the gauges of one that has died die with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._workers = MultiProcessCollector(None, str(folder))
+
+    def collect(self) -> Iterable[Metric]:
+        for file in self._folder.glob("gauge_live*.db"):
+            worker = int(file.stem.rpartition("_")[2])
+            try:
+                os.kill(worker, 0)
+            except ProcessLookupError:
+                with suppress(FileNotFoundError):  # Another scrape was faster.
+                    mark_process_dead(worker, str(self._folder))
+        yield from self._workers.collect()
+
+
+@contextmanager
+def metrics_server(host: str, port: int, folder: Path) -> Iterator[None]:
+    """Answers `GET /metrics` at this address while the context lasts.
+
+    Args:
+        folder: where the workers count.
+
+    Raises:
+        OSError: if the address cannot be had.
+    """
+    registry = CollectorRegistry()
+    registry.register(_LiveWorkers(folder))
+    # The server's thread must leave signals to those who wait for them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        server, thread = start_http_server(port, host, registry)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
