@@ -90,15 +90,19 @@ def token(user: str) -> None:
 
 @cli.command()
 def routes() -> None:
-    """List the operations of the contract and their handlers."""
+    """List the operations, their handlers and who may call them."""
     from openapi.contract import contract
     from server.app import find_handler
 
+    rows = []
     for operation in contract().operations.values():
         handler = find_handler(operation.id)
         name = f"{handler.__module__}.{handler.__name__}" if handler else "(no handler)"
-        access = "token" if operation.secured else "public"
-        click.echo(f"{operation.method:6} {operation.path:36} {name:32} {access}")
+        token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
+        rows.append((operation.method, operation.path, name, token if operation.secured else "public"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
 @cli.command()
@@ -115,6 +119,23 @@ def doctor() -> None:
         sys.exit(1)
 
 
+@cli.command()
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes this command in SHELL.
+
+    \b
+    bash: echo 'eval "$(todo-api completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(todo-api completion zsh)"' >> ~/.zshrc
+    fish: todo-api completion fish > ~/.config/fish/completions/todo-api.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(cli, {}, "todo-api", "_TODO_API_COMPLETE").source())
+
+
 def main() -> None:
     """The entry point of the command."""
     if not sys.warnoptions:
@@ -122,11 +143,12 @@ def main() -> None:
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"  # Also in the workers.
     try:
-        sys.exit(cli.main(prog_name="todo-api", standalone_mode=False))
+        sys.exit(cli.main(prog_name="todo-api", standalone_mode=False, color=_color()))
     except click.Abort:
         sys.exit(130)  # As a shell reports Ctrl-C.
     except click.UsageError as error:
-        _fail(f"{error.format_message().rstrip('.')} (see todo-api --help)", error.exit_code)
+        sentence = " ".join(error.format_message().split())  # The choices would stand on a line each.
+        _fail(f"{sentence.rstrip('.')} (see todo-api --help)", error.exit_code)
     except Exception as error:
         if (lines := _advice(error)) is None:
             raise
@@ -148,5 +170,10 @@ def _advice(error: Exception) -> str | None:
 
 def _fail(lines: str, status: int = 1) -> NoReturn:
     for line in lines.splitlines():
-        click.echo(f"{click.style('error:', fg='red')} {line}", err=True)
+        click.echo(f"{click.style('error:', fg='red')} {line}", err=True, color=_color())
     sys.exit(status)
+
+
+def _color() -> bool | None:
+    # See no-color.org; None leaves it to click, which colours only on a terminal.
+    return False if os.environ.get("NO_COLOR") else None

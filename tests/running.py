@@ -26,6 +26,8 @@ from server.settings import Settings
 
 PROJECT = Path(__file__).parent.parent
 SECRET = b"a secret of the test suite, 32 bytes and more"
+# The headers in which two answers differ that are the same to their reader.
+EACH_ITS_OWN = {"date", "x-request-id"}
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """The command `todo-api`: what it prints where, and that every failure is one line and a status that is not zero."""
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from server.jwks import SharedSecret
 from tests.clusters import Cluster
 from tests.running import PROJECT, SECRET, free_port, todo_api, wait_until
 
-COMMANDS = ["doctor", "migrate", "purge", "routes", "serve", "token"]
+COMMANDS = ["completion", "doctor", "migrate", "purge", "routes", "serve", "token"]
 
 
 def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:
@@ -85,6 +87,8 @@ def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) 
         (["--nonsense"], "--nonsense"),
         (["token"], "'USER'"),
         (["routes", "all", "of", "them"], "(all of them)"),
+        (["completion"], "'SHELL'. Choose from: bash, zsh, fish"),
+        (["completion", "tcsh"], "'tcsh'"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
@@ -148,17 +152,80 @@ def test_no_token_is_made_for_what_cannot_be_a_user(tmp_path: Path, user: str, f
 
 
 def test_routes_are_those_of_the_contract(tmp_path: Path) -> None:
-    """`routes` lists every operation with its method, path and handler, and which ones need no token."""
+    """`routes` lists every operation with its method, path and handler, and whose token it asks for, if any."""
     ended = todo_api("routes", cwd=tmp_path)
 
-    listed = [tuple(line.split()) for line in ended.stdout.splitlines()]
+    listed = [tuple(line.split(maxsplit=3)) for line in ended.stdout.splitlines()]
     operations = contract().operations.values()
     assert [(operation.method, operation.path) for operation in operations] == [row[:2] for row in listed]
     assert all(
         operation.id == row[2].split(".")[-1] for operation, row in zip(operations, listed, strict=True)
     )
     assert ["/health/live", "/health/ready"] == [row[1] for row in listed if row[3] == "public"]
-    assert {"token", "public"} == {row[3] for row in listed}
+    assert {"token of {user_id}", "public"} == {row[3] for row in listed}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "coloured"),
+    [
+        (["token"], {}, 2, True),
+        (["token"], {"NO_COLOR": "1"}, 2, False),
+        (["doctor"], {"PORT": "http"}, 1, True),
+        (["doctor"], {"PORT": "http", "NO_COLOR": "1"}, 1, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], status: int, coloured: bool
+) -> None:
+    """On a terminal marks and errors are coloured, unless NO_COLOR is set (no-color.org)."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "server", *arguments]
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
+    process = subprocess.Popen(command, cwd=tmp_path, env=values, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux tells so that nobody writes any more.
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+
+    assert status == process.wait()
+    assert coloured == (b"\x1b[31m" in shown)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("todo-api", "do"), "doctor"),
+        (("todo-api", ""), " ".join(COMMANDS)),
+        (("todo-api", "completion", ""), "bash zsh fish"),
+    ],
+)
+def test_bash_completes_the_command(tmp_path: Path, words: tuple[str, ...], offered: str) -> None:
+    """What `completion bash` prints lets bash offer commands and their arguments."""
+    command = tmp_path / "todo-api"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m server "$@"\n')
+    command.chmod(0o755)
+    script = (
+        'eval "$(todo-api completion bash)"\nCOMP_WORDS=("$@")\nCOMP_CWORD=$(($# - 1))\n'
+        '_todo_api_completion todo-api\necho "${COMPREPLY[@]}"'
+    )
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(
+        ["bash", "-c", script, "bash", *words], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert (f"{offered}\n", "") == (ended.stdout, ended.stderr)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_are_served_too(tmp_path: Path, shell: str) -> None:
+    """`completion` prints the script that the shell asks the command's own completion with."""
+    ended = todo_api("completion", shell, cwd=tmp_path)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert f"_TODO_API_COMPLETE={shell}_complete" in ended.stdout
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault() -> None:

@@ -57,10 +57,19 @@ def test_every_method_of_the_contract_is_allowed(open_service: Service, method: 
 
 
 @pytest.mark.parametrize(
-    "header", ["authorization", "content-type", "if-match", "if-none-match", "idempotency-key"]
+    "header",
+    [
+        "authorization",
+        "content-type",
+        "if-match",
+        "if-none-match",
+        "idempotency-key",
+        "x-request-id",
+        "traceparent",
+    ],
 )
 def test_every_header_of_the_contract_is_allowed(open_service: Service, header: str) -> None:
-    """A front end may send the headers that operations take, and the token."""
+    """A front end may send the headers that operations take, the token, and what names its request and trace."""
     assert 200 == preflight(open_service, FRONT_END, headers=header).status_code
 
 
@@ -101,7 +110,15 @@ def test_answers_to_a_named_origin_may_be_read(open_service: Service) -> None:
         assert FRONT_END == response.headers["access-control-allow-origin"]
         assert "Origin" in response.headers["vary"]
         exposed = response.headers["access-control-expose-headers"].split(", ")
-        assert {"Allow", "ETag", "Link", "Location", "Retry-After", "WWW-Authenticate"} <= set(exposed)
+        assert {
+            "Allow",
+            "ETag",
+            "Link",
+            "Location",
+            "Retry-After",
+            "WWW-Authenticate",
+            "X-Request-Id",
+        } <= set(exposed)
 
 
 def test_answers_to_other_origins_may_not_be_read(open_service: Service) -> None:

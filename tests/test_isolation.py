@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openapi.contract import CONTRACT_FILE
 from tests.operations import CASES, DOCUMENT, Case, ask, name
 from tests.raw_http import JSON, TASK, exchange, percent_encoded, request, signed_in
-from tests.running import PROJECT, SECRET, ServeProcess, Service
+from tests.running import EACH_ITS_OWN, PROJECT, SECRET, ServeProcess, Service
 
 NEVER_EXISTED = 2**62
 
@@ -72,8 +72,10 @@ def bob(http: httpx.Client, service: Service, user: str) -> Person:
 
 
 def seen(response: httpx.Response) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Everything that a client sees of an answer, apart from the time."""
-    headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"date"]
+    """Everything that a client sees of an answer, apart from the time and the request's id."""
+    headers = [
+        (name, value) for name, value in response.headers.raw if name.lower().decode() not in EACH_ITS_OWN
+    ]
     return response.status_code, headers, response.content
 
 

@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -80,8 +80,13 @@ def test_every_setting_is_read_from_the_environment() -> None:
         CORS_ORIGINS="https://app.example",
         LOG_LEVEL="debug",
         LOG_FORMAT="JSON",
+        METRICS_HOST="::",
+        METRICS_PORT="9464",
+        OTEL_EXPORTER_OTLP_ENDPOINT="https://collector.example",
     )
 
+    assert ("::", 9464) == (settings.metrics_host, settings.metrics_port)
+    assert "https://collector.example" == settings.otel_exporter_otlp_endpoint
     assert settings.database_url
     assert settings.auth_jwt_secret
     assert "postgres://app:p%40ss@db.example/todo" == settings.database_url.get_secret_value()
@@ -167,6 +172,11 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("CORS_ORIGINS", "null"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
+        ("METRICS_HOST", "[::1]"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "on"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector.example:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name: str, value: str) -> None:
@@ -190,6 +200,14 @@ def test_all_wrong_settings_are_told_at_once() -> None:
     assert ["DATABASE_URL", "AUTH_JWKS_URL", "AUTH_AUDIENCE", "PORT", "CORS_ORIGINS", "LOG_LEVEL"] == [
         line.partition(" must ")[0] for line in told
     ]
+
+
+def test_traces_without_opentelemetry_are_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collector that is set where the extra is not installed is a line that says how to install it."""
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto", None)  # As if it were not there.
+
+    line = "OTEL_EXPORTER_OTLP_ENDPOINT needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'"
+    assert [line] == lines(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
 
 
 @pytest.mark.parametrize("secret", [SECRET, "short"])
@@ -298,6 +316,7 @@ def descriptions() -> Iterator[str]:
         yield f"{name.upper()} {field.description}"
 
 
+@settings(deadline=None)
 @given(password=PASSWORDS)
 @pytest.mark.parametrize(
     "setting",
