@@ -12,15 +12,13 @@ import orjson
 
 from server.settings import Settings
 
+# No line says them, and each would look them up. (logging's documentation, "Optimization")
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 
 request_fields: ContextVar[Mapping[str, str]] = ContextVar("request_fields", default=NO_FIELDS)
 """What every line that is logged while a request is served says of it: its id and, where known, its trace."""
-
-
-def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a line says beside its message: the record's own `fields` first, then those of the request."""
-    return {**getattr(record, "fields", NO_FIELDS), **request_fields.get()}
 
 
 class JSONFormatter(logging.Formatter):
@@ -32,7 +30,8 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **fields_of(record),
+            **getattr(record, "fields", NO_FIELDS),
+            **request_fields.get(),
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
@@ -52,8 +51,8 @@ class TextFormatter(logging.Formatter):
     """Time, level, logger and message, and the fields as `name=value`; a traceback follows on lines of its own."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging calls it so
-        fields = "".join(f" {name}={value}" for name, value in fields_of(record).items())
-        return super().formatMessage(record) + fields
+        fields = {**getattr(record, "fields", NO_FIELDS), **request_fields.get()}
+        return super().formatMessage(record) + "".join(f" {name}={fields[name]}" for name in fields)
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import lru_cache
 from hashlib import sha256
 from time import perf_counter
 from types import MappingProxyType
@@ -173,6 +174,7 @@ def trace_fields(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {"trace_id": parent[1].decode(), "span_id": parent[2].decode()} if parent else {}
 
 
+@lru_cache(maxsize=1024)
 def user_hash(user: str) -> str:
     """What log lines call a user: the first 12 hexadecimal digits of the SHA-256 of the `sub`."""
     return sha256(user.encode()).hexdigest()[:USER_DIGITS]
