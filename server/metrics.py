@@ -35,9 +35,13 @@ class Metrics:
 
     Args:
         readings: by the name of a gauge, what tells its value; infinity is none.
+        answers: method, route and status of those that are told from the start, as 0, since Prometheus takes the
+            first value that it sees for no increase.
     """
 
-    def __init__(self, readings: Mapping[str, Callable[[], float]]) -> None:
+    def __init__(
+        self, readings: Mapping[str, Callable[[], float]], answers: Iterable[tuple[str, str, int]]
+    ) -> None:
         # A registry of its own, since the process that starts the workers makes an application too.
         registry = CollectorRegistry()
         self._requests = Counter(
@@ -58,14 +62,16 @@ class Metrics:
             for name, read in readings.items()
         ]
         # Bounded by the contract: to look the pair up by its labels would take longer than to count.
-        self._pairs: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._pairs = {answer: self._pair(*answer) for answer in answers}
+
+    def _pair(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, status), self._seconds.labels(method, route)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Counts one answer."""
         pair = self._pairs.get((method, route, status))
         if pair is None:
-            pair = self._requests.labels(method, route, status), self._seconds.labels(method, route)
-            self._pairs[method, route, status] = pair
+            pair = self._pairs[method, route, status] = self._pair(method, route, status)
         pair[0].inc()
         pair[1].observe(seconds)
 

@@ -118,7 +118,15 @@ def create_observer(
     if settings.metrics_port:
         from server.metrics import Metrics
 
-        metrics = Metrics(readings)
+        metrics = Metrics(
+            readings,
+            (
+                (operation.method, operation.path, int(status))
+                for operation in contract.operations.values()
+                for status in operation.responses
+                if status.isdecimal()
+            ),
+        )
     if settings.otel_exporter_otlp_endpoint:
         from server.tracing import Tracing
 

@@ -16,6 +16,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from db.migrate import upgrade
+from openapi.contract import contract
 from server.metrics import metrics_server
 from tests.clusters import Cluster, run
 from tests.database import open_transaction
@@ -57,7 +58,9 @@ def pair(fresh: str) -> Iterator[tuple[Service, int]]:
     with ServeProcess(**settings, DATABASE_URL=fresh) as process:
         process.wait_until_live()
         yield Service(process.url), port
-        assert (0, "") == process.stop(), "the metrics outlive the service"
+        status, said = process.stop()
+    assert 0 == status
+    assert f"  metrics   http://127.0.0.1:{port}/metrics" in said.splitlines()[:8]
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +77,19 @@ def counted(pair: tuple[Service, int]) -> Samples:
 def test_the_requests_of_all_workers_are_counted(counted: Samples) -> None:
     """Requests are counted by method, route and status, whichever worker has answered them."""
     assert [20, 20] == [counted["todo_api_requests_total", *LIST, status] for status in ("200", "403")]
+
+
+def test_what_has_not_happened_yet_is_told_as_0(counted: Samples) -> None:
+    """Every answer that the contract declares is there from the start, so that the first fault is an increase."""
+    told = {name[1:] for name in counted if name[0] == "todo_api_requests_total"}
+    declared = {
+        (operation.method, operation.path, status)
+        for operation in contract().operations.values()
+        for status in operation.responses
+    }
+
+    assert declared <= told
+    assert 0 == counted["todo_api_requests_total", *LIST, "500"]
 
 
 def test_the_time_of_each_request_is_in_the_histogram(counted: Samples) -> None:
@@ -106,7 +122,7 @@ def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: st
 def test_what_a_dead_worker_counted_stays_and_what_it_held_goes(tmp_path: Path) -> None:
     """Counts never go down, but the connections of a worker that has died are no longer in use."""
     script = (
-        "from server.metrics import Metrics\nmetrics = Metrics({'todo_api_database_connections_in_use': int})\n"
+        "from server.metrics import Metrics\nmetrics = Metrics({'todo_api_database_connections_in_use': int}, ())\n"
         "metrics.count('GET', '/', 200, 0.5)\nmetrics._gauges[0][0].set(7)"
     )
     port = free_port()
