@@ -22,7 +22,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 # What each gauge means, and what becomes of the values of several workers.
 GAUGES: Mapping[str, tuple[str, Literal["livesum", "livemax"]]] = {
     "todo_api_database_connections_in_use": ("Database connections that are running a statement.", "livesum"),
-    "todo_api_requests_waiting": ("Requests that wait for a thread, and so for the database.", "livesum"),
+    "todo_api_requests_waiting": ("Requests that wait for a database connection.", "livesum"),
     "todo_api_jwks_age_seconds": (
         "Seconds since the issuer gave its keys; 0 before it ever has.",
         "livemax",
