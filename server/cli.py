@@ -36,7 +36,7 @@ def cli() -> None:
 
 @cli.command()
 def serve() -> None:
-    """Serve the API; without DATABASE_URL on a PostgreSQL of its own."""
+    """Serve the API; without DATABASE_URL on its own PostgreSQL."""
     from server.serve import run_server
     from server.settings import Settings
 

@@ -207,7 +207,9 @@ def test_a_new_operation_is_closed_by_default(database_url: str, tmp_path: Path,
     for folder in ("openapi", "handlers", "db", "server", "alembic"):
         shutil.copytree(PROJECT / folder, tmp_path / folder)
     with (tmp_path / "handlers" / "health.py").open("a") as handlers:
-        handlers.write("\n\ndef get_news(_tenant: object) -> Answer:\n    return Answer({'status': 'ok'})\n")
+        handlers.write(
+            "\n\nasync def get_news(_tenant: object) -> Answer:\n    return Answer({'status': 'ok'})\n"
+        )
     edited = tmp_path / "openapi" / CONTRACT_FILE.name
     document = deepcopy(DOCUMENT)
     news = {**document["paths"]["/health/live"]["get"], "operationId": "get_news"}
