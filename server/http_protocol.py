@@ -14,7 +14,6 @@ from uvicorn.server import ServerState
 from openapi.body import TOOK_TOO_LONG
 from openapi.contract import Refusal, contract
 from openapi.errors import RequestTimeout
-
 from server.logs import request_fields
 from server.observe import NONE, Observer
 
