@@ -17,7 +17,7 @@ DueDate = date | None
 Timestamp = datetime
 Sort = Literal["-created_at", "priority", "due_date", "-due_date"]
 Cursor = str
-EntityTags = Literal["*"] | str
+EntityTags = str
 
 
 class Task(TypedDict):

@@ -46,7 +46,11 @@ def cors_middleware(contract: Contract, origins: Sequence[str]) -> list[Any]:
             allow_headers=sorted(
                 {*OF_EVERY_REQUEST, *(p["name"] for p in parameters if p["in"] == "header")}
             ),
-            expose_headers=sorted({name for response in responses for name in response.get("headers", {})}),
+            expose_headers=sorted(
+                # The browser itself reads what CORS answers.
+                {name for response in responses for name in response.get("headers", {})}
+                - {"Access-Control-Allow-Origin"}
+            ),
             # Tokens travel in a header that the front end sets itself, so cookies have no part in it.
             allow_credentials=False,
             max_age=600,
