@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := tests/node
+NODE_BIN := $(NODE)/node_modules/.bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-faults lint types fuzz bench clean
+.PHONY: help install serve test test-faults lint lint-with-node types fuzz bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +29,13 @@ lint: $(VENV)/development ## Check style, types, imports, the contract and the m
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m db.lint
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null; \
+		then $(MAKE) --no-print-directory lint-with-node; \
+		else echo "Spectral and Redocly are left out: they need Node 20 or newer, with npm."; fi
+
+lint-with-node: $(NODE)/node_modules/installed
+	$(NODE_BIN)/spectral lint openapi/openapi.yaml --ruleset $(NODE)/spectral.yaml --fail-severity hint
+	REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NODE_BIN)/redocly lint openapi/openapi.yaml --config $(NODE)/redocly.yaml
 
 types: $(VENV)/development ## Write openapi/types.py anew from the contract
 	$(BIN)/python -m openapi.generate | $(BIN)/ruff format --stdin-filename openapi/types.py - > openapi/types.py.new
@@ -39,7 +48,7 @@ bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made, but not the data in .todo-api
-	rm -rf $(VENV) *.egg-info reports .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(NODE)/node_modules *.egg-info reports .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python: constraints.txt
@@ -62,4 +71,9 @@ $(VENV)/development: $(VENV)/service
 $(VENV)/benchmarks: $(VENV)/development
 	@echo "Installing what the benchmarks need into $(VENV) ..."
 	@$(PIP) --editable '.[dev,bench]'
+	@touch $@
+
+$(NODE)/node_modules/installed: $(NODE)/package.json
+	@echo "Installing what checks the contract into $(NODE) ..."
+	@cd $(NODE) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
