@@ -53,7 +53,7 @@ class Contract:
         try:
             return cls(path.read_bytes().decode())
         except (OSError, UnicodeDecodeError) as error:
-            raise ContractError(f"{path.name} cannot be read as UTF-8 text") from error
+            raise ContractError("the file cannot be read as UTF-8 text") from error
 
     def follow(self, place: Place) -> Place:
         """`place`, or the place that its `$ref` leads to."""

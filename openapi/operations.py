@@ -18,12 +18,14 @@ class Operation:
     """One method of one path; the path's own parameters are merged in and `$ref`s are followed.
 
     Attributes:
+        place: where it stands in the document.
         path: the template, led by the path of the first server.
         owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.
         success: the status of an ordinary answer, the lowest 2xx that the contract names.
     """
 
     id: str
+    place: Place
     method: str
     path: str
     tag: str
@@ -88,6 +90,7 @@ def _operation(document: Json, path: str, method: str, item: Place) -> Operation
     }
     return Operation(
         id=place.node["operationId"],
+        place=place,
         method=method.upper(),
         path=_base_path(document, item, place) + path,
         tag=place.node.get("tags", [""])[0],

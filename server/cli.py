@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -136,6 +137,52 @@ def completion(shell: str) -> None:
     click.echo(script(cli, {}, "todo-api", "_TODO_API_COMPLETE").source())
 
 
+@cli.group("contract", no_args_is_help=False)
+def contract_group() -> None:
+    """Compare versions of the contract."""
+
+
+class _UnreadableContract(click.ClickException):
+    exit_code = 2
+
+
+_CONTRACT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@contract_group.command()
+@click.argument("old", type=_CONTRACT_FILE)
+@click.argument("new", type=_CONTRACT_FILE)
+def diff(old: Path, new: Path) -> None:
+    """Tell how the contract NEW differs from OLD.
+
+    The status is 0 where every client of OLD can go on with NEW, 1 where one may break, and 2 where a file is no
+    contract.
+    """
+    from openapi.compatibility import differences
+    from openapi.contract import Contract
+    from openapi.document import ContractError
+
+    contracts = []
+    for file in (old, new):
+        try:
+            contracts.append(Contract.load(file))
+        except ContractError as error:
+            raise _UnreadableContract(f"{file}: {error}") from error
+    # Many operations share a schema, so the same difference is told once, with all the places where it shows.
+    places: dict[tuple[bool, str], dict[str, list[str]]] = {}
+    for breaking, sentence, part, operation in differences(*contracts):
+        places.setdefault((breaking, sentence), {}).setdefault(operation, []).append(part)
+    for (breaking, sentence), operations in sorted(places.items(), key=lambda item: not item[0][0]):
+        mark = click.style("breaking  ", fg="red") if breaking else click.style("compatible", fg="green")
+        click.echo(f"{mark}  {sentence}")
+        for operation, parts in operations.items():
+            click.echo(f"{'':12}{': '.join(filter(None, (operation, ', '.join(parts))))}")
+    broken = sum(breaking for breaking, _ in places)
+    click.echo(f"{broken} breaking, {len(places) - broken} compatible.")
+    if broken:
+        sys.exit(1)
+
+
 def main() -> None:
     """The entry point of the command."""
     if not sys.warnoptions:
@@ -152,7 +199,7 @@ def main() -> None:
     except Exception as error:
         if (lines := _advice(error)) is None:
             raise
-        _fail(lines)
+        _fail(lines, getattr(error, "exit_code", 1))
 
 
 def _advice(error: Exception) -> str | None:

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from db.migrate import pending
-from openapi.contract import contract
+from openapi.contract import CONTRACT_FILE, contract
 from server.bearer import BearerVerifier, TokenRules
 from server.jwks import SharedSecret
 from tests.clusters import Cluster
+from tests.contracts import edited
 from tests.running import PROJECT, SECRET, free_port, todo_api, wait_until
 
-COMMANDS = ["completion", "doctor", "migrate", "purge", "routes", "serve", "token"]
+COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token"]
 
 
 def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:
@@ -89,6 +90,8 @@ def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) 
         (["routes", "all", "of", "them"], "(all of them)"),
         (["completion"], "'SHELL'. Choose from: bash, zsh, fish"),
         (["completion", "tcsh"], "'tcsh'"),
+        (["contract"], "Missing command"),
+        (["contract", "diff", str(CONTRACT_FILE), "nowhere.yaml"], "'nowhere.yaml'"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
@@ -226,6 +229,29 @@ def test_other_shells_are_served_too(tmp_path: Path, shell: str) -> None:
 
     assert (0, "") == (ended.returncode, ended.stderr)
     assert f"_TODO_API_COMPLETE={shell}_complete" in ended.stdout
+
+
+def test_the_differences_of_two_contracts_are_told_by_what_they_break(tmp_path: Path) -> None:
+    """`contract diff` lists what breaks clients before what does not, and its status says whether anything does."""
+    narrowed = tmp_path / "narrowed.yaml"
+    narrowed.write_text(edited(("      maxLength: 5000\n", "      maxLength: 500\n")))
+    for old, new, status in ((CONTRACT_FILE, CONTRACT_FILE, 0), (CONTRACT_FILE, narrowed, 1)):
+        ended = todo_api("contract", "diff", str(old), str(new), cwd=tmp_path)
+        assert (status, "") == (ended.returncode, ended.stderr)
+
+    first, *rest = ended.stdout.splitlines()
+    assert "breaking    description: maxLength was 5000, is 500" == first
+    assert "            POST /api/{user_id}/tasks: body" == rest[0]
+    assert "1 breaking, 2 compatible." == rest[-1]
+
+
+def test_what_is_no_contract_cannot_be_compared(tmp_path: Path) -> None:
+    """A file that is no contract is named in one line, with a status that no difference has."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("openapi: 3.0.3")
+
+    line = f"error: {wrong}: #/openapi: the version 3.0.3 is not supported; it must be 3.1.x"
+    assert [line] == refusal("contract", "diff", str(CONTRACT_FILE), str(wrong), cwd=tmp_path, status=2)
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
