@@ -1,14 +1,17 @@
 """The generated types: up to date with the contract, and what each kind of schema becomes in Python."""
 
+import re
 import runpy
 import shutil
 import subprocess
 import sys
-from typing import Any
+from types import ModuleType
+from typing import Any, Literal, get_type_hints
 
 import pytest
 
 from openapi.contract import CONTRACT_FILE, contract
+from openapi.document import ContractError
 from openapi.generate import generate
 from tests.contracts import Json, contract_of, document, operation
 
@@ -78,6 +81,25 @@ def test_an_object_becomes_a_typed_dict() -> None:
     )
 
 
+def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object with a member that no Python class could have is one all the same, whose types may stand below it."""
+    members = {"created-at": {"$ref": "#/components/schemas/Time"}, "class": {"const": "a"}}
+    schemas = {"Thing": {"required": ["class"], "properties": members}, "Time": {"type": "integer"}}
+    monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
+    exec(generated(schemas), vars(made))
+    assert {"created-at": int, "class": Literal["a"]} == get_type_hints(made.Thing)
+
+
+@pytest.mark.parametrize("name", ["My-Thing", "a.b", "class"])
+def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
+    """A schema whose name is no identifier is refused in one line that names it."""
+    sentence = (
+        f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
+    )
+    with pytest.raises(ContractError, match=f"^{re.escape(sentence)}$"):
+        generated({name: {"type": "string"}})
+
+
 @pytest.mark.parametrize(
     ("fields", "signature"),
     [
@@ -97,6 +119,18 @@ def test_an_object_becomes_a_typed_dict() -> None:
                 ]
             },
             "(self, caller: Caller, /, *, size: int) -> Answer[None]",
+        ),
+        (
+            {
+                "parameters": [
+                    {
+                        "name": "size",
+                        "in": "query",
+                        "content": {"application/json": {"schema": {"type": "array"}}},
+                    }
+                ]
+            },
+            "(self, caller: Caller, /, *, size: list[Any] | None) -> Answer[None] | Awaitable[Answer[None]]",
         ),
         (
             {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}},

@@ -512,7 +512,7 @@ def test_a_contract_that_cannot_be_read(tmp_path: Path, content: bytes | None) -
     file = tmp_path / "openapi.yaml"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(ContractError, match="^the file cannot be read as UTF-8 text$"):
+    with pytest.raises(ContractError, match=r"^the file cannot be read as UTF-8 text$"):
         Contract.load(file)
 
 
