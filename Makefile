@@ -29,7 +29,7 @@ lint: $(VENV)/development ## Check style, types, imports, the contract and the m
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m db.lint
-	@if node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && command -v npm >/dev/null; \
+	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; \
 		then $(MAKE) --no-print-directory lint-with-node; \
 		else echo "Spectral and Redocly are left out: they need Node 20 or newer, with npm."; fi
 
