@@ -108,9 +108,13 @@ def prepared(document: dict[str, Any], identity: Identity) -> dict[str, Any]:
 
     The paths name the identity's users only, where it is pinned to them, by an enum: that leaves in the invalid
     paths, which Schemathesis's own `[parameters]` would overwrite. Our sentences are taken out, because beside a
-    `$ref` any keyword keeps Schemathesis from trying the longest and the shortest valid text.
+    `$ref` any keyword keeps Schemathesis from trying the longest and the shortest valid text. Entity tags get a second
+    way to say `*`: by itself Schemathesis tries letters and digits alone in a header, and where its pattern allows
+    none of them, it sends `0` and calls it valid.
     """
     copy: dict[str, Any] = _without_sentences(document)
+    schemas = copy["components"]["schemas"]
+    schemas["EntityTags"] = {"anyOf": [{"const": "*"}, schemas["EntityTags"]]}
     if identity.pinned:
         copy["components"]["parameters"]["UserId"]["schema"] = {
             "type": "string",
