@@ -130,7 +130,7 @@ def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
                     }
                 ]
             },
-            "(self, caller: Caller, /, *, size: list[Any] | None) -> Answer[None] | Awaitable[Answer[None]]",
+            "(self, caller: Caller, /, *, size: list[Any] | None) -> Answer[None]",
         ),
         (
             {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}},
