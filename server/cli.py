@@ -58,7 +58,7 @@ def migrate() -> None:
 
 @cli.command()
 def purge() -> None:
-    """Drop the Idempotency-Keys that have run out; run it once a day."""
+    """Drop expired Idempotency-Keys; to be run once a day."""
     from db.purge import purge as drop_expired_keys
     from openapi.errors import Failure
     from server.serve import ready_database
