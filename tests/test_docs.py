@@ -195,6 +195,7 @@ def shell(block: str, folder: Path, **environment: str) -> "subprocess.Popen[str
     )
 
 
+@pytest.mark.faults
 def test_the_block_with_curl(installed: Path) -> None:
     """The README's first calls create, list, complete and delete a task of a service that was just started."""
     (block,) = (block for block in BLOCKS if "curl" in block)
@@ -210,6 +211,7 @@ def test_the_block_with_curl(installed: Path) -> None:
     assert [""] == rest
 
 
+@pytest.mark.faults
 def test_the_block_with_a_database(installed: Path, database_url: str) -> None:
     """The README's commands for a database of one's own migrate an empty one and serve on it."""
     (block,) = (block for block in BLOCKS if REMOTE in block)
