@@ -15,7 +15,6 @@ _TEMPORARY = {
     "57P": "the server is shutting down, starting or was stopped",
     "58": "system error",
 }
-FOREIGN_KEY_VIOLATION = "23503"
 
 
 def failure_of(error: psycopg2.Error) -> Failure:

@@ -63,7 +63,7 @@ def upgrade(url: str) -> None:
     A second caller waits for the first, and then finds nothing to do.
 
     Args:
-        url: a PostgreSQL URL in any of the forms that `db.engine.normalise` takes.
+        url: a PostgreSQL URL in any of the forms that `db.url.normalise` takes.
 
     Raises:
         MigrationError: if it cannot be done.

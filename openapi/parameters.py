@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import unquote_plus
 
 from starlette.requests import cookie_parser
 from starlette.types import Scope
@@ -12,11 +12,10 @@ from openapi.contract import Contract
 from openapi.document import ContractError, Place, copy_of
 from openapi.errors import BadRequest
 from openapi.operations import Operation
+from openapi.percent_encoding import decoded
 from openapi.schemas import json_schema_in
 from openapi.sentences import SpeakingValidator
 from openapi.styles import ABSENT, StyleReader, Texts, key_of
-
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 class ParameterReader:
@@ -66,8 +65,8 @@ class ParameterReader:
         }
 
     def _read_query(self, query: bytes) -> Texts:
-        if b"%" in query or not query.isascii():
-            _check_encoding(query)
+        if not query.isascii() or (b"%" in query and decoded(query) is None):
+            raise BadRequest("The query must be percent-encoded UTF-8")
         texts: dict[str, list[str]] = {}
         for pair in query.decode("ascii").split("&"):
             if pair:
@@ -84,16 +83,6 @@ class ParameterReader:
             if name in self._headers:
                 texts.setdefault(self._headers[name], []).append(value.decode("latin-1"))
         return texts
-
-
-def _check_encoding(query: bytes) -> None:
-    try:
-        if query.isascii() and not _BROKEN_ESCAPE.search(query):
-            unquote_to_bytes(query).decode("utf-8")
-            return
-    except UnicodeDecodeError:
-        pass
-    raise BadRequest("The query must be percent-encoded UTF-8")
 
 
 def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:

@@ -2,7 +2,7 @@
 
 import re
 from typing import Any, NoReturn, cast
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote
 
 from connexion.frameworks.starlette import starlettify_path
 from connexion.middleware.routing import RoutingMiddleware
@@ -13,8 +13,7 @@ from starlette.types import Receive, Scope, Send
 from openapi.document import Json, Place, follow
 from openapi.errors import BadRequest, MethodNotAllowed, PathNotFound
 from openapi.operations import Operation, allowed_methods, read_operations
-
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+from openapi.percent_encoding import decoded
 
 
 class OpenAPI31Specification(OpenAPISpecification):
@@ -91,17 +90,14 @@ def check_path_encoding(raw_path: bytes) -> None:
     """Lets a path pass that is percent-encoded UTF-8 and still has its segments once it is decoded.
 
     Raises:
-        BadRequest: for a broken escape or bytes that are not UTF-8 (RFC 3986, section 2.1).
+        BadRequest: for a broken escape or bytes that are not UTF-8.
         PathNotFound: for `%2F`, which would be taken for a separator, and `%0A` at the end, which Starlette's
             route patterns (`$`) overlook.
     """
-    try:
-        decoded = unquote_to_bytes(raw_path).decode("utf-8")
-    except UnicodeDecodeError:
-        decoded = ""
-    if not decoded or _BROKEN_ESCAPE.search(raw_path):
+    path = decoded(raw_path)
+    if path is None:
         raise BadRequest("The path must be percent-encoded UTF-8")
-    if b"%2f" in raw_path.lower() or decoded.endswith("\n"):
+    if b"%2f" in raw_path.lower() or path.endswith("\n"):
         raise PathNotFound
 
 
