@@ -19,17 +19,19 @@ from openapi.contract import contract
 from server.cli import cli
 from server.settings import Settings
 from tests.clusters import run
+from tests.contracts import edited, project_with
 from tests.documentation import PAGES, anchors, blocks_of_code, code, inline, rows, tokens
 from tests.running import PROJECT, ServeProcess, free_port, wait_until
 
 README = PROJECT / "README.md"
+TUTORIAL = PROJECT / "docs/tutorial.md"
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
-COMMAND_PAGES = [
-    page for page in (README, PROJECT / "CONTRIBUTING.md", PROJECT / "docs/tutorial.md") if page.exists()
-]
+COMMAND_PAGES = [README, PROJECT / "CONTRIBUTING.md", TUTORIAL]
 BLOCKS = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "sh")]
+# Commands behind `$`, each followed by what it prints.
+SESSIONS = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "console")]
 LOCAL = "127.0.0.1:8000"
 REMOTE = "postgresql://user:password@host/database?sslmode=require"
 
@@ -149,6 +151,19 @@ def test_the_settings_of_an_issuer_are_right(tmp_path: Path) -> None:
     assert Settings(_env_file=tmp_path / ".env").auth_audience in block
 
 
+@pytest.mark.parametrize(
+    ("language", "files"),
+    [("yaml", "openapi/*.yaml"), ("python", "db/*.py"), ("sql", "alembic/versions/*.py")],
+)
+def test_the_tutorial_shows_what_is_there(language: str, files: str) -> None:
+    """Each line of code that the tutorial shows stands in the project."""
+    source = "\n".join(file.read_text(encoding="utf-8") for file in PROJECT.glob(files))
+    shown = "".join(blocks_of_code(TUTORIAL, language)).splitlines()
+
+    assert shown
+    assert [] == [line for line in shown if line.strip(" ;") not in source]
+
+
 def is_make(block: str) -> bool:
     """Whether a block calls `make` alone."""
     return all(line.startswith("make ") for line in block.splitlines() if line)
@@ -176,9 +191,7 @@ def installed(tmp_path: Path) -> Path:
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m server "$@"\n')
     command.chmod(0o755)
-    (tmp_path / ".curlrc").write_text(
-        'fail-with-body\nsilent\nshow-error\nnoproxy = "*"\nwrite-out = "\\n"\n'
-    )
+    (tmp_path / ".curlrc").write_text('fail-with-body\nsilent\nnoproxy = "*"\nwrite-out = "\\n"\n')
     return tmp_path
 
 
@@ -233,6 +246,28 @@ def test_the_block_with_a_database(installed: Path, database_url: str) -> None:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=30)
+
+
+@pytest.mark.faults
+def test_what_the_contract_decides(installed: Path, database_url: str) -> None:
+    """The change of the contract that the README shows brings the answer and the verdict that the README shows."""
+    project_with(edited(), installed)
+    git = "git -c user.name=demo -c user.email=demo@localhost"
+    shell(f"git init -qb main && git add openapi && {git} commit -qm old", installed).communicate(timeout=60)
+    (change,) = blocks_of_code(README, "diff")
+    before, after = (line[1:] for line in change.splitlines())
+    (installed / "openapi/openapi.yaml").write_text(edited((before, after)))
+    variables = [line for block in BLOCKS for line in block.splitlines() if re.match("(TOKEN|TASKS)=", line)]
+    environment = {"PYTHONPATH": str(installed), "DATABASE_URL": database_url}
+    with ServeProcess(cwd=installed, **environment) as service:
+        service.wait_until_live()
+        for session in SESSIONS:
+            called = re.findall(r"^\$ ((?:.*\\\n)*.*)", session, re.MULTILINE)
+            block = "\n".join([*variables, *called]).replace("/tmp/", f"{installed}/")
+            process = shell(block.replace(LOCAL, f"127.0.0.1:{service.port}"), installed)
+            shown = re.sub(r"^\$ (?:.*\\\n)*.*\n", "", session, flags=re.MULTILINE)
+
+            assert shown == process.communicate(timeout=60)[0]
 
 
 def test_every_block_is_run() -> None:
