@@ -12,9 +12,9 @@ from openapi.contract import Contract
 from openapi.document import Place
 from openapi.narrowing import changes
 from openapi.operations import Operation
+from openapi.styles import DEFAULT_STYLES
 
-# How a parameter is written where it does not say, and what else decides how it is read.
-_STYLES = {"query": "form", "cookie": "form", "path": "simple", "header": "simple"}
+# What decides how a parameter is read, beside its style.
 _READ_BY = ("allowReserved", "allowEmptyValue", "x-list", "x-owner")
 
 
@@ -117,7 +117,7 @@ def _parameters(olds: dict[tuple[str, str], Part], news: dict[tuple[str, str], P
 
 
 def _form(parameter: Part) -> list[Any]:
-    style = parameter.get("style", _STYLES[parameter.get("in")])
+    style = parameter.get("style", DEFAULT_STYLES[parameter.get("in")])
     return [
         style,
         parameter.get("explode", style == "form"),

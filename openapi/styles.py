@@ -17,7 +17,8 @@ Convert = Callable[[str], Any]
 
 ABSENT: Final = object()
 
-_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+# How a parameter is written where it does not say, by its location.
+DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 # Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
 _CHARSETS = {"header": "latin-1", "cookie": "latin-1"}
@@ -46,7 +47,7 @@ class StyleReader:
         self.name: str = parameter["name"]
         self._location: str = parameter["in"]
         self._key = key_of(parameter)
-        self._style: str = parameter.get("style", _STYLES[self._location])
+        self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
         self._explode: bool = parameter.get("explode", self._style == "form")
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
         self._is_list: bool = parameter.get("x-list", False)
