@@ -31,7 +31,7 @@ MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 COMMAND_PAGES = [README, PROJECT / "CONTRIBUTING.md", TUTORIAL]
 BLOCKS = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "sh")]
 # Commands behind `$`, each followed by what it prints.
-SESSIONS = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "console")]
+CONSOLES = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "console")]
 LOCAL = "127.0.0.1:8000"
 REMOTE = "postgresql://user:password@host/database?sslmode=require"
 
@@ -261,11 +261,11 @@ def test_what_the_contract_decides(installed: Path, database_url: str) -> None:
     environment = {"PYTHONPATH": str(installed), "DATABASE_URL": database_url}
     with ServeProcess(cwd=installed, **environment) as service:
         service.wait_until_live()
-        for session in SESSIONS:
-            called = re.findall(r"^\$ ((?:.*\\\n)*.*)", session, re.MULTILINE)
+        for console in CONSOLES:
+            called = re.findall(r"^\$ ((?:.*\\\n)*.*)", console, re.MULTILINE)
             block = "\n".join([*variables, *called]).replace("/tmp/", f"{installed}/")
             process = shell(block.replace(LOCAL, f"127.0.0.1:{service.port}"), installed)
-            shown = re.sub(r"^\$ (?:.*\\\n)*.*\n", "", session, flags=re.MULTILINE)
+            shown = re.sub(r"^\$ (?:.*\\\n)*.*\n", "", console, flags=re.MULTILINE)
 
             assert shown == process.communicate(timeout=60)[0]
 
