@@ -7,6 +7,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from openapi.contract import contract
 from tests.conforming import check
 
 TASK = {
@@ -26,7 +27,8 @@ ETAG = {"ETag": '"1"'}
 def answer(method: str, path: str, status: int, body: Any = None, **headers: str) -> httpx.Response:
     request = httpx.Request(method, f"http://service{path}")
     content = {} if body is None else {"json": body}
-    return httpx.Response(status, request=request, headers={"X-Request-Id": "1", **headers}, **content)
+    sent = {**contract().headers, "X-Request-Id": "1", **headers}
+    return httpx.Response(status, request=request, headers=sent, **content)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ def test_what_the_contract_declares_passes(make: Callable[[], httpx.Response]) -
         lambda: answer("GET", "/api/demo/tasks", 401, {"error": "Unauthorized"}),
         lambda: answer("GET", "/api/demo/tasks", 200, [TASK], Link="elsewhere"),
         lambda: answer("GET", "/api/demo/tasks", 200, [TASK], **{"X-Request-Id": "a b"}),
+        lambda: answer("GET", "/api/demo/tasks", 200, [TASK], **{"X-Content-Type-Options": "none"}),
         lambda: answer("DELETE", "/api/demo/tasks/1", 204, {}),
         lambda: answer("DELETE", "/api/demo/tasks", 404, {"error": "Task not found"}),
         lambda: answer("DELETE", "/api/demo/tasks", 405, {"error": "No"}, Allow="GET, POST"),

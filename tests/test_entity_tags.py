@@ -108,7 +108,7 @@ def test_another_shape_of_tasks(follow: Callable[[str], None]) -> None:
     before = entity_tag(task())
     assert 1 == contract().text.count(MEMBER)
 
-    follow(contract().text.replace(MEMBER, f"        priority:\n          type: integer\n{MEMBER}"))
+    follow(contract().text.replace(MEMBER, f"        label:\n          type: integer\n{MEMBER}"))
 
     after = entity_tag(task())
     assert before != after
