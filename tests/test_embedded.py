@@ -28,9 +28,12 @@ AS_ROOT = os.geteuid() == 0
 Result = TypeVar("Result")
 
 HOLDER = """
+import signal
 import sys
 from pathlib import Path
 from db.embedded import EmbeddedPostgresError, embedded_postgres
+# Tests that run in the background pass on that interrupts are ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
     with embedded_postgres(Path(sys.argv[1])) as url:
         print(url, flush=True)
