@@ -31,6 +31,7 @@ REPORTS = PROJECT / "reports" / "fuzz"
 # Responses that the contract has to declare and that no operation of a healthy service answers with.
 NOT_TO_BE_HAD = {
     "405": "answers a method that the path does not take, so no operation that exists can be answered with it",
+    "408": "answers a request that takes longer to arrive than any generator lets it",
     "500": "answers a fault of the service that nobody foresaw",
     "503": "answers while the database is away or too slow",
 }

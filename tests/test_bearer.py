@@ -377,7 +377,7 @@ def test_an_issuers_token_keeps_every_rule(issuer: Issuer, changes: dict[str, ob
     """With an issuer's keys too, a good signature does not make up for a missing or wrong claim."""
     claims = json.dumps(claims_with({"iss": issuer.name, "aud": AUDIENCE} | changes)).encode()
     reason = refusal_with_jwks(issuer, jwt.PyJWS().encode(claims, issuer.keys["ed"], "EdDSA", {"kid": "ed"}))
-    assert "ignature" not in reason
+    assert "verification failed" not in reason
 
 
 @pytest.mark.parametrize(("kid", "other"), [("ed", "ec"), ("ed", "rsa"), ("ec", "rsa"), ("rsa", "ed")])
