@@ -1,5 +1,5 @@
-"""Checks that the contract is sound, that every statement is about one owner and that the migrations make what the
-contract asks for; `make lint` runs it."""
+"""Checks that the contract is sound, that every statement is about one owner, that the migrations make what the
+contract asks for and that Citus would take both; `make lint` runs it."""
 
 import sys
 import tempfile
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from db import scoping, statements
+from db import scoping, sharding, statements
 from db.embedded import embedded_postgres
 from db.migrate import MigrationError, check, upgrade
 from openapi.contract import contract
@@ -27,7 +27,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
             upgrade(url)
             check(url)
-        print("The migrations make what the contract asks for.")
+            print("The migrations make what the contract asks for.")
+            for fault in sharding.faults(url, statements):
+                sys.exit(fault)
+        print("Citus can shard what they make by user, and run every statement on it.")
     except ContractError as error:
         sys.exit(f"openapi.yaml: {error}")
     except MigrationError as error:

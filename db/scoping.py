@@ -22,7 +22,7 @@ from db.models import OWNERS
 from openapi.contract import contract
 
 _ROOT = Path(__file__).parent.parent
-_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _RELATION = re.compile(rf"(?<![\w.])({'|'.join(table.name for table in OWNERS)})(?![\w.])")
 # What drivers and SQLAlchemy call the ways to a connection and to a result, and where they may be called.
 _ACCESS = {
@@ -72,7 +72,7 @@ def unscoped(statement: ClauseElement) -> Iterator[str]:
     for table, verb, is_bound in uses:
         if not is_bound:
             yield f"{verb} {table.name} without {OWNERS[table].name} = :tenant"
-    text = str(statement.compile(dialect=_DIALECT))
+    text = str(statement.compile(dialect=DIALECT))
     if len(uses) != len(_RELATION.findall(text)):
         yield "names a table in a way that this check cannot follow"
 
