@@ -23,12 +23,13 @@ test: $(VENV)/development ## Run the tests
 test-faults: $(VENV)/development ## Run the tests that need other servers, or kill them
 	$(BIN)/pytest -m faults --numprocesses auto --dist loadfile
 
-lint: $(VENV)/development ## Check style, types, imports, the contract and the migrations
+lint: $(VENV)/development ## Check style, types, imports, the contract, the migrations and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m db.lint
+	$(BIN)/hadolint Dockerfile
 	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; \
 		then $(MAKE) --no-print-directory lint-with-node; \
 		else echo "Spectral and Redocly are left out: they need Node 20 or newer, with npm."; fi

@@ -1,0 +1,35 @@
+# todo-api as an image: `docker build -t todo-api .`, then `docker run -p 8000:8000 --env-file todo-api.env todo-api`,
+# and `docker run --rm --env-file todo-api.env todo-api migrate` once for each new version. Without DATABASE_URL its own
+# PostgreSQL lives in the volume /data.
+
+FROM python:3.13-slim AS build
+WORKDIR /app
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv .venv
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY openapi openapi
+COPY handlers handlers
+COPY db db
+COPY server server
+COPY alembic alembic
+# As `make install` does; editable, because the migrations stand beside the packages.
+RUN .venv/bin/python -m pip install --constraint constraints.txt --editable .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --no-create-home --home-dir /data todo-api \
+    && install --directory --owner=todo-api --group=todo-api --mode=0700 /data
+COPY --from=build /app /app
+ENV PATH=/app/.venv/bin:$PATH \
+    DATA_DIR=/data \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    PYTHONUNBUFFERED=1
+VOLUME /data
+WORKDIR /data
+# The number is told to orchestrators that refuse root, which cannot look up a name.
+USER 10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=2)"]
+ENTRYPOINT ["todo-api"]
+CMD ["serve"]
