@@ -69,6 +69,11 @@ class Connection:
         return not self._opened.closed
 
     @property
+    def session(self) -> int:
+        """The process of the server as it was named when the connection was opened; a pooler names one of its own."""
+        return int(self._opened.get_backend_pid())
+
+    @property
     def columns(self) -> list[str]:
         """The names of the columns of the last answer."""
         return [column.name for column in self._cursor.description or ()]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from db.deployment import describe
 from db.embedded import EmbeddedPostgresError
 from db.isolation import IsolationError
 from db.isolation import examine as examine_isolation
@@ -78,6 +79,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         with ready_database(settings) as url:
             yield Finding("schema", True, "the one of this version")
             yield from _isolation(url)
+            yield Finding("deployment", True, describe(url))
     except (EmbeddedPostgresError, MigrationError) as error:
         yield Finding("database", False, str(error))
     except StartError as error:

@@ -15,7 +15,7 @@ from tests.clusters import DEPLOYER, Cluster, cluster, run
 from tests.issuer import AUDIENCE, Issuer, content
 from tests.running import PROJECT, SECRET, free_port, todo_api
 
-SUBJECTS = ["contract", "settings", "schema", "database", "role", "row level security", "clock"]
+SUBJECTS = ["contract", "settings", "schema", "database", "role", "row level security", "clock", "deployment"]
 
 
 @pytest.fixture(scope="module")
