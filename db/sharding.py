@@ -8,6 +8,7 @@ for Citus, and a stand-in for `create_distributed_table` that writes down what i
 import asyncio
 import re
 from collections.abc import Iterator
+from itertools import chain
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy.sql.visitors import iterate
 from db.messages import Message
 from db.migrate import upgrade
 from db.pool import Pool
+from db.purge import DROP_EXPIRED_KEYS
 from db.scoping import DIALECT, statements
 from db.tenant import Database
 from db.url import normalise
@@ -105,7 +107,7 @@ def _changes(statement: ClauseElement) -> Iterator[str]:
 
 
 def faults(url: str, module: ModuleType) -> Iterator[str]:
-    """Every sentence about what Citus would refuse in the migrations, and in the statements of a module.
+    """Every sentence about what Citus would refuse in the migrations, in the statements of a module and in the purge.
 
     Args:
         url: as for `create_sharded`.
@@ -113,9 +115,10 @@ def faults(url: str, module: ModuleType) -> Iterator[str]:
     sharded = create_sharded(url)
     yield from (f"Citus: {fault}" for fault in schema_faults(sharded))
     volatile = volatile_functions(sharded)
-    for call, statement in statements(module):
+    made = ((f"{module.__name__}.{call}", statement) for call, statement in statements(module))
+    for origin, statement in chain(made, [("db.purge.DROP_EXPIRED_KEYS", DROP_EXPIRED_KEYS)]):
         for name in volatile_calls(statement, volatile):
-            yield f"Citus: {module.__name__}.{call} calls the volatile function {name} where it changes rows"
+            yield f"Citus: {origin} calls the volatile function {name} where it changes rows"
 
 
 def _rows(url: str, text: str) -> list[Any]:

@@ -224,6 +224,8 @@ def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvico
         server_header=False,
         # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
         proxy_headers=False,
+        # Longer than a proxy keeps an idle connection (deploy/nginx.conf), so that the proxy is the one to close it.
+        timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
 
