@@ -1,14 +1,15 @@
 """How Connexion 3.3, which knows only OpenAPI 3.0, routes and secures a 3.1 contract without being patched."""
 
 import re
-from typing import Any, NoReturn, cast
+from collections.abc import Mapping
+from typing import Any, cast
 from urllib.parse import unquote
 
 from connexion.frameworks.starlette import starlettify_path
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.spec import OpenAPISpecification
 from starlette.routing import Mount, Route, Router
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from openapi.document import Json, Place, follow
 from openapi.errors import BadRequest, MethodNotAllowed, PathNotFound
@@ -72,13 +73,21 @@ class ContractRouting(RoutingMiddleware):
         # Starlette's `.*` would end at a line break, which a user's name may hold.
         mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
         self.router.redirect_slashes = mount.app.redirect_slashes = False
-        allow = {
+        operations: dict[str, dict[str, ASGIApp]] = {}
+        # Starlette lets GET take HEAD too, and one that the contract declares has the last word.
+        for route in sorted(
+            cast(list[Route], mount.app.routes), key=lambda route: "GET" not in route.methods
+        ):
+            operations.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
+        allowed = {
             starlettify_path(unquote(path)): value for path, value in specification.allowed_methods.items()
         }
-        mount.app.routes += [Route(path, _OtherMethods(value)) for path, value in allow.items()]
-        # The last route of a path takes the methods that none before it took, and no path hides one more specific.
-        paths = list(allow)
-        mount.app.routes.sort(key=lambda route: paths.index(cast(Route, route).path))
+        # One route for each path, the more specific before the more general. The longest come first, since one that
+        # has another number of segments cannot match, and most requests are for a single thing.
+        mount.app.routes = [
+            Route(path, _Methods(operations[path], allowed[path]))
+            for path in sorted(allowed, key=lambda path: -path.count("/"))
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and b"%" in scope["raw_path"]:
@@ -101,9 +110,15 @@ def check_path_encoding(raw_path: bytes) -> None:
         raise PathNotFound
 
 
-class _OtherMethods:
-    def __init__(self, allow: str) -> None:
-        self.allow = allow
+class _Methods:
+    """The operations of one path by method; any other method is refused."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> NoReturn:
-        raise MethodNotAllowed(self.allow)
+    def __init__(self, operations: Mapping[str, ASGIApp], allow: str) -> None:
+        self._operations = operations
+        self._allow = allow
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = self._operations.get(scope["method"])
+        if operation is None:
+            raise MethodNotAllowed(self._allow)
+        await operation(scope, receive, send)
