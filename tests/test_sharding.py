@@ -130,6 +130,7 @@ def test_volatile_is_what_the_database_says(server: str) -> None:
     assert {"now", "timezone"}.isdisjoint(sharding.volatile_functions(server))
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("path", "old", "new", "line"),
     [
