@@ -74,10 +74,9 @@ class ContractRouting(RoutingMiddleware):
         mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
         self.router.redirect_slashes = mount.app.redirect_slashes = False
         operations: dict[str, dict[str, ASGIApp]] = {}
-        # Starlette lets GET take HEAD too, and one that the contract declares has the last word.
-        for route in sorted(
-            cast(list[Route], mount.app.routes), key=lambda route: "GET" not in route.methods
-        ):
+        # Starlette lets GET take HEAD too; one that the contract declares comes after it and has the last word.
+        routes = sorted(cast(list[Route], mount.app.routes), key=lambda route: -len(route.methods or ()))
+        for route in routes:
             operations.setdefault(route.path, {}).update(dict.fromkeys(route.methods or (), route.endpoint))
         allowed = {
             starlettify_path(unquote(path)): value for path, value in specification.allowed_methods.items()
