@@ -1,12 +1,15 @@
 """Idempotency-Key on creation: a repeat answers the first result, and never makes a second task."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from handlers.tasks import create_task
+from openapi.errors import Unavailable
 from tests import conforming
 from tests.database import open_transaction, superuser, wait_for_waiting
 from tests.running import Service
@@ -243,3 +246,17 @@ def test_two_keys(client: httpx.Client, tasks: str) -> None:
 
     assert 400 == response.status_code
     assert [] == client.get(tasks).json()
+
+
+def test_a_key_that_is_always_lost_to_another_request() -> None:
+    """One that loses its key to two other requests while it runs is told to try again, and nothing is made.
+
+    Two such losses cannot be arranged with a real database, so here the tenant answers what the statement would.
+    """
+
+    class LosingTenant:
+        async def fetch(self, _statement: object, **_values: object) -> list[Any]:
+            return []
+
+    with pytest.raises(Unavailable, match="claimed twice"):
+        asyncio.run(create_task(cast(Any, LosingTenant()), "key", {"title": "A task"}))

@@ -1,6 +1,7 @@
 """The connections that all requests share: how many there are, who waits, for how long, and what a lost one costs."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -150,6 +151,25 @@ def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
         )
 
     assert [{"length": 8_000_000}] == with_pool(database_url, use)
+
+
+def test_who_leaves_gives_the_place_back() -> None:
+    """Callers that are cancelled, while a connection opens or while they wait for one, count no longer."""
+
+    async def use(pool: Pool) -> list[tuple[int, int]]:
+        counts = []
+        calls = [asyncio.ensure_future(pool.acquire()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        counts.append((pool.in_use, pool.waiting))
+        for call in reversed(calls):
+            call.cancel()
+            await asyncio.wait([call])
+            counts.append((pool.in_use, pool.waiting))
+        return counts
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@localhost:{silent.getsockname()[1]}/none"
+        assert [(1, 2), (1, 1), (1, 0), (0, 0)] == with_pool(url, use, queue=2)
 
 
 def test_no_such_host() -> None:
