@@ -59,6 +59,7 @@ class Connection:
         self._opened = opened
         self._cursor = opened.cursor()
         self._descriptor = opened.fileno()
+        self._is_watched = True
         self._answered: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._descriptor, self._on_readable)
@@ -105,8 +106,11 @@ class Connection:
 
     def close(self) -> None:
         """Closes the connection at once, whatever is under way."""
-        self._loop.remove_reader(self._descriptor)
-        self._loop.remove_writer(self._descriptor)
+        if self._is_watched:
+            # Once only: afterwards the number is that of another socket.
+            self._is_watched = False
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
         self._opened.close()
 
     def _on_readable(self) -> None:
@@ -126,6 +130,9 @@ class Connection:
         try:
             state = self._opened.poll()
         except psycopg2.Error as error:
+            if self._opened.closed or is_disconnect(error):
+                # Now, not when the caller runs again: libpq has closed the socket, and the next one gets its number.
+                self.close()
             if not answered.done():
                 answered.set_exception(error)
             return

@@ -32,7 +32,7 @@ def normalise(url: str) -> URL:
 
 
 async def connection_arguments(url: URL) -> dict[str, Any]:
-    """What `psycopg2.connect` takes for `url`, a name of a host looked up already.
+    """What `psycopg2.connect` takes for `url`, a name of a host looked up already unless `url` has its address.
 
     libpq would look it up itself, and nothing else would run on the event loop meanwhile.
 
@@ -41,7 +41,8 @@ async def connection_arguments(url: URL) -> dict[str, Any]:
     """
     arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(url)[1]  # type: ignore[no-untyped-call]
     host = str(arguments.get("host", ""))
-    if host and not host.startswith(("/", "@")) and "," not in host and not _is_address(host):
+    is_name = host and not host.startswith(("/", "@")) and "," not in host and not _is_address(host)
+    if is_name and "hostaddr" not in arguments:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, arguments.get("port"), type=socket.SOCK_STREAM)
         addresses = [str(address[0]) for *_, address in found]

@@ -79,10 +79,15 @@ class HttpProtocol(HttpToolsProtocol):
     """
 
     _in_head = False
+    # What has come of the head or, after the last part of a body, of chunk extensions and trailers.
     _head_bytes = 0
+    # Whether the last piece held the beginning of a request or a part of its body.
+    _has_advanced = False
     # A request that comes in one piece, as most do, costs no timer.
     _is_whole = False
     _is_last = False
+    # What came after the last request could not be read.
+    _is_unreadable = False
     _patience: asyncio.TimerHandle | None = None
 
     def __init__(self, *args: Any, request_timeout: float, **options: Any) -> None:
@@ -103,18 +108,26 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feeds the parser with what has come in."""
+        if self._is_unreadable:
+            return
         self._unset_keepalive_if_required()
         try:
+            self._has_advanced = False
             self.parser.feed_data(data)
-            if self._in_head:
-                # The parser would keep any amount of a header that does not end.
+            if not (self._is_whole or self._has_advanced):
+                # The parser would keep any amount of a header, or of a trailer, that does not end. A piece in which
+                # the request began or its body went on is not counted: it has a bound, and holds other things too.
                 self._head_bytes += len(data)
                 self._check(self._head_bytes)
         except httptools.HttpParserUpgrade as upgrade:
             if self._offers_upgrade():
                 self._decline(data[upgrade.args[0] :])
         except (httptools.HttpParserError, HeadTooLargeError):
-            self._refuse(REFUSAL)
+            if self._is_answering() and not self.cycle.more_body:
+                # It came after whole requests, whose answers come first.
+                self._is_unreadable = True
+            else:
+                self._refuse(REFUSAL)
         if self._is_whole:
             self._stop_waiting()
         elif self._patience is None:
@@ -123,7 +136,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begins a request."""
         super().on_message_begin()
-        self._in_head, self._head_bytes, self._is_whole = True, 0, False
+        self._in_head, self._head_bytes, self._is_whole, self._has_advanced = True, 0, False, True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header; a trailer is none (RFC 9110, section 6.5.1), and nothing here has a use for it."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Starts the request, unless its head is too large or has to be read again."""
@@ -134,11 +152,22 @@ class HttpProtocol(HttpToolsProtocol):
             if self._is_last:
                 self.cycle.keep_alive = False
 
+    def on_body(self, body: bytes) -> None:
+        """Takes a part of the body, whose length has bounds of its own."""
+        super().on_body(body)
+        self._head_bytes, self._has_advanced = 0, True
+
     def on_message_complete(self) -> None:
         """Ends the request."""
         if not self._offers_upgrade():
             super().on_message_complete()
             self._is_whole = True
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, or to the refusal of what came after the last one."""
+        super().on_response_complete()
+        if self._is_unreadable and not (self._is_answering() or self.transport.is_closing()):
+            self._refuse(REFUSAL)
 
     @staticmethod
     def _check(head_bytes: int) -> None:

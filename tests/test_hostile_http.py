@@ -225,6 +225,40 @@ def test_a_request_line_without_an_end_is_cut_off(service: Service, content: byt
         assert connection.is_closed()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"0\r\nX: " + 4_000_000 * b"y", b"0\r\n" + 400_000 * b"X: yyyy\r\n", b"1;" + 4_000_000 * b"y"],
+    ids=["trailer", "trailers", "chunk extension"],
+)
+def test_what_is_beside_a_body_without_an_end_is_cut_off(
+    service: Service, tasks: str, content: bytes
+) -> None:
+    """Four megabytes beside a body are read no more than those of a head, even after the request was answered."""
+    with RawConnection(service) as connection:
+        connection.send(request("POST", tasks, JSON, CHUNKED))
+        answer = connection.receive()
+        assert answer is not None
+        assert 401 == answer.status
+        connection.send(content)
+        refusal = connection.receive()
+        assert refusal is None or 400 == refusal.status
+        assert connection.is_closed()
+
+
+def test_a_trailer_is_no_header(service: Service, tasks: str, identity: bytes, stored: Stored) -> None:
+    """What comes after the body is never taken for a header (RFC 9110, section 6.5.1), so no token is read there."""
+    with_trailer = chunked(TASK)[:-2] + identity + b"\r\n\r\n"
+    assert 401 == exchange(service, request("POST", tasks, JSON, CHUNKED) + with_trailer).status
+    assert [] == stored()
+
+
+def test_chunks_of_one_byte(service: Service, tasks: str, identity: bytes) -> None:
+    """However much longer its chunks make it, a body of the length that is allowed is read."""
+    description = b'{"title":"a","description":"' + 1_900 * b"a" + b'"}' + 60_000 * b" "
+    body = chunked(*(description[place : place + 1] for place in range(len(description))))
+    assert 201 == exchange(service, request("POST", tasks, identity, JSON, CHUNKED) + body).status
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.binary(min_size=1, max_size=200))
 def test_no_bytes_are_a_500_or_a_hang(service: Service, content: bytes) -> None:
@@ -540,6 +574,26 @@ def test_pipelined_requests_are_answered_in_order(service: Service, tasks: str, 
         answers = [connection.receive() for _ in contents]
     assert 10 * [201, 404, 401] == [answer.status for answer in answers if answer]
     assert titles == [json.loads(answer.body)["title"] for answer in answers[::3] if answer]
+
+
+def test_pipelined_requests_are_no_large_head(service: Service) -> None:
+    """However many requests come in one piece, the head of the last one is measured by itself."""
+    content = request("GET", "/health/live", b"X: " + 200 * b"a")
+    with RawConnection(service) as connection:
+        connection.send(400 * content + content[:50])
+        first = connection.receive()
+        connection.send(content[50:])
+        others = [connection.receive() for _ in range(400)]
+    assert 401 * [200] == [answer.status for answer in [first, *others] if answer]
+
+
+def test_a_refusal_waits_for_the_answers_before_it(service: Service, tasks: str, identity: bytes) -> None:
+    """What cannot be read does not hide what became of the requests before it: each gets its own answer."""
+    with RawConnection(service) as connection:
+        connection.send(2 * request("POST", tasks, identity, JSON, body=TASK) + b"nonsense\r\n\r\n")
+        answers = [connection.receive() for _ in range(3)]
+        assert [201, 201, 400] == [answer.status for answer in answers if answer]
+        assert connection.is_closed()
 
 
 @pytest.mark.parametrize("target", ["/nothing/here", "/health/live", "/api/nobody/tasks", "{tasks}"])

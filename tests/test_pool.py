@@ -12,7 +12,7 @@ import pytest
 from db.messages import Message
 from db.pool import Pool
 from db.tenant import DEADLINE_SECONDS, Database
-from db.url import normalise
+from db.url import connection_arguments, normalise
 from openapi.errors import Unavailable
 
 SLOW = Message.of("SELECT pg_sleep(60)")
@@ -45,11 +45,12 @@ async def process_of(pool: Pool) -> int:
     return int(row["id"])
 
 
-def end_process(url: str, process: int) -> None:
-    """Ends a session from outside, as a pooler or a suspended server does."""
+def end_process(url: str, *processes: int) -> None:
+    """Ends sessions from outside, one after the other, as a pooler or a suspended server does."""
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
+        for process in processes:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [process])
     connection.close()
 
 
@@ -142,6 +143,40 @@ def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
     assert 5 == len(set(with_pool(database_url, use)))
 
 
+def test_connections_that_are_lost_together(database_url: str) -> None:
+    """Reads that lose their connections in one turn are all served, though new sockets take the old ones' numbers."""
+
+    async def use(pool: Pool) -> list[Any]:
+        both = [await pool.acquire() for _ in range(2)]
+        processes = [connection.session for connection in both]
+        for connection in both:
+            pool.release(connection)
+        # Long in these sessions only, so that the repeat in another one is answered at once.
+        slow = Message.of(
+            f"SELECT pg_sleep(CASE WHEN pg_backend_pid() IN {tuple(processes)} THEN 60 ELSE 0 END)::text"
+        )
+        calls = [asyncio.ensure_future(Database(pool).run(slow, {})) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        # In this thread, so that the event loop finds both ends at once, that of the higher number first.
+        end_process(database_url, *reversed(processes))
+        return await asyncio.gather(*calls)
+
+    assert 2 * [[{"pg_sleep": ""}]] == with_pool(database_url, use, size=2)
+
+
+def test_what_was_closed_is_not_closed_again(database_url: str) -> None:
+    """A pool that ends leaves alone the socket that has got the number of one of its lost connections."""
+
+    async def use(pool: Pool) -> Any:
+        await asyncio.to_thread(end_process, database_url, await process_of(pool))
+        async with pool_of(database_url, 1, 0) as other:
+            await process_of(other)
+            pool.close()
+            return await asyncio.wait_for(process_of(other), 5)
+
+    assert 0 < with_pool(database_url, use)
+
+
 def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
     """A message that goes out in many pieces arrives whole."""
 
@@ -170,6 +205,13 @@ def test_who_leaves_gives_the_place_back() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://nobody@localhost:{silent.getsockname()[1]}/none"
         assert [(1, 2), (1, 1), (1, 0), (0, 0)] == with_pool(url, use, queue=2)
+
+
+def test_an_address_that_is_given_is_kept() -> None:
+    """A URL with `hostaddr` is not looked up: its name serves the check of the certificate alone."""
+    url = normalise("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
+    arguments = asyncio.run(connection_arguments(url))
+    assert ("host.invalid", "127.0.0.1") == (arguments["host"], arguments["hostaddr"])
 
 
 def test_no_such_host() -> None:
