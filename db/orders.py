@@ -5,18 +5,17 @@ between two tasks whether or not one is there. An order's key is an integer in a
 """
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger
 from sqlalchemy.sql.elements import ColumnElement, literal_column
 
 from db.models import quoted, tasks
+from db.times import from_microseconds, to_microseconds
 from openapi.contract import contract
 from openapi.types import Sort, Task
 
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
 _PRIORITIES: list[str] = contract().schema("Priority")["enum"]
 
 
@@ -48,8 +47,8 @@ def _days(count: str) -> ColumnElement[int]:
 ORDERS: dict[Sort, Order] = {
     "-created_at": Order(
         tasks.c.created_at,
-        lambda task: (task["created_at"] - _EPOCH) // _MICROSECOND,
-        lambda key: (_EPOCH + key * _MICROSECOND).replace(tzinfo=UTC),
+        lambda task: to_microseconds(task["created_at"]),
+        from_microseconds,
     ),
     "priority": Order(
         _integer(f"array_position(ARRAY[{', '.join(map(quoted, _PRIORITIES))}], priority) - 1"),

@@ -2,16 +2,15 @@
 
 import re
 from binascii import crc32
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 
 import orjson
 
+from db.times import from_microseconds, to_microseconds
 from openapi.contract import contract
 from openapi.types import Task
 
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 
@@ -23,7 +22,7 @@ def _shape() -> str:
 
 def entity_tag(task: Task) -> str:
     """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
-    return f'"{_shape()}-{(task["updated_at"] - _EPOCH) // _MICROSECOND:x}"'
+    return f'"{_shape()}-{to_microseconds(task["updated_at"]):x}"'
 
 
 def matches(if_none_match: str, tag: str) -> bool:
@@ -47,6 +46,6 @@ def _updated_at(opaque: str) -> datetime | None:
     if shape != _shape() or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
         return None
     try:
-        return (_EPOCH + int(microseconds, 16) * _MICROSECOND).replace(tzinfo=UTC)
+        return from_microseconds(int(microseconds, 16))
     except OverflowError:
         return None

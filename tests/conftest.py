@@ -9,6 +9,7 @@ import pytest
 
 from db.embedded import embedded_postgres
 from db.migrate import upgrade
+from tests.clusters import Cluster
 from tests.running import Service, service_in_thread
 
 
@@ -17,6 +18,14 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL 18 with the schema of this version."""
     folder: Path = tmp_path_factory.mktemp("database")
     with embedded_postgres(folder) as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def own_url(database_url: str) -> Iterator[str]:
+    """A database that nobody else uses, with the schema of this version."""
+    with Cluster(database_url).database() as url:
         upgrade(url)
         yield url
 

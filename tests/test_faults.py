@@ -12,24 +12,15 @@ from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import make_url
 
 from db.messages import Message
-from db.migrate import upgrade
 from db.pool import Pool
 from db.tenant import Database
 from db.url import normalise
 from openapi.errors import InternalError, Unavailable
-from tests.clusters import Cluster, run
+from tests.clusters import run
 from tests.database import open_transaction, wait_for_waiting
 from tests.outage import UNAVAILABLE, told
 from tests.running import Service, service_in_thread
 from tests.together import together
-
-
-@pytest.fixture(scope="module")
-def own_url(database_url: str) -> Iterator[str]:
-    """A database that nobody else uses, with the schema of this version."""
-    with Cluster(database_url).database() as url:
-        upgrade(url)
-        yield url
 
 
 @pytest.fixture(scope="module")

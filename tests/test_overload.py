@@ -13,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db.migrate import upgrade
-from tests.clusters import Cluster, run
+from tests.clusters import run
 from tests.running import SECRET, ServeProcess, Service
 
 pytestmark = [
@@ -27,14 +26,6 @@ pytestmark = [
 CLIENTS = 300
 ROUNDS = 4
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def own_url(database_url: str) -> Iterator[str]:
-    """A database that nobody else uses, with the schema of this version."""
-    with Cluster(database_url).database() as url:
-        upgrade(url)
-        yield url
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pty
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db.migrate import upgrade
-from tests.clusters import Cluster, run
+from tests.clusters import run
 from tests.running import SECRET, ServeProcess, Service, is_free, wait_until
 
 pytestmark = [
@@ -24,14 +22,6 @@ pytestmark = [
         not Path("/proc/self/task").exists(), reason="there is no /proc to find the workers in"
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def own_url(database_url: str) -> Iterator[str]:
-    """A database that nobody else uses, with the schema of this version."""
-    with Cluster(database_url).database() as url:
-        upgrade(url)
-        yield url
 
 
 @pytest.fixture
