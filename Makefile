@@ -28,7 +28,7 @@ lint: $(VENV)/development ## Check style, types, imports, the contract, the migr
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m db.lint
+	$(BIN)/python -m lint
 	$(BIN)/hadolint Dockerfile
 	@if node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null; \
 		then $(MAKE) --no-print-directory lint-with-node; \
@@ -39,11 +39,11 @@ lint-with-node: $(NODE)/node_modules/installed
 	REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NODE_BIN)/redocly lint openapi/openapi.yaml --config $(NODE)/redocly.yaml
 
 types: $(VENV)/development ## Write openapi/types.py anew from the contract
-	$(BIN)/python -m openapi.generate | $(BIN)/ruff format --stdin-filename openapi/types.py - > openapi/types.py.new
+	$(BIN)/python -m lint.types | $(BIN)/ruff format --stdin-filename openapi/types.py - > openapi/types.py.new
 	mv openapi/types.py.new openapi/types.py
 
 fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES=300 SECONDS=600
-	$(BIN)/python -m tests.fuzz
+	$(BIN)/python -m tests.support.fuzz
 
 bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter of an hour; needs wrk
 	$(BIN)/python -m benchmarks

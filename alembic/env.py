@@ -11,7 +11,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy.exc import SAWarning
 
-from db.migrate import connect
+from db.admin.migrate import connect
 from db.models import metadata
 
 SETTINGS = (
@@ -34,10 +34,10 @@ SETTINGS = (
 
 
 def database_in_use() -> AbstractContextManager[str]:
-    """The URL that db/migrate.py gives; when the command `alembic` is run, that of the service's settings."""
+    """The URL that db/admin/migrate.py gives; when the command `alembic` is run, that of the service's settings."""
     if "url" in context.config.attributes:
         return nullcontext(context.config.attributes["url"])
-    from server.serve import database
+    from server.process.serve import database
     from server.settings import Settings
 
     return database(Settings.load())

@@ -18,7 +18,7 @@ from benchmarks.plot import bars, curves
 from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.summary import Summary
 from benchmarks.table import table
-from db.embedded import EmbeddedPostgresError, embedded_postgres
+from db.embedded.cluster import EmbeddedPostgresError, embedded_postgres
 
 NAMES = tuple(CONTESTANTS)
 RESULTS = Path(__file__).with_name("results")

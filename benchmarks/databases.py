@@ -7,8 +7,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import psycopg2
 
-from db.migrate import upgrade
-from db.url import normalise
+from db.admin.migrate import upgrade
+from db.driver.url import normalise
 
 USERS = 100
 TASKS_PER_USER = 200

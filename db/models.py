@@ -26,8 +26,8 @@ from sqlalchemy import (
     text,
 )
 
+from openapi.bridge.document.places import Json
 from openapi.contract import contract
-from openapi.document import Json
 
 metadata = MetaData()
 

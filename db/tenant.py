@@ -14,11 +14,11 @@ import psycopg2
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from db.connection import Connection
-from db.faults import failure_of, is_disconnect, is_unprepared
-from db.messages import Message, as_tenant
-from db.pool import Pool
-from openapi.errors import Unavailable
+from db.driver.connection import Connection
+from db.driver.faults import failure_of, is_disconnect, is_unprepared
+from db.driver.messages import Message, as_tenant
+from db.driver.pool import Pool
+from openapi.bridge.failures import Unavailable
 
 # Longer than PostgreSQL lets a statement run (see todo_enter), so that it is the one to decide where it can. It
 # cannot while its machine is frozen or cut off, nor for a call that still waits for a connection.

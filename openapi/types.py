@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
 
-from openapi.answer import Answer
+from openapi.bridge.answer import Answer
 
 Caller = TypeVar("Caller", contravariant=True)
 

@@ -15,20 +15,21 @@ from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from db.pool import Pool
+from db.driver.pool import Pool
+from db.driver.url import normalise
 from db.tenant import Database, Tenant
-from db.url import normalise
 from handlers import health, tasks
-from openapi.contract import Contract, contract
-from openapi.errors import ErrorMiddleware, PathNotFound
-from openapi.specification import ContractRouting, OpenAPI31Specification
+from openapi.bridge.contract import Contract
+from openapi.bridge.failures import ErrorMiddleware, PathNotFound
+from openapi.bridge.operation import Handler, ValidationMiddleware, bind_handlers
+from openapi.bridge.routing import ContractRouting, OpenAPI31Specification
+from openapi.contract import contract
 from openapi.types import HealthHandlers, TasksHandlers
-from openapi.validation import Handler, ValidationMiddleware, bind_handlers
 from server.cors import cors_middleware
-from server.identity import create_verifier, demo_token
-from server.observe import ObserveMiddleware, Observer, create_observer
-from server.pages import create_pages, is_page
+from server.identity.verifier import create_verifier, demo_token
+from server.pages.site import create_pages, is_page
 from server.settings import Settings
+from server.telemetry.observe import ObserveMiddleware, Observer, create_observer
 
 # The types say that each module has a handler for every operation of its tag, with the contract's own types.
 _tasks: TasksHandlers[Tenant] = tasks
@@ -108,7 +109,7 @@ class Service:
         return self._database if claims is None else self._database.tenant(claims["sub"], claims["email"])
 
     def readings(self) -> dict[str, Callable[[], float]]:
-        """What tells the values of the gauges, by their names in `server.metrics`."""
+        """What tells the values of the gauges, by their names in `server.telemetry.metrics`."""
         return {
             "todo_api_database_connections_in_use": lambda: self._pool.in_use,
             "todo_api_requests_waiting": lambda: self._pool.waiting,

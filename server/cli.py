@@ -38,7 +38,7 @@ def cli() -> None:
 @cli.command()
 def serve() -> None:
     """Serve the API; without DATABASE_URL on its own PostgreSQL."""
-    from server.serve import run_server
+    from server.process.serve import run_server
     from server.settings import Settings
 
     run_server(Settings.load())
@@ -47,8 +47,8 @@ def serve() -> None:
 @cli.command()
 def migrate() -> None:
     """Bring the database to the schema of this version."""
-    from db.migrate import upgrade
-    from server.serve import database
+    from db.admin.migrate import upgrade
+    from server.process.serve import database
     from server.settings import Settings
 
     with database(Settings.load()) as url:
@@ -59,9 +59,9 @@ def migrate() -> None:
 @cli.command()
 def purge() -> None:
     """Drop expired Idempotency-Keys; to be run once a day."""
-    from db.purge import purge as drop_expired_keys
-    from openapi.errors import Failure
-    from server.serve import ready_database
+    from db.admin.purge import purge as drop_expired_keys
+    from openapi.bridge.failures import Failure
+    from server.process.serve import ready_database
     from server.settings import Settings
 
     with ready_database(Settings.load()) as url:
@@ -79,7 +79,7 @@ def purge() -> None:
 @click.argument("user")
 def token(user: str) -> None:
     """Print a token for USER that is good for one day."""
-    from server.identity import mint
+    from server.identity.verifier import mint
     from server.settings import Settings
 
     settings = Settings.load()
@@ -158,9 +158,9 @@ def diff(old: Path, new: Path) -> None:
     The status is 0 where every client of OLD can go on with NEW, 1 where one may break, and 2 where a file is no
     contract.
     """
-    from openapi.compatibility import differences
-    from openapi.contract import Contract
-    from openapi.document import ContractError
+    from openapi.bridge.diff.compatibility import differences
+    from openapi.bridge.document.places import ContractError
+    from openapi.bridge.contract import Contract
 
     contracts = []
     for file in (old, new):
@@ -204,9 +204,9 @@ def main() -> None:
 
 def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
-    from db.embedded import EmbeddedPostgresError
-    from db.migrate import MigrationError
-    from openapi.document import ContractError
+    from db.admin.migrate import MigrationError
+    from db.embedded.cluster import EmbeddedPostgresError
+    from openapi.bridge.document.places import ContractError
     from server.settings import SettingsError
 
     if isinstance(error, ContractError):

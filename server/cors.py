@@ -8,8 +8,9 @@ from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
-from openapi.contract import Contract, contract
-from server.observe import REQUEST_ID
+from openapi.bridge.contract import Contract
+from openapi.contract import contract
+from server.telemetry.observe import REQUEST_ID
 
 # What a request may bring whatever its operation; the rest are the operations' parameters.
 OF_EVERY_REQUEST = ("Authorization", "Content-Type", "Traceparent", "Tracestate", REQUEST_ID)

@@ -5,19 +5,19 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from db.deployment import describe
-from db.embedded import EmbeddedPostgresError
-from db.isolation import IsolationError
-from db.isolation import examine as examine_isolation
-from db.migrate import MigrationError
+from db.admin.deployment import describe
+from db.admin.isolation import IsolationError
+from db.admin.isolation import examine as examine_isolation
+from db.admin.migrate import MigrationError
+from db.embedded.cluster import EmbeddedPostgresError
 from db.models import metadata
+from openapi.bridge.document.places import ContractError
+from openapi.bridge.operation import bind_handlers
 from openapi.contract import contract
-from openapi.document import ContractError
-from openapi.validation import bind_handlers
 from server.app import Service, find_handler
-from server.identity import create_verifier
-from server.jwks import JwksStore
-from server.serve import StartError, ready_database
+from server.identity.keys import JwksStore
+from server.identity.verifier import create_verifier
+from server.process.serve import StartError, ready_database
 from server.settings import Settings, SettingsError
 
 # Less is not worth a person's time; tokens may be 30 seconds off.

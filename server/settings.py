@@ -24,8 +24,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.url import normalise
-from server.jwks import MIN_SECRET_BYTES, JwksStore, SharedSecret, is_loopback
+from db.driver.url import normalise
+from server.identity.keys import MIN_SECRET_BYTES, JwksStore, SharedSecret, is_loopback
 
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]{1,253}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")

@@ -7,10 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from db.embedded import embedded_postgres
-from db.migrate import upgrade
-from tests.clusters import Cluster
-from tests.running import Service, service_in_thread
+from db.admin.migrate import upgrade
+from db.embedded.cluster import embedded_postgres
+from tests.support.clusters import Cluster
+from tests.support.running import Service, service_in_thread
 
 
 @pytest.fixture(scope="session")

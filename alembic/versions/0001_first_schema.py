@@ -15,7 +15,7 @@ down_revision: str | None = None
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# SQLSTATE TODO1 marks a sentence that is written for a person; db/migrate.py shows it as it is.
+# SQLSTATE TODO1 marks a sentence that is written for a person; db/admin/migrate.py shows it as it is.
 REQUIREMENTS = """
 DO $$
 BEGIN

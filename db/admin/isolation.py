@@ -1,0 +1,109 @@
+"""The third wall as the database itself describes it: whether row level security holds for the role of a request."""
+
+import asyncio
+from typing import Any, NamedTuple
+
+from db.driver.messages import Message
+from db.driver.pool import Pool
+from db.driver.url import normalise
+from db.models import OWNERS
+from db.tenant import Database
+from openapi.bridge.failures import Failure
+
+_ROLE = "todo_tenant"
+# As a request of a user who cannot exist, since no `sub` may hold a slash. A policy counts if it is permissive, so
+# that it can only add rows, and for everybody or for a role whose rights the tenant's role has.
+_AS_TENANT = f"""
+SELECT todo_enter('/nobody');
+WITH expected AS (SELECT * FROM unnest(%(tables)s, %(conditions)s) AS expected (name, condition)),
+     found AS (SELECT * FROM expected JOIN pg_class ON pg_class.oid = to_regclass(name))
+SELECT current_setting('server_version') AS version,
+       extract(epoch FROM clock_timestamp())::float AS time,
+       current_user = '{_ROLE}' AND current_setting('app.user_id', true) = '/nobody' AS enters,
+       (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
+       (SELECT string_agg(name, ', ' ORDER BY name) FROM found
+         WHERE pg_has_role(current_user, relowner, 'USAGE')) AS owned,
+       (SELECT string_agg(name, ', ' ORDER BY name) FROM expected LEFT JOIN found USING (name)
+         WHERE (relrowsecurity AND relforcerowsecurity) IS NOT TRUE) AS open_tables,
+       (SELECT string_agg(polname || ' on ' || name, ', ' ORDER BY name, polname)
+          FROM found JOIN pg_policy ON polrelid = found.oid
+         WHERE polpermissive
+           AND (pg_get_expr(polqual, polrelid) <> condition OR pg_get_expr(polwithcheck, polrelid) <> condition)
+           AND EXISTS (SELECT FROM unnest(polroles) AS role
+                        WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
+"""  # noqa: S608 - the name is our own
+
+
+class IsolationError(Exception):
+    """Requests are not kept apart by the database; the message is one line with what would help."""
+
+
+class Isolation(NamedTuple):
+    """What the database says of itself; a fault is a sentence that says what to do, or None.
+
+    `time` is in epoch seconds by the database's clock.
+    """
+
+    version: str
+    time: float
+    role_fault: str | None
+    security_fault: str | None
+
+
+async def _ask(url: str) -> dict[str, Any]:
+    conditions = [f"({owner.name} = current_setting('app.user_id'::text, true))" for owner in OWNERS.values()]
+    parameters = {"tables": [table.name for table in OWNERS], "conditions": conditions}
+    pool = Pool(normalise(url), size=1, queue=0)
+    try:
+        found: dict[str, Any]
+        (found,) = await Database(pool).run(Message.of(_AS_TENANT), parameters)
+        return found
+    finally:
+        pool.close()
+
+
+def examine(url: str) -> Isolation:
+    """Asks the database at `url` in the role of a request, in one round trip.
+
+    Raises:
+        IsolationError: if no request can enter that role.
+    """
+    try:
+        found = asyncio.run(_ask(url))
+    except Failure as failure:
+        raise IsolationError(
+            f"no request can enter the role {_ROLE} ({failure.reason}): run `todo-api migrate`, or have an "
+            f"administrator GRANT {_ROLE} to the login of DATABASE_URL"
+        ) from failure
+    role_fault = security_fault = None
+    if not found["enters"]:
+        role_fault = (
+            f"requests do not run as {_ROLE}: have the function todo_enter restored as the migrations made it"
+        )
+    elif found["bypasses"]:
+        remedy = f"have an administrator run ALTER ROLE {_ROLE} NOSUPERUSER NOBYPASSRLS"
+        role_fault = f"{_ROLE} bypasses row level security: {remedy}"
+    elif found["owned"]:
+        remedy = "have an administrator run ALTER TABLE ... OWNER TO the login that migrates"
+        role_fault = f"{_ROLE} may switch row level security off, as the owner of {found['owned']}: {remedy}"
+    if found["open_tables"]:
+        remedy = "have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+        security_fault = f"not in force on {found['open_tables']}: {remedy}"
+    elif found["wider_policies"] and not role_fault:
+        # For a role that is not the tenant's, or has every right, policies of other roles count too.
+        remedy = "have its owner run DROP POLICY"
+        security_fault = f"widened by the policy {found['wider_policies']}: {remedy}"
+    return Isolation(found["version"], found["time"], role_fault, security_fault)
+
+
+def require(url: str) -> None:
+    """Returns if row level security holds for requests.
+
+    Raises:
+        IsolationError: if it does not.
+    """
+    found = examine(url)
+    if found.role_fault:
+        raise IsolationError(found.role_fault)
+    if found.security_fault:
+        raise IsolationError(f"row level security is {found.security_fault}")

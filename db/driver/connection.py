@@ -1,0 +1,142 @@
+"""One connection to PostgreSQL on the event loop: psycopg2's asynchronous mode, so that waiting takes no thread
+(see docs/decisions/0004-no-threads.md)."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import POLL_OK, POLL_WRITE
+from sqlalchemy import URL
+
+from db.driver.faults import is_disconnect
+from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
+
+
+async def open_connection(url: URL) -> "Connection":
+    """A connection to the database at `url`, which runs each message as a transaction of its own.
+
+    Raises:
+        psycopg2.OperationalError: if there is none within CONNECT_TIMEOUT_SECONDS.
+    """
+    opened = None
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            opened = psycopg2.connect(async_=True, **await connection_arguments(url))
+            while (state := opened.poll()) != POLL_OK:
+                await _ready(opened.fileno(), writing=state == POLL_WRITE)
+        return Connection(opened)
+    except BaseException as error:
+        if opened is not None:
+            opened.close()
+        if isinstance(error, OSError):  # TimeoutError is one too.
+            raise psycopg2.OperationalError("no connection to the database in time") from error
+        raise
+
+
+async def _ready(descriptor: int, writing: bool) -> None:
+    """Returns when the socket can be written, or read. While it connects libpq goes from one socket to another."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
+    add(descriptor, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        remove(descriptor)
+
+
+class Connection:
+    """An open connection; one message is under way at a time.
+
+    Its socket is watched as long as it lives. So a message costs no change to what the event loop watches, and the
+    end of an idle connection (Neon suspends, poolers restart) is noticed when it happens, without a ping.
+    """
+
+    def __init__(self, opened: Any) -> None:
+        self.prepared: set[str] = set()
+        self.prepares = True
+        self._opened = opened
+        self._cursor = opened.cursor()
+        self._descriptor = opened.fileno()
+        self._is_watched = True
+        self._answered: asyncio.Future[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._descriptor, self._on_readable)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used."""
+        return not self._opened.closed
+
+    @property
+    def session(self) -> int:
+        """The process of the server as it was named when the connection was opened; a pooler names one of its own."""
+        return int(self._opened.get_backend_pid())
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns of the last answer."""
+        return [column.name for column in self._cursor.description or ()]
+
+    async def run(self, text: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Sends `text` as one message and returns the rows that its last statement answers.
+
+        One that is left before its answer has come closes the connection, since the next one would take that answer
+        for its own.
+
+        Args:
+            parameters: the values of its `%(name)s` marks.
+
+        Raises:
+            psycopg2.Error: as the driver raises it; after a lost connection this one is closed.
+        """
+        self._answered = self._loop.create_future()
+        try:
+            self._cursor.execute(text, parameters)
+            self._advance()
+            await self._answered
+            return self._cursor.fetchall() if self._cursor.description else []
+        except BaseException as error:
+            if not isinstance(error, psycopg2.Error) or is_disconnect(error):
+                self.close()
+            raise
+        finally:
+            self._answered = None
+
+    def close(self) -> None:
+        """Closes the connection at once, whatever is under way."""
+        if self._is_watched:
+            # Once only: afterwards the number is that of another socket.
+            self._is_watched = False
+            self._loop.remove_reader(self._descriptor)
+            self._loop.remove_writer(self._descriptor)
+        self._opened.close()
+
+    def _on_readable(self) -> None:
+        if self._answered is None:
+            # Nothing has been asked, so this is the end of the stream, or a farewell.
+            self.close()
+        else:
+            self._advance()
+
+    def _on_writable(self) -> None:
+        self._loop.remove_writer(self._descriptor)
+        self._advance()
+
+    def _advance(self) -> None:
+        answered = self._answered
+        assert answered is not None
+        try:
+            state = self._opened.poll()
+        except psycopg2.Error as error:
+            if self._opened.closed or is_disconnect(error):
+                # Now, not when the caller runs again: libpq has closed the socket, and the next one gets its number.
+                self.close()
+            if not answered.done():
+                answered.set_exception(error)
+            return
+        if state == POLL_WRITE:
+            self._loop.add_writer(self._descriptor, self._on_writable)
+        elif state == POLL_OK and not answered.done():
+            answered.set_result(None)

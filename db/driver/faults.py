@@ -1,0 +1,41 @@
+"""From what the database driver raises to a failure of the service: by SQLSTATE, never by a message or a name."""
+
+import psycopg2
+
+from openapi.bridge.failures import Failure, InternalError, Unavailable
+
+# Appendix A of the PostgreSQL manual. Each is trouble that passes without a change of ours.
+_TEMPORARY = {
+    "08": "connection exception",
+    "25006": "read-only transaction",
+    "40": "transaction rollback (serialisation, deadlock)",
+    "53": "insufficient resources (disk, memory, connections)",
+    "55P03": "lock not available in time",
+    "57014": "statement timed out",
+    "57P": "the server is shutting down, starting or was stopped",
+    "58": "system error",
+}
+
+
+def failure_of(error: psycopg2.Error) -> Failure:
+    """Unavailable for trouble that passes, InternalError for what should not happen; the reason is for the log."""
+    state = error.pgcode
+    if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+        return Unavailable("the connection to the database failed or was lost")
+    for prefix, meaning in _TEMPORARY.items():
+        if state is not None and state.startswith(prefix):
+            return Unavailable(f"database: {meaning} ({state})")
+    return InternalError(f"database: {type(error).__name__} (SQLSTATE {state})")
+
+
+def is_disconnect(error: psycopg2.Error) -> bool:
+    """Whether the connection, not the statement, is what failed."""
+    state = error.pgcode
+    if state is None:
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+    return state.startswith(("08", "57P"))
+
+
+def is_unprepared(error: psycopg2.Error) -> bool:
+    """Whether a prepared statement is not there, is there although it should not be, or is out of date."""
+    return error.pgcode in ("26000", "42P05", "0A000")

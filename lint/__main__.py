@@ -1,0 +1,42 @@
+"""Checks that the contract is sound, that every statement is about one owner, that the migrations make what the
+contract asks for and that Citus would take both; `make lint` runs it."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from db import statements
+from db.admin.migrate import MigrationError, check, upgrade
+from db.embedded.cluster import embedded_postgres
+from lint import scoping, sharding
+from openapi.bridge.document.places import ContractError
+from openapi.contract import contract
+
+
+def main() -> None:
+    """Validates the contract with openapi-spec-validator, which finds more than a start must refuse; migrates a fresh
+    PostgreSQL and compares it with the models, whose limits are the contract's."""
+    try:
+        for error in OpenAPIV31SpecValidator(contract().document).iter_errors():
+            sys.exit(f"openapi.yaml: {'/'.join(map(str, error.absolute_path))}: {error.message}")
+        print(f"{len(contract().operations)} operations: the contract is sound.")
+        for fault in scoping.faults(statements):
+            sys.exit(fault)
+        print("Every statement names its owner, and runs in one place.")
+        with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
+            upgrade(url)
+            check(url)
+            print("The migrations make what the contract asks for.")
+            for fault in sharding.faults(url, statements):
+                sys.exit(fault)
+        print("Citus can shard what they make by user, and run every statement on it.")
+    except ContractError as error:
+        sys.exit(f"openapi.yaml: {error}")
+    except MigrationError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The contract: `openapi.yaml`, read and checked once, and the questions that the rest of the service asks it."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from openapi.bridge.document import strict_yaml
+from openapi.bridge.document.checks import check_document
+from openapi.bridge.document.operations import read_operations
+from openapi.bridge.document.places import ContractError, Json, Place, follow
+from openapi.bridge.document.schemas import Schema
+
+
+class Refusal(NamedTuple):
+    """What the contract says of one response in `components.responses` that refuses a request."""
+
+    status: int
+    sentence: str
+    headers: dict[str, str]
+
+
+class Contract:
+    """An OpenAPI 3.1 document that has passed every check of `document/checks` and `document/operations`.
+
+    Args:
+        text: the document as YAML; it is published as it is.
+
+    Raises:
+        ContractError: with one line that names the place and the fault.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        try:
+            self.document: Json = strict_yaml.loads(text)
+        except strict_yaml.YAMLError as error:
+            raise ContractError(str(error)) from error
+        self._schemas = check_document(self.document)
+        self.operations = {operation.id: operation for operation in read_operations(self.document)}
+        """Every operation by its operationId, in the document's order."""
+
+    @classmethod
+    def load(cls, path: Path) -> "Contract":
+        """The contract in the file `path`; one that cannot be read is a ContractError too."""
+        try:
+            return cls(path.read_bytes().decode())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError("the file cannot be read as UTF-8 text") from error
+
+    def follow(self, place: Place) -> Place:
+        """`place`, or the place that its `$ref` leads to."""
+        return follow(self.document, place)
+
+    def schema(self, name: str) -> Json:
+        """The schema `components.schemas.<name>`, or what its `$ref` leads to."""
+        node: Json = self.follow(Place("", {"$ref": f"#/components/schemas/{name}"})).node
+        return node
+
+    def schema_at(self, place: Place) -> Schema:
+        """The schema that stands at a place."""
+        return self._schemas.at(place.pointer)
+
+    def validator(self, schema: Place) -> jsonschema_rs.Draft202012Validator:
+        """A compiled JSON Schema 2020-12 validator whose `$ref`s are resolved in this document."""
+        return self._schemas.validator(schema.pointer)
+
+    def header_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
+        """A compiled validator for the values of the header `components.headers.<name>`.
+
+        Raises:
+            ContractError: if there is none, or it has no schema.
+        """
+        headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
+        header = self.follow(headers / name) if name in headers.node else headers
+        if "schema" not in header.node:
+            raise ContractError(
+                f"#/components/headers: {name} must be there, and its schema say which ones are taken"
+            )
+        return self.validator(header / "schema")
+
+    @cached_property
+    def refusals(self) -> dict[str, Refusal]:
+        """Status, sentence and fixed headers of each response component, by name, that an operation refers to."""
+        components = self.document.get("components", {}).get("responses", {})
+        return {
+            name: self._refusal(int(status), response)
+            for operation in self.operations.values()
+            for status, response in operation.responses.items()
+            for name, component in components.items()
+            if self.follow(Place("", component)).node is response and status.isdecimal()
+        }
+
+    def _refusal(self, status: int, response: Json) -> Refusal:
+        sentence = response.get("x-message") or response["description"]
+        headers = {}
+        for name, header in response.get("headers", {}).items():
+            schema = self.follow(Place("", header)).node.get("schema", {})
+            rules = self.follow(Place("", schema)).node if isinstance(schema, dict) else {}
+            if "const" in rules:
+                headers[name] = str(rules["const"])
+        return Refusal(status, fill(sentence, response), headers)
+
+    @cached_property
+    def path_not_found(self) -> Refusal:
+        """The refusal of a path that the document does not have (`x-path-not-found`)."""
+        status = HTTPStatus.NOT_FOUND
+        return Refusal(status, self.document.get("x-path-not-found", status.phrase), {})
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        """The headers of every answer, by name (`x-headers`)."""
+        return dict(self.document.get("x-headers", {}))
+
+    @cached_property
+    def max_body_bytes(self) -> int:
+        """The largest request body that is read, in bytes (`x-max-body-bytes` of a response component).
+
+        Raises:
+            ContractError: if the contract does not say.
+        """
+        for response in self.document.get("components", {}).get("responses", {}).values():
+            if isinstance(limit := response.get("x-max-body-bytes"), int):
+                return limit
+        raise ContractError(
+            "#/components/responses: none has x-max-body-bytes, the largest body that is read"
+        )
+
+
+def fill(sentence: str, rules: Mapping[str, Any]) -> str:
+    """`sentence` with each `{keyword}` replaced by that rule's own value; a list becomes `'a' or 'b'`."""
+
+    def value(match: re.Match[str]) -> str:
+        rule = rules.get(match[1], match[0])
+        return " or ".join(map(quoted, rule)) if isinstance(rule, list) else str(rule)
+
+    return re.sub(r"\{([\w-]+)\}", value, sentence)
+
+
+def quoted(value: Any) -> str:
+    """A value as sentences show it: a string in quotation marks, anything else as JSON."""
+    return f"'{value}'" if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,172 @@
+"""Two versions of the contract: which of their differences break the clients of the older one, and which do not.
+
+What goes over the wire is compared, and the operationIds, after which generated clients name their functions. The
+hosts of servers, links, webhooks and texts for people are not.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.diff.narrowing import changes
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import Place
+from openapi.bridge.request.styles import DEFAULT_STYLES
+
+# What decides how a parameter is read, beside its style.
+_READ_BY = ("allowReserved", "allowEmptyValue", "x-list", "x-owner")
+
+
+class Difference(NamedTuple):
+    """What differs, in a sentence, and in which part ("body", "404") of which operation ("GET /things")."""
+
+    breaking: bool
+    sentence: str
+    part: str = ""
+    operation: str = ""
+
+
+class Part(NamedTuple):
+    """A node of one of the contracts."""
+
+    contract: Contract
+    place: Place
+
+    def __truediv__(self, key: str | int) -> "Part":
+        return Part(self.contract, self.contract.follow(self.place / key))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.place.node.get(key, default)
+
+    def parts(self, key: str) -> dict[str, "Part"]:
+        """What stands below a key, by name, without the case that headers do not have."""
+        names = {name.lower() if key == "headers" else name: name for name in self.get(key, {})}
+        return {name: self / key / original for name, original in names.items()}
+
+
+def differences(old: Contract, new: Contract) -> list[Difference]:
+    """How `new` differs from `old` for a client of `old`; none where the client cannot tell them apart.
+
+    A difference whose meaning cannot be told counts as a breaking one.
+    """
+    olds, news = _operations(old), _operations(new)
+    found = []
+    for key in dict.fromkeys((*olds, *news)):
+        operation = news.get(key) or olds[key]
+        if key in olds and key in news:
+            inside = list(_operation((old, olds[key]), (new, news[key])))
+        else:
+            inside = [_appeared("the operation", key in news, breaks=False)]
+        name = f"{operation.method} {operation.path}"
+        found += [each._replace(operation=name) for each in inside]
+    return found
+
+
+def _operations(contract: Contract) -> dict[tuple[str, str], Operation]:
+    """By method and path; what a path calls its parameters makes no other path."""
+    operations = contract.operations.values()
+    return {(each.method, re.sub(r"\{[^}]*\}", "{}", each.path)): each for each in operations}
+
+
+def _appeared(what: str, is_new: bool, breaks: bool, part: str = "") -> Difference:
+    """What only one of the contracts has: whoever used it misses it, and `breaks` says whether a new one does harm."""
+    return Difference(breaks or not is_new, f"{what} is {'new' if is_new else 'gone'}", part)
+
+
+def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation]) -> Iterator[Difference]:
+    was, now = old[1], new[1]
+    if was.id != now.id:
+        yield Difference(True, f"the operationId was {was.id}, is {now.id}")
+    if was.secured != now.secured:
+        yield Difference(now.secured, f"a token is {'' if now.secured else 'not '}needed now")
+    yield from _parameters(_own_parameters(*old), _own_parameters(*new))
+    yield from _bodies(*(Part(contract, each.body) if each.body else None for contract, each in (old, new)))
+    olds, news = (Part(contract, each.place).parts("responses") for contract, each in (old, new))
+    for status in dict.fromkeys((*olds, *news)):
+        if status in olds and status in news:
+            for difference in _answers(olds[status], news[status]):
+                yield difference._replace(part=status)
+        else:
+            # Clients know a refusal by the class of its status (RFC 9110, section 15); a success they read.
+            yield _appeared(f"the answer {status}", status in news, breaks=status[0] not in "45")
+
+
+def _own_parameters(contract: Contract, operation: Operation) -> dict[tuple[str, str], Part]:
+    """By where they stand and their names, which in a path are their positions."""
+    positions = {name: str(at) for at, name in enumerate(re.findall(r"\{([^}]*)\}", operation.path))}
+    found = {}
+    for place in operation.parameters:
+        where, name = place.node["in"], place.node["name"]
+        key = {"path": positions.get(name, name), "header": name.lower()}.get(where, name)
+        found[where, key] = Part(contract, place)
+    return found
+
+
+def _parameters(olds: dict[tuple[str, str], Part], news: dict[tuple[str, str], Part]) -> Iterator[Difference]:
+    for key in dict.fromkeys((*olds, *news)):
+        part = news.get(key) or olds[key]
+        name = f"{key[0]} parameter {part.get('name')}"
+        if key not in news or key not in olds:
+            yield _appeared(f"the {name}", key in news, breaks=part.get("required", False))
+            continue
+        found = [*_required(olds[key], part), *_contents(olds[key], part, sent=True)]
+        if _form(olds[key]) != _form(part):
+            found.append(Difference(True, "it is written in another way"))
+        yield from (each._replace(part=name) for each in found)
+
+
+def _form(parameter: Part) -> list[Any]:
+    style = parameter.get("style", DEFAULT_STYLES[parameter.get("in")])
+    return [
+        style,
+        parameter.get("explode", style == "form"),
+        *(parameter.get(key, False) for key in _READ_BY),
+    ]
+
+
+def _bodies(old: Part | None, new: Part | None) -> Iterator[Difference]:
+    if old and new:
+        found = [*_required(old, new), *_contents(old, new, sent=True)]
+        was, now = old.contract.max_body_bytes, new.contract.max_body_bytes
+        if was != now:
+            found.append(Difference(now < was, f"x-max-body-bytes was {was}, is {now}"))
+        yield from (each._replace(part="body") for each in found)
+    elif old or new:
+        yield _appeared("the body", new is not None, breaks=new is not None and new.get("required", False))
+
+
+def _required(old: Part, new: Part) -> Iterator[Difference]:
+    was, now = old.get("required", False), new.get("required", False)
+    if was != now:
+        yield Difference(now, f"it is {'' if now else 'not '}required now")
+
+
+def _answers(old: Part, new: Part) -> Iterator[Difference]:
+    olds, news = old.parts("headers"), new.parts("headers")
+    for name in dict.fromkeys((*olds, *news)):
+        if name not in news or name not in olds:
+            yield _appeared(f"the header {name}", name in news, breaks=False)
+            continue
+        # Whoever reads a header misses it where it need not be there any more.
+        found = [each._replace(breaking=not each.breaking) for each in _required(olds[name], news[name])]
+        found += _contents(olds[name], news[name], sent=False)
+        yield from (each._replace(sentence=f"header {name}: {each.sentence}") for each in found)
+    yield from _contents(old, new, sent=False)
+
+
+def _contents(old: Part, new: Part, *, sent: bool) -> Iterator[Difference]:
+    """What differs in the schemas, or in the media types and theirs; `sent` tells requests from answers."""
+    has_schema = ["schema" in part.place.node for part in (old, new)]
+    if all(has_schema):
+        was, now = (part.contract.schema_at(part.place / "schema") for part in (old, new))
+        for effect, sentence in changes(was, now):
+            yield Difference(effect.senders if sent else effect.readers, sentence)
+    elif any(has_schema):
+        yield Difference(True, "it has a schema in another way")
+    olds, news = old.parts("content"), new.parts("content")
+    for media_type in dict.fromkeys((*olds, *news)):
+        if media_type in olds and media_type in news:
+            yield from _contents(olds[media_type], news[media_type], sent=sent)
+        else:
+            yield _appeared(f"the media type {media_type}", media_type in news, breaks=not sent)

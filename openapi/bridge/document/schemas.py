@@ -1,0 +1,186 @@
+"""The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
+
+import re
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, unquote
+
+import jsonschema_rs
+
+from openapi.bridge.document.places import ContractError, Json, Place, look_up, pointer_to, schema_pointers
+
+_BASE = "contract:/openapi.yaml"
+# Stands for whatever a reference names outside of the document, which is never fetched.
+_OUTSIDE = {"$comment": "outside of the document"}
+# Keywords that lay further rules over a value, and those that do so on a condition.
+_LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
+_CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
+_JSON = re.compile(r"application/json|[^/*;]+/[^/*;]+\+json", re.IGNORECASE)
+
+
+class Schemas:
+    """Every schema of a document, by JSON pointer."""
+
+    def __init__(self, document: Json) -> None:
+        self.pointers = list(schema_pointers(document))
+        self._document = document
+        # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
+        definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
+        self._registry = jsonschema_rs.Registry(
+            [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
+        )
+
+    def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        """A compiled validator for the schema at `pointer`.
+
+        Raises:
+            ContractError: for a pattern that does not compile; all else has been checked before.
+        """
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                {"$ref": _BASE + self._fragment(pointer)},
+                registry=self._registry,
+                # OpenAPI's users expect a format to be a rule, not only a note.
+                validate_formats=True,
+                offline=True,
+            )
+        except jsonschema_rs.ValidationError as error:
+            path = error.instance_path
+            place = pointer_to(str(path[1]), *path[2:]) if path[:1] == ["$defs"] else pointer_to("", *path)
+            raise ContractError(f"#{place}: {one_line(error)}") from error
+
+    def at(self, pointer: str) -> "Schema":
+        """The schema at `pointer`."""
+        resolved = self._registry.resolver(_BASE).lookup(self._fragment(pointer))
+        return Schema(look_up(self._document, pointer), self._document, resolved.resolver)
+
+    def holds(self, pointer: str) -> bool:
+        """Whether a schema stands at `pointer` or around it."""
+        return any(_is_within(pointer, root) for root in self.pointers)
+
+    def _fragment(self, pointer: str) -> str:
+        root = next(root for root in self.pointers if _is_within(pointer, root))
+        return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
+
+
+def _is_within(pointer: str, root: str) -> bool:
+    return f"{pointer}/".startswith(f"{root}/")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema, true or false included, and where its own references lead."""
+
+    node: Any
+    _document: Json
+    _resolver: jsonschema_rs.Resolver
+
+    def follow(self, reference: str) -> "Schema":
+        """The schema that a `$ref` in this one leads to; raises ReferencingError if there is none."""
+        resolved = self._resolver.lookup(reference)
+        if resolved.contents == _OUTSIDE:
+            raise jsonschema_rs.ReferencingError("it leads out of the document")
+        # The document's own nodes are taken where they can be, since they have their members in order.
+        own = reference.startswith("#/") and self.is_in_document
+        node = look_up(self._document, unquote(reference[1:])) if own else resolved.contents
+        return Schema(node, self._document, resolved.resolver)
+
+    def below(self, *keys: str | int) -> "Schema":
+        """The schema that stands in this one below some keys; raises KeyError, IndexError or TypeError if none."""
+        node = self.node
+        for key in keys:
+            node = node[key]
+        has_base = isinstance(node, dict) and "$id" in node
+        resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
+        return Schema(node, self._document, resolver)
+
+    @property
+    def is_in_document(self) -> bool:
+        """Whether references in this schema are relative to the document, not to an `$id`."""
+        return self._base == _BASE
+
+    @property
+    def _base(self) -> str:
+        return self._resolver.base_uri
+
+    def is_circular(self, above: "tuple[Schema, ...]" = ()) -> bool:
+        """Whether this schema, applied to a value, applies itself to the same value without end."""
+        if any(self.node == other.node and self._base == other._base for other in above):
+            return True
+        return any(part.is_circular((*above, self)) for part in self._parts(_LAYERS | _CONDITIONS))
+
+    def layers(self) -> "Iterator[Schema]":
+        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first.
+
+        A schema that is true or false has no layers.
+        """
+        if isinstance(self.node, dict):
+            yield self
+            for part in self._parts(_LAYERS):
+                yield from part.layers()
+
+    def _parts(self, keywords: Set[str]) -> "Iterator[Schema]":
+        """The schemas that these keywords of this one apply to the same value."""
+        for keyword, value in self.node.items() if isinstance(self.node, dict) else ():
+            if keyword not in keywords:
+                continue
+            if keyword == "$ref":
+                yield self.follow(value)
+            elif keyword == "dependentSchemas":
+                yield from (self.below(keyword, name) for name in value)
+            elif isinstance(value, list):
+                yield from (self.below(keyword, index) for index in range(len(value)))
+            else:
+                yield self.below(keyword)
+
+    def find(self, keyword: str) -> "Schema | None":
+        """What stands below the keyword in the outermost layer that has it, or None."""
+        return next((layer.below(keyword) for layer in self.layers() if keyword in layer.node), None)
+
+    def defaults(self) -> list[Any]:
+        """The values of `default`, the outermost layer's first; none where there is none."""
+        return [layer.node["default"] for layer in self.layers() if "default" in layer.node]
+
+    def types(self) -> set[str]:
+        """The JSON types that the layers name; an `enum` or `const` names those of its values."""
+        types: set[str] = set()
+        for layer in self.layers():
+            declared = layer.node.get("type", [])
+            types.update([declared] if isinstance(declared, str) else declared)
+            values = [*layer.node.get("enum", []), *([layer.node["const"]] if "const" in layer.node else [])]
+            if not declared:
+                types.update(_type_of(value) for value in values)
+        return types
+
+
+def _type_of(value: Any) -> str:
+    names = {
+        bool: "boolean",
+        int: "integer",
+        float: "number",
+        list: "array",
+        dict: "object",
+        type(None): "null",
+    }
+    return names.get(type(value), "string")
+
+
+def one_line(error: Exception) -> str:
+    """What an error of the validator says, on one line and not too long."""
+    return " ".join(str(error).partition("\n\n")[0].split())[:200]
+
+
+def json_schema_in(place: Place) -> Place:
+    """The schema in the one media type of a request body or parameter.
+
+    Raises:
+        ContractError: if there is not just one, or it is not JSON (RFC 6839, section 3.1), or has no schema.
+    """
+    content = place.node["content"]
+    if len(content) != 1 or not _JSON.fullmatch(next(iter(content))):
+        raise ContractError(f"#{place.pointer}/content: one media type is needed, and only JSON is read")
+    media_type = place / "content" / next(iter(content))
+    if "schema" not in media_type.node:
+        raise ContractError(f"#{media_type.pointer}: a schema is needed here")
+    return Place(pointer_to(media_type.pointer, "schema"), media_type.node["schema"])

@@ -1,0 +1,221 @@
+"""How a parameter's value is taken apart, by its `style`, `explode` and schema (OpenAPI 3.1, "Style Values")."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any, Final
+from urllib.parse import unquote_plus
+
+from openapi.bridge.document.places import Json
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import BadRequest
+from openapi.bridge.request import strict_json
+
+# The texts of one part of a request, by name; those of the query are still percent-encoded.
+Texts = Mapping[str, Sequence[str]]
+Convert = Callable[[str], Any]
+
+ABSENT: Final = object()
+
+# How a parameter is written where it does not say, by its location.
+DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+_DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|"}
+# Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
+_CHARSETS = {"header": "latin-1", "cookie": "latin-1"}
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+
+
+class StyleReader:
+    """Reads one parameter: a primitive, an array of primitives or an object with primitive members.
+
+    A delimiter that is percent-encoded is data if it stands beside one that is not. Where all are encoded they
+    delimit, because many clients encode a whole value, and because a path arrives decoded.
+
+    Args:
+        parameter: the contract's parameter object.
+        schema: its schema, from which the types are taken.
+    """
+
+    read: Callable[[Texts], Any]
+    """The typed value in the texts, not validated yet, or ABSENT; raises BadRequest where it cannot be read."""
+
+    others: "Sequence[StyleReader]" = ()
+    """The readers of the query parameters beside this one."""
+
+    def __init__(self, parameter: Json, schema: Schema) -> None:
+        self.name: str = parameter["name"]
+        self._location: str = parameter["in"]
+        self._key = key_of(parameter)
+        self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
+        self._explode: bool = parameter.get("explode", self._style == "form")
+        # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
+        self._is_list: bool = parameter.get("x-list", False)
+        self._decode: Convert = unquote_plus if self._location == "query" else str
+        self._is_json = "content" in parameter
+        self._prefix, self._delimiter = self._punctuation(schema.types())
+        self._choose_reader(schema, schema.types())
+
+    def _punctuation(self, types: set[str]) -> tuple[str, str]:
+        """What stands before the value and between its parts."""
+        if self._style == "label":
+            return ".", "." if self._explode else ","
+        if self._style == "matrix":
+            assignment = f";{self.name}="
+            is_object = self._explode and "object" in types
+            return (";", ";") if is_object else (assignment, assignment if self._explode else ",")
+        return "", _DELIMITERS.get(self._style, ",")
+
+    def _choose_reader(self, schema: Schema, types: set[str]) -> None:
+        is_spread = self._location in ("query", "cookie") and (self._explode or self._style == "deepObject")
+        self._is_spread_object = False
+        if self._is_json:
+            self.read = self._read_json
+        elif "array" in types:
+            items = schema.find("items")
+            self._convert = _converter(items.types() if items else set())
+            self.read = self._read_repeated if is_spread else self._read_array
+            self._is_list = self._location == "header"
+        elif "object" in types:
+            self._members = _member_converters(schema)
+            other = schema.find("additionalProperties")
+            # How members of other names are read, or None where there can be none.
+            self._other = _converter(other.types()) if other and other.node is not False else None
+            self._is_spread_object = is_spread
+            self.read = self._read_spread if is_spread else self._read_object
+        else:
+            self._convert = _converter(types)
+            self.read = self._read_primitive
+
+    @property
+    def is_free(self) -> bool:
+        """Whether this is an object whose members are whatever query parameters nobody else takes."""
+        is_open = self._is_spread_object and self._other is not None
+        return is_open and self._location == "query" and self._style != "deepObject"
+
+    def takes(self, name: str) -> bool:
+        """Whether a query parameter of this name, as it is sent, belongs here."""
+        return self._member(name) is not None if self._is_spread_object else name == self._key
+
+    def _member(self, name: str) -> str | None:
+        """The member that a query parameter of this name gives, None where it is not one of this object's."""
+        if self._style == "deepObject":
+            is_own = name.startswith(f"{self.name}[") and name.endswith("]")
+            return name[len(self.name) + 1 : -1] if is_own else None
+        is_left = self.is_free and not any(other.takes(name) for other in self.others)
+        return name if name in self._members or is_left else None
+
+    def _read_primitive(self, texts: Texts) -> Any:
+        text = self._one(texts)
+        return ABSENT if text is None else self._convert(self._decode(text))
+
+    def _read_json(self, texts: Texts) -> Any:
+        text = self._one(texts)
+        if text is None:
+            return ABSENT
+        try:
+            return strict_json.loads(self._decode(text).encode(_CHARSETS.get(self._location, "utf-8")))
+        except strict_json.JSONError:
+            raise BadRequest(f"{self.name} must be valid JSON") from None
+
+    def _read_repeated(self, texts: Texts) -> Any:
+        given = texts.get(self._key)
+        if given is None:
+            return ABSENT
+        if self._location == "cookie":
+            given = given[0].split(f"&{self.name}=")
+        return [self._convert(self._decode(text)) for text in given]
+
+    def _read_array(self, texts: Texts) -> Any:
+        text = self._one(texts)
+        return ABSENT if text is None else [self._convert(part) for part in self._split(text)]
+
+    def _read_spread(self, texts: Texts) -> Any:
+        given = ((self._member(name), values) for name, values in texts.items())
+        members = [(name, self._decode(self._once(values))) for name, values in given if name is not None]
+        return self._object(members) or ABSENT
+
+    def _read_object(self, texts: Texts) -> Any:
+        text = self._one(texts)
+        if text is None:
+            return ABSENT
+        parts = self._split(text)
+        if self._explode:
+            return self._object(part.partition("=")[::2] for part in parts)
+        if len(parts) % 2:
+            raise BadRequest(f"{self.name} must be pairs of a name and a value")
+        return self._object(zip(parts[::2], parts[1::2], strict=True))
+
+    def _object(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        members: dict[str, Any] = {}
+        for name, text in pairs:
+            if name in members:
+                raise BadRequest(f"{self.name} must name each member once")
+            members[name] = self._members.get(name, self._other or str)(text)
+        return members
+
+    def _one(self, texts: Texts) -> str | None:
+        """The text without what its style puts before it, or None."""
+        given = texts.get(self._key)
+        if given is None:
+            return None
+        text = self._once(given)
+        if text.startswith(self._prefix):
+            return text[len(self._prefix) :]
+        if self._style == "matrix" and text == f";{self.name}":
+            return ""
+        raise BadRequest(f"{self.name} must begin with '{self._prefix}'")
+
+    def _once(self, given: Sequence[str]) -> str:
+        if len(given) > 1 and not self._is_list:
+            raise BadRequest(f"{self.name} must be given once")
+        return ", ".join(given)
+
+    def _split(self, text: str) -> list[str]:
+        delimiter = self._delimiter
+        if self._style == "label" and delimiter not in text:
+            # OpenAPI 3.1.0 has dots where 3.1.1 has commas, as RFC 6570 does.
+            delimiter = "."
+        parts = list(map(self._decode, text.split(delimiter))) if text else []
+        if len(parts) == 1:
+            parts = parts[0].split(delimiter)
+        return [part.strip(" \t") for part in parts] if self._location == "header" else parts
+
+
+def key_of(parameter: Json) -> str:
+    """The name under which a parameter's texts are found: headers in lower case, paths as Starlette has them."""
+    name: str = parameter["name"]
+    return {"header": name.lower(), "path": name.replace("-", "_")}.get(parameter["in"], name)
+
+
+def _member_converters(schema: Schema) -> dict[str, Convert]:
+    converters: dict[str, Convert] = {}
+    for layer in schema.layers():
+        for name in layer.node.get("properties", {}):
+            converters.setdefault(name, _converter(layer.below("properties", name).types()))
+    return converters
+
+
+def _converter(types: set[str]) -> Convert:
+    """From a text to the first of the types that it can mean; else the text, which then fails validation."""
+
+    def convert(text: str) -> Any:
+        if "integer" in types and _INTEGER.fullmatch(text):
+            return int(text)
+        if "number" in types and _NUMBER.fullmatch(text):
+            return _number(text)
+        if "boolean" in types and text in ("true", "false"):
+            return text == "true"
+        if "null" in types and "string" not in types and text == "":
+            return None
+        return text
+
+    return convert if types & {"integer", "number", "boolean", "null"} else str
+
+
+def _number(text: str) -> Any:
+    """The number as JSON would have it; one that a double cannot hold stays a text."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    value = float(text)
+    return value if isfinite(value) else text

@@ -1,0 +1,145 @@
+"""The pages for people: Swagger UI at `/docs/`, the contract at `/openapi.yaml` and `/openapi.json`."""
+
+import json
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import flask_swagger_ui
+import werkzeug
+from flask import Flask, Response, redirect, render_template, request
+from werkzeug import exceptions
+from werkzeug.http import generate_etag
+
+from openapi.bridge.contract import Contract, Refusal
+from openapi.bridge.document.places import Place
+from openapi.bridge.failures import InternalError, MethodNotAllowed, PathNotFound
+from server.identity.keys import is_loopback
+
+PATHS = frozenset({"/", "/docs", "/openapi.yaml", "/openapi.json"})
+
+STATIC = Path(__file__).with_name("static")
+SWAGGER_UI = Path(flask_swagger_ui.__file__).with_name("dist")
+SWAGGER_UI_VERSION = version("flask-swagger-ui")
+SWAGGER_UI_FILES = {
+    "favicon-32x32.png": "image/png",
+    "index.css": "text/css",
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+}
+ASK_EACH_TIME = "no-cache"
+KEEP = "public, max-age=31536000, immutable"  # RFC 8246
+
+SECURITY_HEADERS = {
+    # Everything comes from this server; scripts stand in files, so nothing that is written into a page runs.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def is_page(path: str) -> bool:
+    """Whether a request's path, decoded and without its query, belongs to the pages."""
+    return path in PATHS or path.startswith("/docs/")
+
+
+def create_pages(contract: Contract, issue_token: Callable[[], str | None] = lambda: None) -> Flask:
+    """The Flask application that answers every path of which `is_page` is true.
+
+    Args:
+        contract: what is published; its text is served byte for byte.
+        issue_token: in development mode, gives a fresh JWT with which Swagger UI is signed in from the start.
+    """
+    app = Flask(__name__, static_folder=None)
+    # Flask's own redirects would name the host that the request claims, and its OPTIONS is in no contract.
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.register_error_handler(exceptions.HTTPException, _refuse)
+    app.after_request(_secure)
+
+    @app.get("/")
+    @app.get("/docs")
+    def to_docs() -> werkzeug.Response:
+        return redirect("docs/")
+
+    @app.get("/docs/")
+    def docs() -> Response:
+        page = render_template(
+            "docs.html",
+            title=contract.document["info"]["title"],
+            version=SWAGGER_UI_VERSION,
+            scheme=_bearer_scheme(contract),
+            token=issue_token() if _is_own_navigation() else None,
+        )
+        return Response(page, headers={"Cache-Control": "no-store"})
+
+    document = json.dumps(contract.document, ensure_ascii=False, allow_nan=False)
+    _add_file(app, "/openapi.json", document.encode(), "application/json", ASK_EACH_TIME)
+    _add_file(app, "/openapi.yaml", contract.text.encode(), "application/yaml", ASK_EACH_TIME)  # RFC 9512
+    _add_file(app, "/docs/docs.js", (STATIC / "docs.js").read_bytes(), "text/javascript", ASK_EACH_TIME)
+    for name, media_type in SWAGGER_UI_FILES.items():
+        content = (SWAGGER_UI / name).read_bytes()
+        _add_file(app, f"/docs/{SWAGGER_UI_VERSION}/{name}", content, media_type, KEEP)
+    return app
+
+
+def _add_file(app: Flask, path: str, content: bytes, media_type: str, caching: str) -> None:
+    """Lets `app` answer `content` at `path`, or 304 to a client that has it (RFC 9110, section 13.1.2)."""
+    entity_tag = generate_etag(content)
+
+    def view() -> Response:
+        response = Response(content, mimetype=media_type, headers={"Cache-Control": caching})
+        response.set_etag(entity_tag)
+        response.make_conditional(request)
+        if response.status_code == HTTPStatus.PRECONDITION_FAILED:
+            raise exceptions.PreconditionFailed
+        return response
+
+    app.add_url_rule(path, endpoint=path.replace(".", "_"), view_func=view)
+
+
+def _is_own_navigation() -> bool:
+    """Whether a person of this machine opens the page, so that it may hold the token of development mode.
+
+    A page of another site that makes its own name lead to this machine (DNS rebinding) is told by the Host
+    header, and one that reads across origins, should CORS_ORIGINS let it, by the Origin header.
+    """
+    host = urlsplit(f"//{request.host}").hostname or ""
+    return is_loopback(host) and "Origin" not in request.headers
+
+
+def _bearer_scheme(contract: Contract) -> str | None:
+    schemes = Place("", contract.document.get("components", {}).get("securitySchemes", {}))
+    for name in schemes.node:
+        scheme = contract.follow(schemes / name).node
+        if scheme["type"] == "http" and scheme["scheme"].lower() == "bearer":
+            return str(name)
+    return None
+
+
+def _refuse(error: exceptions.HTTPException) -> Response:
+    if isinstance(error, exceptions.NotFound):
+        refusal = PathNotFound().refusal
+    elif isinstance(error, exceptions.MethodNotAllowed):
+        refusal = MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))).refusal
+    elif error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
+        refusal = InternalError().refusal
+    else:
+        refusal = Refusal(error.code or HTTPStatus.BAD_REQUEST, str(error.description), {})
+    content = json.dumps({"error": refusal.sentence}, ensure_ascii=False)
+    return Response(content, refusal.status, refusal.headers, content_type="application/json")
+
+
+def _secure(response: Response) -> Response:
+    response.headers.update(SECURITY_HEADERS)
+    # Without a word on it a cache may keep a refusal or a redirect as it likes (RFC 9111, section 4.2.2).
+    response.headers.setdefault("Cache-Control", ASK_EACH_TIME)
+    # Werkzeug dates an answer that may be 304; the server dates every answer.
+    response.headers.pop("Date", None)
+    return response

@@ -1,0 +1,252 @@
+"""One server: its database, its schema, its workers, and what it says when it starts."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from multiprocessing import parent_process, resource_tracker
+from pathlib import Path
+from shlex import quote
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from db.admin.isolation import IsolationError, require
+from db.admin.migrate import pending, upgrade
+from db.embedded.cluster import embedded_postgres
+from openapi.contract import contract
+from server.app import create_app
+from server.identity.verifier import DEMO_USER, demo_token
+from server.process.http_protocol import HttpProtocol
+from server.settings import Settings
+from server.telemetry.logs import logging_config
+
+GRACEFUL_SHUTDOWN_SECONDS = 10
+
+
+class StartError(click.ClickException):
+    """The server cannot start; the message is one line that says why and what to do."""
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[str]:
+    """The URL of the database while it is in use: the one that is set, or that of the embedded PostgreSQL."""
+    if settings.database_url:
+        yield settings.database_url.get_secret_value()
+    else:
+        with embedded_postgres(settings.data_dir) as url:
+            yield url
+
+
+@contextmanager
+def ready_database(settings: Settings) -> Iterator[str]:
+    """The URL of the database while it is in use, at the schema of this version.
+
+    The embedded one is brought there; with one that is set, that is the operator's step.
+
+    Raises:
+        StartError: if the schema is another version's.
+        MigrationError: if the database cannot be asked, or brought there.
+    """
+    with database(settings) as url:
+        if (sentence := pending(url)) is not None:
+            if settings.database_url is not None:
+                raise StartError(sentence)
+            upgrade(url)
+        yield url
+
+
+@contextmanager
+def isolated_database(settings: Settings) -> Iterator[str]:
+    """Like `ready_database`, and only where row level security keeps the users apart.
+
+    Raises:
+        StartError: if it does not.
+    """
+    with ready_database(settings) as url:
+        try:
+            require(url)
+        except IsolationError as error:
+            raise StartError(str(error)) from error
+        yield url
+
+
+def run_server(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
+
+    SIGHUP replaces the workers one by one, so that no request is lost; it stops a server that has only one, or whose
+    terminal was closed.
+
+    Raises:
+        StartError: if the address cannot be had, the schema is another version's, the database would not keep users
+            apart, or a worker cannot start.
+    """
+    # uvicorn raises the signal again after its shutdown; the default handler would end the process there and
+    # then, with the embedded database still running.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    # To close the terminal is to stop the server, unless nohup has said otherwise.
+    if is_bound := signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with _listen(settings) as listener, _metrics(settings), isolated_database(settings) as url:
+        # Made here even where workers make their own, so that a fault in the contract is one line.
+        app = create_app(settings, url)
+        _announce(settings)
+        if settings.web_concurrency == 1:
+            uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
+        else:
+            _run_workers(settings, url, listener, is_bound=is_bound and _has_terminal())
+
+
+def create_worker(settings: Settings, database_url: str) -> ASGIApp:
+    """The application of one of several workers, which ends when the process that started it is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    app: ASGIApp = create_app(settings, database_url)
+    return app
+
+
+def _end_with_parent() -> None:
+    # After a kill -9 of the parent nobody else would tell its workers, which would go on holding the port.
+    if (parent := parent_process()) is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _metrics(settings: Settings) -> Iterator[None]:
+    with ExitStack() as stack:
+        if settings.metrics_port:
+            folder = stack.enter_context(TemporaryDirectory(prefix="todo-api-metrics-"))
+            # prometheus_client looks for it when it is imported, in this process and in the workers, which inherit it.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            from server.telemetry.metrics import metrics_server
+
+            try:
+                stack.enter_context(
+                    metrics_server(settings.metrics_host, settings.metrics_port, Path(folder))
+                )
+            except OSError as error:
+                raise _no_listening(settings.metrics_host, settings.metrics_port, "METRICS_", error) from None
+        yield
+
+
+def _listen(settings: Settings) -> socket.socket:
+    is_ipv6 = ":" in settings.host
+    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+    try:
+        # With `::` IPv4 is served as well, as everywhere else on Linux.
+        listener = socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_ipv6)
+        if sys.platform == "linux":
+            # Inherited by each connection: a client that does not read its answer lets go of the memory that it holds.
+            milliseconds = int(settings.request_timeout * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        return listener
+    except OSError as error:
+        raise _no_listening(settings.host, settings.port, "", error) from None
+
+
+def _no_listening(host: str, port: int, prefix: str, error: OSError) -> StartError:
+    # A failed look-up of a name has a negative number, which is none of the system's errors.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else "there is no such host"
+    return StartError(
+        f"cannot listen on {host} port {port} ({reason}): set {prefix}HOST and {prefix}PORT to what is free"
+    )
+
+
+class Workers(Multiprocess):
+    """uvicorn's supervisor of the worker processes; when it stops, new connections are refused at once."""
+
+    def terminate_all(self) -> None:
+        """Ends the workers. They share the listening socket, which lets nobody wait for them any more."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def _run_workers(settings: Settings, url: str, listener: socket.socket, is_bound: bool) -> None:
+    """Args: is_bound: whether SIGHUP means that the terminal was closed."""
+    # A terminal sends Ctrl-C and its end to the workers too. They inherit that both are blocked and leave them to the
+    # parent, which ends them; otherwise one that is still being imported would print a traceback. The resource
+    # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
+    resource_tracker.ensure_running()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    workers = Workers(_configuration(settings, partial(create_worker, settings, url)), sockets=[listener])
+    # In uvicorn's queue of signals it would wait for the end of a restart.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    threading.Thread(target=_pass_on_signals, args=(workers, is_bound), daemon=True).start()
+    workers.run()
+    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+        raise StartError("a worker could not start: the log says why")
+
+
+def _pass_on_signals(workers: Workers, is_bound: bool) -> None:
+    while signal.sigwait({signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP and not is_bound:
+        workers.signal_queue.append(signal.SIGHUP)
+    workers.should_exit.set()
+
+
+def _has_terminal() -> bool:
+    with suppress(OSError):
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+        return True
+    return False
+
+
+def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
+    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
+    return uvicorn.Config(
+        app,
+        factory=isinstance(app, partial),
+        interface="asgi3",
+        workers=settings.web_concurrency,
+        # A worker that is still being imported on a busy machine is not a dead one.
+        timeout_worker_healthcheck=60,
+        loop="uvloop",
+        http=http,
+        # A failure to start must stop the server, not leave it half alive.
+        lifespan="on",
+        # Nothing here speaks WebSocket.
+        ws="none",
+        # Each line would hold a user's name, in the path.
+        access_log=False,
+        log_config=logging_config(settings),
+        # What serves is nobody's business.
+        server_header=False,
+        # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
+        proxy_headers=False,
+        # Longer than a proxy keeps an idle connection (deploy/nginx.conf), so that the proxy is the one to close it.
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+    )
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _announce(settings: Settings) -> None:
+    """At most eight lines on standard output; the last can be pasted into a shell."""
+    address = _address(settings.host, settings.port)
+    click.echo(f"todo-api {contract().document['info']['version']} serves {address}")
+    click.echo(f"  pages     {address}/docs/")
+    click.echo(f"  contract  {address}/openapi.yaml")
+    if settings.metrics_port:
+        click.echo(f"  metrics   {_address(settings.metrics_host, settings.metrics_port)}/metrics")
+    if settings.database_url is None:
+        click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
+    token = demo_token(settings)
+    if token is None:
+        click.echo(f"curl {quote(f'{address}/health/ready')}")
+    else:
+        click.echo("  identity  development mode; `todo-api token USER` prints tokens; with demo's:")
+        click.echo(f"curl {quote(f'{address}/api/{DEMO_USER}/tasks')} -H 'Authorization: Bearer {token}'")

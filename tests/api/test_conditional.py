@@ -1,0 +1,232 @@
+"""Conditional requests (RFC 9110, sections 8.8.3 and 13): ETag, If-None-Match and If-Match."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.support import conforming
+from tests.support.together import together
+
+service = conforming.service
+
+Change = Callable[[httpx.Client, str, dict[str, str]], httpx.Response]
+
+CHANGES: dict[str, Change] = {
+    "PUT": lambda client, location, headers: client.put(location, json={"title": "New"}, headers=headers),
+    "PATCH": lambda client, location, headers: client.patch(f"{location}/complete", headers=headers),
+    "DELETE": lambda client, location, headers: client.delete(location, headers=headers),
+}
+# None of these is `*` or a list of entity tags.
+MALFORMED = [
+    *["", ",", "abc", '"abc', 'abc"', '"a" "b"', '"a"; "b"', '*, "a"', '"a", *', "**", '"*'],
+    *['w/"a"', 'W/ "a"', "W/abc", '"a b"', "'a'", '"' + "a" * 1023 + '"'],
+]
+# A tag is "{shape}-{time}"; none of these is that tag, strongly.
+NOT_THE_TAG = [
+    "W/{tag}",
+    'W/{tag}, "other"',
+    '"other"',
+    '""',
+    '"*"',
+    '"{shape}"',
+    '"{shape}-"',
+    '"-{time}"',
+    '"{time}"',
+    '"{shape}-0{time}"',
+    '"{shape}-{time}0"',
+    '"{shape}-{time}x"',
+    '"{shape}--1"',
+    '"{shape}_{time}"',
+    '"00000000-{time}"',
+    '"{shape}-ffffffffffffff"',
+    '"{shape}-fffffffffffffff"',
+    '"{shape}-ffffffffffffffffff"',
+]
+changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+
+
+@pytest.fixture
+def created(client: httpx.Client, tasks: str) -> httpx.Response:
+    """The answer with which a task of the user was created."""
+    return client.post(tasks, json={"title": "Buy milk"})
+
+
+@pytest.fixture
+def location(created: httpx.Response) -> str:
+    """The task's address."""
+    return created.headers["Location"]
+
+
+@pytest.fixture
+def tag(created: httpx.Response) -> str:
+    """The task's entity tag."""
+    return created.headers["ETag"]
+
+
+def test_every_answer_with_one_task_has_its_tag(client: httpx.Client, location: str, tag: str) -> None:
+    """The tag is strong, and a change or a completion answers the tag with which the task is read afterwards."""
+    assert (tag[0], tag[-1]) == ('"', '"')
+    assert tag == client.get(location).headers["ETag"]
+
+    for change in (CHANGES["PUT"], CHANGES["PATCH"]):
+        changed = change(client, location, {}).headers["ETag"]
+        assert changed != tag
+        assert changed == client.get(location).headers["ETag"]
+        tag = changed
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{tag}",
+        "W/{tag}",
+        "*",
+        '"other", {tag}',
+        '{tag},"other"',
+        'W/"other"\t, W/{tag}',
+        '"a,b",{tag}',
+        '"",{tag}',
+    ],
+)
+def test_not_modified(client: httpx.Client, location: str, tag: str, value: str) -> None:
+    """If-None-Match that names the tag, strong or weak, or `*`, gets 304 with the tag and without a body."""
+    for method in ("GET", "HEAD"):
+        response = client.request(method, location, headers={"If-None-Match": value.format(tag=tag)})
+
+        assert 304 == response.status_code
+        assert tag == response.headers["ETag"]
+        assert b"" == response.content
+
+
+@pytest.mark.parametrize(
+    "value", ['"other"', '"a", W/"b"', '""', '"{bare}-"', '"{bare}0"', '"0{bare}"', '"*"']
+)
+def test_modified(client: httpx.Client, location: str, tag: str, value: str) -> None:
+    """If-None-Match that names other tags only gets the task."""
+    response = client.get(location, headers={"If-None-Match": value.format(bare=tag.strip('"'))})
+
+    assert 200 == response.status_code
+    assert "Buy milk" == response.json()["title"]
+
+
+def test_modified_since(client: httpx.Client, location: str, tag: str) -> None:
+    """The tag of an older state gets the task as it is now."""
+    changed = client.put(location, json={"title": "Buy oat milk"})
+
+    response = client.get(location, headers={"If-None-Match": tag})
+
+    assert 200 == response.status_code
+    assert changed.json() == response.json()
+    assert changed.headers["ETag"] == response.headers["ETag"]
+
+
+def test_tags_on_two_lines(client: httpx.Client, location: str, tag: str) -> None:
+    """Tags on two lines of the same header are one list (RFC 9110, section 5.3)."""
+    lines = [("If-None-Match", '"other"'), ("If-None-Match", tag)]
+    assert 304 == client.get(location, headers=lines).status_code
+
+    lines = [("If-Match", tag), ("If-Match", '"other"')]
+    assert 204 == client.delete(location, headers=lines).status_code
+
+
+@pytest.mark.parametrize("value", ['"other", , {tag}', ",{tag}", "{tag},", '"other",,{tag} ,'])
+def test_empty_elements_of_a_list(client: httpx.Client, location: str, tag: str, value: str) -> None:
+    """Empty elements of a list mean nothing (RFC 9110, section 5.6.1.2)."""
+    value = value.format(tag=tag)
+
+    assert 304 == client.get(location, headers={"If-None-Match": value}).status_code
+    assert 204 == client.delete(location, headers={"If-Match": value}).status_code
+
+
+@pytest.mark.parametrize("value", MALFORMED)
+def test_malformed_tags(client: httpx.Client, location: str, value: str) -> None:
+    """What is neither `*` nor a list of entity tags is refused, and nothing is changed."""
+    response = client.get(location, headers={"If-None-Match": value})
+    assert 400 == response.status_code
+    assert response.json()["error"].startswith("If-None-Match must ")
+
+    for change in CHANGES.values():
+        response = change(client, location, {"If-Match": value})
+        assert 400 == response.status_code
+        assert response.json()["error"].startswith("If-Match must ")
+    assert 200 == client.get(location).status_code
+
+
+@changes
+@pytest.mark.parametrize("value", ["{tag}", "*", '"other", {tag}', '{tag} ,\tW/"other"', '"a,b",{tag}'])
+def test_a_condition_that_holds(
+    client: httpx.Client, location: str, tag: str, change: Change, value: str
+) -> None:
+    """If-Match that names the current tag, alone or in a list, or `*`, lets the change happen."""
+    response = change(client, location, {"If-Match": value.format(tag=tag)})
+
+    assert response.is_success
+
+
+@changes
+@pytest.mark.parametrize("value", NOT_THE_TAG)
+def test_a_condition_that_does_not_hold(
+    client: httpx.Client, location: str, tag: str, change: Change, value: str
+) -> None:
+    """If-Match that names the current tag weakly, or other tags only, stops the change: 412."""
+    shape, _, time = tag.strip('"').partition("-")
+    before = client.get(location)
+
+    response = change(client, location, {"If-Match": value.format(tag=tag, shape=shape, time=time)})
+
+    assert 412 == response.status_code
+    sentence = "The task has changed since. Read it again and retry with its new ETag"
+    assert {"error": sentence} == response.json()
+    assert before.content == client.get(location).content
+
+
+@changes
+def test_a_stale_condition(client: httpx.Client, location: str, tag: str, change: Change) -> None:
+    """The tag of an older state stops the change, the tag of the present one lets it happen."""
+    present = client.put(location, json={"description": "Two litres"}).headers["ETag"]
+
+    assert 412 == change(client, location, {"If-Match": tag}).status_code
+    assert change(client, location, {"If-Match": f"{tag}, {present}"}).is_success
+
+
+@changes
+@pytest.mark.parametrize("value", ["*", '"other"', "{tag}"])
+def test_no_such_task(
+    client: httpx.Client, tasks: str, location: str, tag: str, change: Change, value: str
+) -> None:
+    """Where there is no task, there is none to compare: 404, whatever the condition."""
+    client.delete(location)
+
+    response = change(client, location, {"If-Match": value.format(tag=tag)})
+
+    assert 404 == response.status_code
+    assert {"error": "Task not found"} == response.json()
+    assert 404 == client.get(location, headers={"If-None-Match": value.format(tag=tag)}).status_code
+
+
+def test_a_completion_that_changes_nothing(client: httpx.Client, location: str) -> None:
+    """The condition holds for a task that is complete already, too, and its tag stays."""
+    complete = CHANGES["PATCH"](client, location, {}).headers["ETag"]
+
+    assert complete == CHANGES["PATCH"](client, location, {"If-Match": complete}).headers["ETag"]
+    assert 412 == CHANGES["PATCH"](client, location, {"If-Match": '"other"'}).status_code
+
+
+def test_changes_at_once_with_the_same_tag(client: httpx.Client, location: str, tag: str) -> None:
+    """Of changes that are made at once from the same state, one happens and the others learn of it."""
+    answers = together(
+        8, lambda index: client.put(location, json={"title": f"Task {index}"}, headers={"If-Match": tag})
+    )
+
+    (winner,) = [answer for answer in answers if answer.status_code == 200]
+    assert [412] * 7 == [answer.status_code for answer in answers if answer is not winner]
+    assert winner.json() == client.get(location).json()
+
+
+@changes
+def test_without_a_condition_the_last_write_wins(client: httpx.Client, location: str, change: Change) -> None:
+    """Without If-Match a change happens whatever state the task is in."""
+    client.put(location, json={"title": "Somebody else's"})
+
+    assert change(client, location, {}).is_success

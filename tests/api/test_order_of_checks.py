@@ -1,0 +1,196 @@
+"""The order of checks: route, token, owner, size and media type, parameters and body, and then the database.
+
+Each request is wrong in two ways that stand next to each other in that order, and is refused for the earlier one.
+"""
+
+import socket
+from http.client import HTTPResponse
+
+import httpx
+import pytest
+
+from tests.support import conforming
+from tests.support.conforming import check
+from tests.support.running import Service
+
+service = conforming.service
+
+MISSING = "9223372036854775807"
+JSON = {"Content-Type": "application/json"}
+TEXT = {"Content-Type": "text/plain"}
+TOO_LARGE = b" " * 131073
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nowhere", 404),
+        ("GET", "/api/{user}", 404),
+        ("GET", "/api/{user}/tasks/1/complete/now", 404),
+        ("DELETE", "/api/{user}/tasks", 405),
+        ("POST", "/api/{user}/tasks/1", 405),
+        ("GET", "/api/{user}/tasks/1/complete", 405),
+    ],
+)
+def test_the_route_before_the_token(service: Service, user: str, method: str, path: str, status: int) -> None:
+    """A path or method that does not exist is 404 or 405 also without a valid token."""
+    with service.client() as nobody:
+        for headers in ({}, {"Authorization": "Bearer nonsense"}):
+            assert status == nobody.request(method, path.format(user=user), headers=headers).status_code
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer nonsense", "Basic YTpi", "nonsense"])
+def test_the_token_before_the_owner(service: Service, tasks: str, authorization: str) -> None:
+    """Without a valid token every path is 401, whoever's it is."""
+    with service.client() as nobody:
+        response = nobody.get(tasks, headers={"Authorization": authorization})
+
+    assert 401 == response.status_code
+    assert {"error": "Unauthorized"} == response.json()
+    assert "Bearer" == response.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize(
+    ("content", "headers"),
+    [(TOO_LARGE, JSON), (TOO_LARGE, TEXT), (b"Task", TEXT), (b"Task", {}), (b"{", JSON), (b"{}", JSON)],
+)
+@pytest.mark.parametrize(("method", "path"), [("POST", ""), ("PUT", "/abc"), ("PATCH", "/abc/complete")])
+def test_token_and_owner_before_the_body(
+    service: Service, tasks: str, method: str, path: str, content: bytes, headers: dict[str, str]
+) -> None:
+    """Whatever the body is, without a token the answer is 401, and on another's path it is 403."""
+    with service.client() as nobody, service.client("somebody-else") as other:
+        assert 401 == nobody.request(method, tasks + path, content=content, headers=headers).status_code
+        response = other.request(method, tasks + path, content=content, headers=headers)
+
+    assert 403 == response.status_code
+    assert {"error": "Forbidden"} == response.json()
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [(TOO_LARGE, JSON, 413), (b"Task", TEXT, 415), (b"Task", {}, 415), (b"{}", TEXT, 415), (b"{", TEXT, 415)],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ""),
+        ("POST", "?unknown=1"),
+        ("PUT", "/abc"),
+        ("PUT", f"/{MISSING}?unknown=1"),
+        ("PATCH", "/abc/complete"),
+    ],
+)
+def test_size_and_media_type_before_parameters_and_body(
+    client: httpx.Client,
+    tasks: str,
+    method: str,
+    path: str,
+    content: bytes,
+    headers: dict[str, str],
+    status: int,
+) -> None:
+    """A body that is too large or of another type is refused before anything else is validated."""
+    assert status == client.request(method, tasks + path, content=content, headers=headers).status_code
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"title": ""}', b'{"status": "done"}'])
+def test_parameters_before_the_body(client: httpx.Client, tasks: str, content: bytes) -> None:
+    """Of a wrong parameter and a wrong body the parameter is told."""
+    response = client.put(f"{tasks}/abc", content=content, headers=JSON)
+
+    assert 400 == response.status_code
+    assert {"error": "Invalid task ID"} == response.json()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "content", "headers", "sentence"),
+    [
+        ("GET", f"/{MISSING}?unknown=1", b"", {}, "Unknown query parameter. Known here: none"),
+        ("DELETE", f"/{MISSING}?unknown=1", b"", {}, "Unknown query parameter. Known here: none"),
+        ("DELETE", "/abc", b"", {}, "Invalid task ID"),
+        (
+            *("PUT", f"/{MISSING}", b"{}", JSON),
+            "At least one field (title, description or status) must be provided",
+        ),
+        ("PUT", f"/{MISSING}", b'{"title": " "}', JSON, "Title cannot be empty"),
+        (
+            *("PATCH", f"/{MISSING}/complete", b'{"status": "done"}', JSON),
+            "Invalid status value. Must be 'incomplete' or 'complete'",
+        ),
+    ],
+)
+def test_parameters_and_body_before_the_database(
+    client: httpx.Client,
+    tasks: str,
+    method: str,
+    path: str,
+    content: bytes,
+    headers: dict[str, str],
+    sentence: str,
+) -> None:
+    """A request that breaks a rule of the contract is 400 also for a task that does not exist."""
+    response = client.request(method, tasks + path, content=content, headers=headers)
+
+    assert 400 == response.status_code
+    assert {"error": sentence} == response.json()
+
+
+def test_parameters_before_the_condition(client: httpx.Client, tasks: str) -> None:
+    """A body that breaks a rule is 400 before a stale If-Match is 412."""
+    location = client.post(tasks, json={"title": "Task"}).headers["Location"]
+
+    assert 400 == client.put(location, json={"title": ""}, headers={"If-Match": '"stale"'}).status_code
+
+
+def test_the_body_before_the_key(client: httpx.Client, tasks: str) -> None:
+    """A body that breaks a rule is 400 before a key that was used with another body is 422."""
+    headers = {"Idempotency-Key": "key"}
+    client.post(tasks, json={"title": "First"}, headers=headers)
+
+    response = client.post(tasks, json={"title": ""}, headers=headers)
+
+    assert 400 == response.status_code
+    assert {"error": "Title is required"} == response.json()
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "token_of", "status"),
+    [
+        ("/nowhere", 1000, "user", 404),
+        ("/api/{user}/tasks/1", 1000, "user", 405),
+        ("/api/{user}/tasks", 1000, None, 401),
+        ("/api/{user}/tasks", 1000, "somebody-else", 403),
+        ("/api/{user}/tasks", 131073, "user", 413),
+    ],
+)
+def test_answers_before_the_body_is_read(
+    service: Service, user: str, path: str, length: int, token_of: str | None, status: int
+) -> None:
+    """A refusal that does not depend on the body comes before any of it is sent, and does not ask for it."""
+    path = path.format(user=user)
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: service",
+        "Content-Type: application/json",
+        "Expect: 100-continue",
+    ]
+    if token_of is not None:
+        lines.append(f"Authorization: Bearer {service.token(user if token_of == 'user' else token_of)}")
+
+    address = httpx.URL(service.url)
+    with socket.create_connection((address.host, address.port or 0), timeout=20) as connection:
+        connection.sendall("\r\n".join([*lines, f"Content-Length: {length}", "", ""]).encode())
+        first_line = connection.recv(16, socket.MSG_PEEK)
+        with HTTPResponse(connection) as raw:
+            raw.begin()
+            answer = httpx.Response(
+                raw.status,
+                headers=raw.getheaders(),
+                content=raw.read(),
+                request=httpx.Request("POST", service.url + path),
+            )
+
+    assert f"HTTP/1.1 {status}".encode() == first_line[:12]
+    assert status == answer.status_code
+    check(answer)

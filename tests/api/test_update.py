@@ -1,0 +1,215 @@
+"""PUT /api/{user_id}/tasks/{id}: changes what is given and leaves the rest."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support import conforming
+from tests.support.database import open_transaction, superuser, wait_for_waiting
+from tests.support.running import Service
+from tests.support.together import together
+
+service = conforming.service
+
+JSON = {"Content-Type": "application/json"}
+SENT = {"title": "Buy milk", "description": "Two litres", "due_date": "2026-11-24"}
+
+
+@pytest.fixture
+def location(client: httpx.Client, tasks: str) -> str:
+    """The address of a task of the user."""
+    return client.post(tasks, json=SENT).headers["Location"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "Buy oat milk"},
+        {"description": "One litre"},
+        {"description": ""},
+        {"description": None},
+        {"status": "complete"},
+        {"title": "Buy oat milk", "status": "complete"},
+        {"title": "Buy oat milk", "description": None, "status": "incomplete"},
+        {"title": "😀" * 255, "description": "😀" * 5000},
+        {"priority": "high"},
+        {"due_date": "2026-11-30"},
+        {"due_date": None},
+        {"title": "Buy oat milk", "priority": "low", "due_date": "0001-01-01"},
+    ],
+)
+def test_what_is_given_changes(client: httpx.Client, location: str, change: dict[str, Any]) -> None:
+    """The members that are given change, `updated_at` grows, and the rest stays."""
+    before = client.get(location).json()
+
+    response = client.put(location, json=change)
+
+    assert 200 == response.status_code
+    after = response.json()
+    assert {**before, **change, "updated_at": after["updated_at"]} == after
+    assert before["updated_at"] < after["updated_at"]
+    assert after == client.get(location).json()
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({}, "At least one field (title, description or status) must be provided"),
+        ({"title": ""}, "Title cannot be empty"),
+        ({"title": None}, "Title cannot be empty"),
+        ({"title": " \t\u3000"}, "Title cannot be empty"),
+        ({"title": "a" * 256}, "Title must be 255 characters or less"),
+        ({"title": "a\0b"}, "Title must not contain the character U+0000"),
+        ({"title": False}, "title must be a string"),
+        ({"description": "a" * 5001}, "Description must be 5000 characters or less"),
+        ({"description": ["a"]}, "description must be a string or null"),
+        ({"status": "done"}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"status": "Complete"}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"status": ""}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"status": None}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"status": True}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"priority": "urgent"}, "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
+        ({"priority": None}, "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
+        ({"due_date": "2026-02-29"}, "Invalid due date. Must be a date such as 2026-11-24, or null"),
+        ({"due_date": 0}, "Invalid due date. Must be a date such as 2026-11-24, or null"),
+        ({"title": "Fine", "status": "done"}, "Invalid status value. Must be 'incomplete' or 'complete'"),
+        ({"title": "", "description": "Fine"}, "Title cannot be empty"),
+        ([], "The request body must be an object"),
+        (None, "The request body must be an object"),
+    ],
+)
+def test_a_body_that_breaks_a_rule(client: httpx.Client, location: str, body: Any, sentence: str) -> None:
+    """A body that breaks a rule is refused with the rule's sentence, and nothing of it is done."""
+    before = client.get(location).json()
+
+    response = client.put(location, content=json.dumps(body), headers=JSON)
+
+    assert 400 == response.status_code
+    assert {"error": sentence} == response.json()
+    assert before == client.get(location).json()
+
+
+@pytest.mark.parametrize("name", ["id", "user_id", "created_at", "updated_at", "colour"])
+def test_members_that_are_not_the_clients(client: httpx.Client, location: str, name: str) -> None:
+    """What the service sets, or does not know, cannot be changed."""
+    before = client.get(location).json()
+
+    response = client.put(location, json={"title": "Mine", name: before.get(name, 1)})
+
+    assert 400 == response.status_code
+    assert response.json()["error"].startswith("The request body must not have members other than 'title'")
+    assert before == client.get(location).json()
+
+
+def test_no_body(client: httpx.Client, location: str) -> None:
+    """A change needs a body."""
+    response = client.put(location, headers=JSON)
+
+    assert 400 == response.status_code
+    assert {"error": "The request body is required, as application/json"} == response.json()
+
+
+def test_the_time_of_change_always_grows(client: httpx.Client, location: str) -> None:
+    """Each change has a later `updated_at` and another entity tag than the one before; `created_at` stays."""
+    answers = [client.put(location, json={"title": "The same"}) for _ in range(20)]
+
+    times = [answer.json()["updated_at"] for answer in answers]
+    assert sorted(set(times)) == times
+    assert 20 == len({answer.headers["ETag"] for answer in answers})
+    assert 1 == len({answer.json()["created_at"] for answer in answers})
+
+
+def test_the_time_of_change_grows_when_the_clock_goes_back(
+    client: httpx.Client, location: str, user: str, database_url: str
+) -> None:
+    """A change is later than the one before, even where the database's clock says otherwise."""
+    with superuser(database_url) as cursor:
+        cursor.execute(
+            "UPDATE tasks SET updated_at = '2999-12-31T23:59:59.999999Z' WHERE user_id = %s", [user]
+        )
+
+    response = client.put(location, json={"title": "Later still"})
+
+    assert "3000-01-01T00:00:00Z" == response.json()["updated_at"]
+
+
+def test_changes_at_once(client: httpx.Client, location: str) -> None:
+    """Of changes that are made at once each is done in turn, and none undoes another's members."""
+    changes = [{"title": "Buy oat milk"}, {"description": "One litre"}, {"status": "complete"}] * 4
+
+    answers = together(len(changes), lambda index: client.put(location, json=changes[index]))
+
+    assert [200] * len(changes) == [answer.status_code for answer in answers]
+    assert len(changes) == len({answer.json()["updated_at"] for answer in answers})
+    after = client.get(location).json()
+    expected = {"title": "Buy oat milk", "description": "One litre", "status": "complete"}
+    assert expected == {name: after[name] for name in expected}
+    assert max(answer.json()["updated_at"] for answer in answers) == after["updated_at"]
+
+
+def test_no_such_task(client: httpx.Client, tasks: str) -> None:
+    """A task that does not exist is not made by a change."""
+    response = client.put(f"{tasks}/9223372036854775807", json={"title": "New"})
+
+    assert 404 == response.status_code
+    assert {"error": "Task not found"} == response.json()
+    assert [] == client.get(tasks).json()
+
+
+def test_a_task_that_is_deleted_meanwhile(
+    client: httpx.Client, location: str, user: str, database_url: str
+) -> None:
+    """A change that waits while its task is deleted finds no task."""
+    with open_transaction(database_url) as cursor:
+        cursor.execute("DELETE FROM tasks WHERE user_id = %s", [user])
+
+        def change_or_let_go(index: int) -> httpx.Response | None:
+            if index:
+                return client.put(location, json={"title": "Too late"})
+            wait_for_waiting(database_url, 1)
+            cursor.connection.commit()
+            return None
+
+        _, response = together(2, change_or_let_go)
+
+    assert response is not None
+    assert 404 == response.status_code
+    assert {"error": "Task not found"} == response.json()
+
+
+def test_an_invalid_task_id(client: httpx.Client, tasks: str) -> None:
+    """What is no task's number is refused."""
+    response = client.put(f"{tasks}/abc", json={"title": "New"})
+
+    assert 400 == response.status_code
+    assert {"error": "Invalid task ID"} == response.json()
+
+
+def test_another_users_task(service: Service, client: httpx.Client, location: str) -> None:
+    """Another user's task is not found below one's own path, forbidden below theirs, and never changed."""
+    before = client.get(location).json()
+
+    with service.client("somebody-else") as other:
+        own_path = other.put(f"/api/somebody-else/tasks/{before['id']}", json={"title": "Mine now"})
+        their_path = other.put(location, json={"title": "Mine now"})
+    with service.client() as nobody:
+        no_token = nobody.put(location, json={"title": "Mine now"})
+
+    assert (404, {"error": "Task not found"}) == (own_path.status_code, own_path.json())
+    assert (403, {"error": "Forbidden"}) == (their_path.status_code, their_path.json())
+    assert (401, {"error": "Unauthorized"}) == (no_token.status_code, no_token.json())
+    assert before == client.get(location).json()
+
+
+def test_a_body_that_is_too_large_or_of_another_type(client: httpx.Client, location: str) -> None:
+    """Size and media type are limited as on creation."""
+    large = client.put(location, content=b" " * 131073, headers=JSON)
+    text = client.put(location, content=b"title=Mine", headers={"Content-Type": "text/plain"})
+
+    assert 413 == large.status_code
+    assert {"error": "The request body must be 131072 bytes or less"} == large.json()
+    assert 415 == text.status_code
+    sentence = "The request body must be application/json in UTF-8, without Content-Encoding"
+    assert {"error": sentence} == text.json()

@@ -1,0 +1,163 @@
+"""The generated types: up to date with the contract, and what each kind of schema becomes in Python."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from types import ModuleType
+from typing import Any, Literal, get_type_hints
+
+import pytest
+
+from openapi.bridge.document.places import ContractError
+from openapi.bridge.python_types import generate
+from openapi.contract import CONTRACT_FILE, contract
+from tests.support.contracts import Json, contract_of, document, operation
+
+
+def generated(schemas: Json | None = None, *operations: Json) -> str:
+    """The module for a contract with these schemas and operations."""
+    paths = {f"/things/{index}": {"post": made} for index, made in enumerate(operations)} or None
+    return generate(contract_of(document(paths, components={"schemas": schemas or {}})))
+
+
+def test_the_file_is_what_the_contract_makes() -> None:
+    """`openapi/types.py` is what `make types` would write now."""
+    formatter = shutil.which("ruff") or f"{sys.prefix}/bin/ruff"
+    formatted = subprocess.run(
+        [formatter, "format", "--stdin-filename", "openapi/types.py", "-"],
+        input=generate(contract()),
+        cwd=CONTRACT_FILE.parent.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert CONTRACT_FILE.with_name("types.py").read_text(encoding="utf-8") == formatted.stdout
+
+
+def test_the_module_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m openapi.bridge.python_types` prints the module."""
+    with pytest.warns(RuntimeWarning, match="found in sys.modules"):
+        runpy.run_module("openapi.bridge.python_types", run_name="__main__")
+    assert generate(contract()) == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "string"}, "str"),
+        ({"type": "string", "format": "date-time"}, "datetime"),
+        ({"type": "string", "format": "date"}, "date"),
+        ({"type": "string", "format": "uuid"}, "str"),
+        ({"type": "integer"}, "int"),
+        ({"type": "number"}, "float"),
+        ({"type": "boolean"}, "bool"),
+        ({"type": "null"}, "None"),
+        ({"type": "object"}, "dict[str, Any]"),
+        ({"type": "array"}, "list[Any]"),
+        ({"type": "array", "items": {"$ref": "#/components/schemas/Name"}}, "list[Name]"),
+        ({"type": ["string", "null"]}, "str | None"),
+        ({"enum": ["a", 1, None, 'say "b"']}, """Literal["a", 1, None, 'say "b"']"""),
+        ({"const": "a"}, 'Literal["a"]'),
+        ({"anyOf": [{"const": "*"}, {"type": "string"}, {"type": "string"}]}, 'Literal["*"] | str'),
+        ({"$ref": "#/components/schemas/Other"}, "Other"),
+        ({}, "Any"),
+    ],
+)
+def test_a_schema_becomes_an_alias(schema: Any, expected: str) -> None:
+    """A schema that is no object with members becomes the plain type of its values."""
+    schemas = {"Name": schema, "Other": {"type": "string"}}
+    assert f"\nName = {expected}\n" in generated(schemas)
+
+
+def test_an_object_becomes_a_typed_dict() -> None:
+    """An object's members keep their types and names, and those that may be absent say so."""
+    members = {"a": {"type": "string"}, "b": {"$ref": "#/components/schemas/Name"}}
+    text = generated({"Name": {"type": "integer"}, "Thing": {"required": ["a"], "properties": members}})
+    assert "class Thing(TypedDict):\n    a: str\n    b: NotRequired[Name]\n" in text
+    assert "class Loose(TypedDict):\n    a: NotRequired[str]\n" in generated(
+        {"Loose": {"properties": {"a": members["a"]}}}
+    )
+
+
+def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object with a member that no Python class could have is one all the same, whose types may stand below it."""
+    members = {"created-at": {"$ref": "#/components/schemas/Time"}, "class": {"const": "a"}}
+    schemas = {"Thing": {"required": ["class"], "properties": members}, "Time": {"type": "integer"}}
+    monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
+    exec(generated(schemas), vars(made))
+    assert {"created-at": int, "class": Literal["a"]} == get_type_hints(made.Thing)
+
+
+@pytest.mark.parametrize("name", ["My-Thing", "a.b", "class"])
+def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
+    """A schema whose name is no identifier is refused in one line that names it."""
+    sentence = (
+        f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
+    )
+    with pytest.raises(ContractError, match=f"^{re.escape(sentence)}$"):
+        generated({name: {"type": "string"}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "signature"),
+    [
+        ({}, "(self, caller: Caller, /) -> Answer[None]"),
+        (
+            {"parameters": [{"name": "X-Size", "in": "header", "schema": {"type": "integer"}}]},
+            "(self, caller: Caller, /, *, x_size: int | None) -> Answer[None]",
+        ),
+        (
+            {"parameters": [{"name": "size", "in": "query", "schema": {"type": "integer", "default": 1}}]},
+            "(self, caller: Caller, /, *, size: int) -> Answer[None]",
+        ),
+        (
+            {
+                "parameters": [
+                    {"name": "size", "in": "query", "required": True, "schema": {"type": "integer"}}
+                ]
+            },
+            "(self, caller: Caller, /, *, size: int) -> Answer[None]",
+        ),
+        (
+            {
+                "parameters": [
+                    {
+                        "name": "size",
+                        "in": "query",
+                        "content": {"application/json": {"schema": {"type": "array"}}},
+                    }
+                ]
+            },
+            "(self, caller: Caller, /, *, size: list[Any] | None) -> Answer[None]",
+        ),
+        (
+            {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}},
+            "(self, caller: Caller, /, *, body: str) -> Answer[None]",
+        ),
+        (
+            {
+                "responses": {
+                    "200": {
+                        "description": "",
+                        "content": {"application/json": {"schema": {"type": "string"}}},
+                    },
+                    "304": {"description": ""},
+                }
+            },
+            "(self, caller: Caller, /) -> Answer[str | None]",
+        ),
+    ],
+)
+def test_an_operation_becomes_a_method(fields: Json, signature: str) -> None:
+    """An operation's handler takes its parameters and body by name, and answers what its success says."""
+    assert f"    async def act{signature}: ..." in generated({}, {**operation(), **fields})
+
+
+def test_a_tag_becomes_a_protocol() -> None:
+    """The operations of one tag are the methods of one protocol; an owner is no argument of theirs."""
+    text = generated({}, operation("first", tags=["my things"]), operation("second", tags=["my things"]))
+    assert "class MyThingsHandlers(Protocol[Caller]):\n    async def first(" in text
+    assert text.index("def first(") < text.index("def second(")
+    assert "user_id" not in generate(contract()).partition("class TasksHandlers")[2]

@@ -1,0 +1,505 @@
+"""Parameters from the wire to typed values: OpenAPI's styles, types, names and defaults."""
+
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openapi.bridge.document.places import ContractError
+from openapi.bridge.failures import BadRequest
+from openapi.bridge.request.parameters import ParameterReader
+from tests.support.contracts import Json, contract_of, document, operation
+
+COLOURS = ["blue", "black", "brown"]
+RGB = {"R": 100, "G": 200, "B": 150}
+STRING = {"type": "string"}
+ARRAY = {"type": "array", "items": {"type": "string"}}
+OBJECT = {
+    "type": "object",
+    "properties": {name: {"type": "integer"} for name in "RGB"},
+    "additionalProperties": False,
+}
+
+
+def reader(*parameters: Json, **fields: Any) -> ParameterReader:
+    """What reads these parameters; those of the path are put into it."""
+    path = "".join(f"/{{{each['name']}}}" for each in parameters if each["in"] == "path")
+    made = operation(parameters=[*parameters], **fields)
+    contract = contract_of(document({f"/things{path}": {"post" if "requestBody" in fields else "get": made}}))
+    return ParameterReader(contract, contract.operations["act"])
+
+
+def parameter(where: str, schema: Any, name: str = "color", **fields: Any) -> Json:
+    """A parameter object; one in a path is required, as OpenAPI has it."""
+    required = {"required": True} if where == "path" else {}
+    return {"name": name, "in": where, "schema": schema, **required, **fields}
+
+
+def scope(query: str = "", path: str | None = None, **headers: str) -> Json:
+    """A request with this query, this text for the path's parameter, and headers whose names have `_` for `-`."""
+    fields = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    return {
+        "query_string": query.encode("latin-1"),
+        "path_params": {} if path is None else {"color": path},
+        "headers": fields,
+    }
+
+
+def read(declared: Json, **sent: Any) -> Any:
+    """The value of the one parameter."""
+    return reader(declared).read(scope(**sent))["color"]
+
+
+def refusal(reading: ParameterReader, request: Json) -> str:
+    """The sentence with which a request is refused."""
+    with pytest.raises(BadRequest) as refused:
+        reading.read(request)
+    return refused.value.reason
+
+
+# The table "Style Examples" of OpenAPI 3.1: where, style, explode, and the texts of "", "blue", an array and an object.
+STYLES = [
+    ("path", "matrix", False, ";color", ";color=blue", ";color=blue,black,brown", ";color=R,100,G,200,B,150"),
+    (
+        "path",
+        "matrix",
+        True,
+        ";color",
+        ";color=blue",
+        ";color=blue;color=black;color=brown",
+        ";R=100;G=200;B=150",
+    ),
+    ("path", "label", False, ".", ".blue", ".blue,black,brown", ".R,100,G,200,B,150"),
+    ("path", "label", False, ".", ".blue", ".blue.black.brown", ".R.100.G.200.B.150"),
+    ("path", "label", True, ".", ".blue", ".blue.black.brown", ".R=100.G=200.B=150"),
+    ("path", "simple", False, None, "blue", "blue,black,brown", "R,100,G,200,B,150"),
+    ("path", "simple", True, None, "blue", "blue,black,brown", "R=100,G=200,B=150"),
+    ("header", "simple", False, "", "blue", "blue,black,brown", "R,100,G,200,B,150"),
+    ("header", "simple", True, "", "blue", "blue,black,brown", "R=100,G=200,B=150"),
+    ("query", "form", False, "color=", "color=blue", "color=blue,black,brown", "color=R,100,G,200,B,150"),
+    (
+        "query",
+        "form",
+        True,
+        "color=",
+        "color=blue",
+        "color=blue&color=black&color=brown",
+        "R=100&G=200&B=150",
+    ),
+    ("cookie", "form", False, "color=", "color=blue", "color=blue,black,brown", "color=R,100,G,200,B,150"),
+    (
+        "cookie",
+        "form",
+        True,
+        "color=",
+        "color=blue",
+        "color=blue&color=black&color=brown",
+        "R=100; G=200; B=150",
+    ),
+    (
+        "query",
+        "spaceDelimited",
+        False,
+        None,
+        None,
+        "color=blue%20black%20brown",
+        "color=R%20100%20G%20200%20B%20150",
+    ),
+    ("query", "spaceDelimited", False, None, None, "color=blue+black+brown", "color=R+100+G+200+B+150"),
+    ("query", "spaceDelimited", True, None, None, "color=blue&color=black&color=brown", None),
+    (
+        "query",
+        "pipeDelimited",
+        False,
+        None,
+        None,
+        "color=blue%7Cblack%7Cbrown",
+        "color=R%7C100%7CG%7C200%7CB%7C150",
+    ),
+    ("query", "pipeDelimited", False, None, None, "color=blue|black|brown", "color=R|100|G|200|B|150"),
+    ("query", "pipeDelimited", True, None, None, "color=blue&color=black&color=brown", None),
+    ("query", "deepObject", True, None, None, None, "color%5BR%5D=100&color%5BG%5D=200&color%5BB%5D=150"),
+    ("query", "deepObject", False, None, None, None, "color[R]=100&color[G]=200&color[B]=150"),
+]
+CASES = [
+    pytest.param(where, style, explode, schema, text, value, id=f"{where}-{style}-{explode}-{text}")
+    for where, style, explode, *texts in STYLES
+    for text, (schema, value) in zip(
+        texts, [(STRING, ""), (STRING, "blue"), (ARRAY, COLOURS), (OBJECT, RGB)], strict=True
+    )
+    if text is not None
+]
+
+
+@pytest.mark.parametrize(("where", "style", "explode", "schema", "text", "value"), CASES)
+def test_styles(where: str, style: str, explode: bool, schema: Json, text: str, value: Any) -> None:
+    """Each example of OpenAPI's own table is read as the value that it stands for."""
+    request = {
+        "path": {"path": text},
+        "header": {"color": text},
+        "query": {"query": text},
+        "cookie": {"cookie": text},
+    }
+    assert value == read(parameter(where, schema, style=style, explode=explode), **request[where])
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "expected"),
+    [
+        ("path", "blue,black", COLOURS[:2]),
+        ("header", "blue,black", COLOURS[:2]),
+        ("query", "color=blue&color=black", COLOURS[:2]),
+        ("query", "color=blue,black", ["blue,black"]),
+    ],
+)
+def test_the_style_that_is_not_named(where: str, text: str, expected: list[str]) -> None:
+    """Without `style` and `explode`, paths and headers are `simple`, and queries `form`, exploded."""
+    request = {"path": {"path": text}, "header": {"color": text}, "query": {"query": text}}
+    assert expected == read(parameter(where, ARRAY), **request[where])
+
+
+@pytest.mark.parametrize(
+    ("types", "text", "expected"),
+    [
+        ("integer", "5", 5),
+        ("integer", "-0", 0),
+        ("number", "5", 5),
+        ("number", "-1.5e3", -1500.0),
+        ("number", "9" * 400, int("9" * 400)),
+        ("boolean", "true", True),
+        ("boolean", "false", False),
+        ("string", "5", "5"),
+        ("string", "true", "true"),
+        ("string", "null", "null"),
+        (["integer", "null"], "", None),
+        (["string", "null"], "", ""),
+        (["integer", "string"], "5", 5),
+        (["integer", "string"], "five", "five"),
+        (["integer", "boolean"], "true", True),
+    ],
+)
+def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: Any) -> None:
+    """A text becomes the first of number, truth value and null that the schema allows and it can mean."""
+    value = read(parameter("query", {"type": types}), query=f"color={text}")
+    assert (type(expected), expected) == (type(value), value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "expected"),
+    [
+        ({"enum": [1, 2]}, "2", 2),
+        ({"const": 1.5}, "1.5", 1.5),
+        ({"const": True}, "true", True),
+        ({"allOf": [{"type": "integer"}]}, "1", 1),
+        ({"anyOf": [{"type": "integer"}, {"const": "all"}]}, "all", "all"),
+        ({"oneOf": [{"type": "integer"}, {"const": "all"}]}, "1", 1),
+        ({"$ref": "#/components/schemas/Size"}, "1", 1),
+        (
+            {"$id": "https://example.com/a", "$ref": "b", "$defs": {"b": {"$id": "b", "type": "integer"}}},
+            "1",
+            1,
+        ),
+        (True, "1", "1"),
+        ({}, "1", "1"),
+    ],
+)
+def test_the_type_is_found_where_the_schema_has_it(schema: Any, text: str, expected: Any) -> None:
+    """A type may stand in an enum, a const, a combination or behind a reference, also one to an `$id`."""
+    paths = {"/things": {"get": operation(parameters=[parameter("query", schema)])}}
+    contract = contract_of(document(paths, components={"schemas": {"Size": {"type": "integer"}}}))
+    assert (
+        expected
+        == ParameterReader(contract, contract.operations["act"]).read(scope(f"color={text}"))["color"]
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["+1", "01", "1.0", "1e0", " 1", "1_0", "٣", "0x1", "", "-", "--1", "1\n", "9" * 5000]
+)
+def test_only_a_decimal_number_is_an_integer(text: str) -> None:
+    """What Python would take for an integer, and JSON would not, is none."""
+    reading = reader(parameter("query", {"type": "integer"}))
+    assert "color must be an integer" == refusal(reading, scope(f"color={quote(text)}"))
+
+
+@pytest.mark.parametrize(
+    "text", ["1e999", "-1e999", "9" * 400 + ".0", "NaN", "inf", "+1.5", "1.", ".5", "1e", "0x1p3"]
+)
+def test_only_a_json_number_that_a_double_holds_is_a_number(text: str) -> None:
+    """What Python would take for a number, and JSON would not, is none; nor is what would become infinite."""
+    reading = reader(parameter("query", {"type": "number"}))
+    assert "color must be a number" == refusal(reading, scope(f"color={quote(text)}"))
+
+
+@pytest.mark.parametrize("text", ["True", "TRUE", "1", "0", "yes", ""])
+def test_a_truth_value_is_written_as_json_has_it(text: str) -> None:
+    """Only `true` and `false` are truth values."""
+    reading = reader(parameter("query", {"type": "boolean"}))
+    assert "color must be true or false" == refusal(reading, scope(f"color={text}"))
+
+
+def test_items_have_types() -> None:
+    """The items of an array and the members of an object are typed by their own schemas."""
+    integers = {"type": "array", "items": {"type": "integer"}}
+    assert [1, 2] == read(parameter("query", integers, explode=False), query="color=1,2")
+    assert "An item of color must be an integer" == refusal(
+        reader(parameter("query", integers)), scope("color=x")
+    )
+    mixed = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}},
+        "additionalProperties": {"type": "integer"},
+    }
+    assert {"a": True, "b": 2} == read(parameter("query", mixed, explode=False), query="color=a,true,b,2")
+    assert ["1"] == read(parameter("query", {"type": "array"}), query="color=1")
+
+
+def test_no_items_are_an_empty_array() -> None:
+    """An empty text is no item where items are joined, and one empty item where they are repeated."""
+    assert [] == read(parameter("query", ARRAY, explode=False), query="color=")
+    assert [""] == read(parameter("query", ARRAY), query="color=")
+    assert {} == read(parameter("query", {"type": "object"}, explode=False), query="color=")
+
+
+def test_a_delimiter_may_be_data() -> None:
+    """An encoded comma beside a plain one belongs to its item; where all are encoded they delimit."""
+    joined = parameter("query", ARRAY, explode=False)
+    assert ["a,b", "c"] == read(joined, query="color=a%2Cb,c")
+    assert ["a", "b", "c"] == read(joined, query="color=a%2Cb%2Cc")
+
+
+def test_spaces_around_a_headers_items_are_none_of_them() -> None:
+    """A list in a header may have blanks after its commas, and may come on several lines (RFC 9110, section 5.6.1)."""
+    assert COLOURS == read(parameter("header", ARRAY), color="blue, black ,\tbrown")
+    request = scope()
+    request["headers"] = [(b"color", b"blue, black"), (b"color", b"brown")]
+    assert COLOURS == reader(parameter("header", ARRAY)).read(request)["color"]
+
+
+def test_a_header_is_given_once_unless_it_is_a_list() -> None:
+    """A header that the contract does not call a list (`x-list`) is refused on two lines."""
+    request = {**scope(), "headers": [(b"color", b"blue"), (b"color", b"black")]}
+    assert "color must be given once" == refusal(reader(parameter("header", STRING)), request)
+    assert "blue, black" == reader(parameter("header", STRING, **{"x-list": True})).read(request)["color"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "fields", "query", "expected"),
+    [
+        (STRING, {}, "color=a&color=b", "color must be given once"),
+        (ARRAY, {"explode": False}, "color=a&color=b", "color must be given once"),
+        (OBJECT, {}, "R=1&R=2", "color must be given once"),
+        (OBJECT, {"style": "deepObject"}, "color[R]=1&color[R]=2", "color must be given once"),
+        (OBJECT, {"explode": False}, "color=R,1,R,2", "color must name each member once"),
+        (OBJECT, {"explode": False}, "color=R,1,G", "color must be pairs of a name and a value"),
+        (OBJECT, {"explode": False}, "color=R,x", "R must be an integer"),
+        (OBJECT, {}, "R=x", "R must be an integer"),
+        (
+            OBJECT,
+            {"style": "deepObject"},
+            "color[x]=1",
+            "color must not have members other than 'R' or 'G' or 'B'",
+        ),
+    ],
+)
+def test_what_cannot_be_read(schema: Json, fields: Json, query: str, expected: str) -> None:
+    """A parameter that is given twice, or is no list of pairs, is refused with what would be right."""
+    assert expected == refusal(reader(parameter("query", schema, **fields)), scope(query))
+
+
+@pytest.mark.parametrize(
+    ("schema", "style", "explode", "text", "prefix"),
+    [
+        (STRING, "label", False, "blue", "."),
+        (STRING, "matrix", False, "blue", ";color="),
+        (ARRAY, "matrix", True, ";colour=blue", ";color="),
+        (OBJECT, "matrix", True, "R=1", ";"),
+    ],
+)
+def test_a_style_may_ask_for_a_prefix(
+    schema: Json, style: str, explode: bool, text: str, prefix: str
+) -> None:
+    """A path parameter whose style puts something before it is refused without that."""
+    reading = reader(parameter("path", schema, style=style, explode=explode))
+    assert f"color must begin with '{prefix}'" == refusal(reading, scope(path=text))
+
+
+@pytest.mark.parametrize(
+    ("where", "sent"),
+    [
+        ("query", {"query": "color=%7B%22R%22%3A1%7D"}),
+        ("query", {"query": "color={%22R%22:1}"}),
+        ("header", {"color": '{"R":1}'}),
+        ("path", {"path": '{"R":1}'}),
+        ("cookie", {"cookie": 'color={"R":1}'}),
+    ],
+)
+def test_a_parameter_may_hold_json(where: str, sent: Json) -> None:
+    """A parameter with `content` is JSON wherever it stands, and is held to its schema."""
+    declared = parameter(where, None, content={"application/json": {"schema": OBJECT}})
+    del declared["schema"]
+    assert {"R": 1} == read(declared, **sent)
+    bad = {name: text.replace("1", "true") for name, text in sent.items()}
+    assert "R must be an integer" == refusal(reader(declared), scope(**bad))
+
+
+def test_json_in_a_parameter_is_strict() -> None:
+    """A parameter that should be JSON and is not is refused, and UTF-8 in a header is read as such."""
+    declared = {"name": "color", "in": "header", "content": {"application/json": {"schema": {}}}}
+    assert "color must be valid JSON" == refusal(reader(declared), scope(color="{'R': 1}"))
+    assert "color must be valid JSON" == refusal(reader(declared), scope(color='{"R":1,"R":2}'))
+    assert "é" == read(declared, color='"é"'.encode().decode("latin-1"))
+    assert read(declared) is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["color=%", "color=%zz", "%c3=1", "color=%ff", "color=é", "color=%ED%A0%80", "color=%C3&color=%A9"],
+)
+def test_a_query_is_percent_encoded_utf_8(query: str) -> None:
+    """A query with a broken escape, raw bytes or escapes that are not UTF-8 is refused."""
+    reading = reader(parameter("query", STRING))
+    assert "The query must be percent-encoded UTF-8" == refusal(reading, scope(query))
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ([], "Unknown query parameter. Known here: none"),
+        ([parameter("header", STRING)], "Unknown query parameter. Known here: none"),
+        (
+            [parameter("query", STRING), parameter("query", STRING, "size")],
+            "Unknown query parameter. Known here: 'color', 'size'",
+        ),
+        ([parameter("query", OBJECT)], "Unknown query parameter. Known here: 'color'"),
+        ([parameter("query", OBJECT, style="deepObject")], "Unknown query parameter. Known here: 'color'"),
+    ],
+)
+def test_an_unknown_query_parameter_is_refused(declared: list[Json], expected: str) -> None:
+    """A query parameter that the contract does not name is refused, and those that it does are told."""
+    assert expected == refusal(reader(*declared), scope("Color=1"))
+
+
+def test_names_are_decoded_and_empty_pairs_mean_nothing() -> None:
+    """A name may be percent-encoded, a name without `=` has the empty text, and `&&` says nothing."""
+    assert "a b&c" == read(parameter("query", STRING), query="&&%63olor=a+b%26c&")
+    assert "" == read(parameter("query", STRING), query="color")
+
+
+def test_a_free_form_object_takes_what_is_left() -> None:
+    """An exploded object with `additionalProperties` takes the query parameters that no other one does."""
+    free = {"type": "object", "additionalProperties": {"type": "integer"}}
+    reading = reader(
+        parameter("query", free),
+        parameter("query", {"type": "string"}, "name"),
+        parameter("query", free, "filter", style="deepObject"),
+    )
+    assert {"color": {"a": 1, "b": 2}, "name": "x", "filter": {"c": 3}} == reading.read(
+        scope("a=1&name=x&b=2&filter[c]=3")
+    )
+    assert {"color": None, "name": None, "filter": None} == reading.read(scope())
+    assert "A member of color must be an integer" == refusal(reading, scope("a=x"))
+
+
+@pytest.mark.parametrize("where", ["query", "header", "cookie"])
+def test_absent_is_the_default_or_none(where: str) -> None:
+    """A parameter that is not sent has the contract's default, None where there is none, and is refused if required."""
+    assert read(parameter(where, STRING)) is None
+    assert read(parameter(where, OBJECT, explode=False)) is None
+    assert "red" == read(parameter(where, {"type": "string", "default": "red"}))
+    assert "red" == read(parameter(where, {"allOf": [{"default": "red"}]}))
+    assert "color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())
+    asked = {"type": "string", "x-messages": {"required": "Which colour?"}}
+    assert "Which colour?" == refusal(reader(parameter(where, asked, required=True)), scope())
+
+
+def test_a_default_is_the_handlers_own() -> None:
+    """What a handler does to a default is not seen by the next request."""
+    reading = reader(parameter("query", {**ARRAY, "default": ["red"]}))
+    reading.read(scope())["color"].append("changed")
+    assert ["red"] == reading.read(scope())["color"]
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "argument"),
+    [
+        ("header", "If-Match", "if_match"),
+        ("query", "filter[size]", "filter_size_"),
+        ("cookie", "SessionID", "sessionid"),
+        ("path", "task-id", "task_id"),
+    ],
+)
+def test_the_argument_is_the_name_in_python(where: str, name: str, argument: str) -> None:
+    """A handler takes a parameter by its name in lower case, with `_` for what Python does not allow in names."""
+    reading = reader(parameter(where, STRING, name))
+    assert [argument] == reading.arguments
+    sent = {
+        "query_string": f"{name}=x".encode() if where == "query" else b"",
+        "path_params": {"task_id": "x"},
+    }
+    headers = [(name.lower().encode(), b"x"), (b"cookie", f"{name}=x".encode())]
+    assert {argument: "x"} == reading.read({**sent, "headers": headers})
+
+
+@pytest.mark.parametrize("name", ["Accept", "content-type", "AUTHORIZATION"])
+def test_headers_with_a_meaning_of_their_own_are_no_parameters(name: str) -> None:
+    """A header parameter called Accept, Content-Type or Authorization is ignored, as OpenAPI asks."""
+    assert [] == reader(parameter("header", STRING, name)).arguments
+
+
+def test_parameters_must_be_told_apart() -> None:
+    """Two parameters that would be the same argument of a handler, or one and the body, are not served."""
+    with pytest.raises(ContractError, match=r"^GET /things: .* argument 'if_match'; rename one$"):
+        reader(parameter("header", STRING, "If-Match"), parameter("query", STRING, "if_match"))
+    with pytest.raises(ContractError, match=r"^POST /things: .* argument 'body'; rename one$"):
+        reader(
+            parameter("query", STRING, "body"), requestBody={"content": {"application/json": {"schema": {}}}}
+        )
+    assert ["body"] == reader(parameter("query", STRING, "body")).arguments
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(texts)
+def test_any_text_arrives_as_it_was_sent(text: str) -> None:
+    """A string in a query comes back whatever it holds, with either way to encode a space."""
+    reading = reader(parameter("query", STRING))
+    assert text == reading.read(scope(urlencode({"color": text})))["color"]
+    assert text == reading.read(scope(f"color={quote(text, safe='')}"))["color"]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(texts, min_size=2), st.sampled_from([("form", True), ("form", False)]))
+def test_any_list_arrives_as_it_was_sent(items: list[str], how: tuple[str, bool]) -> None:
+    """A list of two items or more comes back whatever they hold, repeated or joined by plain commas."""
+    style, explode = how
+    encoded = [quote(item, safe="") for item in items]
+    query = "&".join(f"color={item}" for item in encoded) if explode else f"color={','.join(encoded)}"
+    assert items == read(parameter("query", ARRAY, style=style, explode=explode), query=query)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(), st.floats(allow_nan=False, allow_infinity=False))
+def test_any_number_arrives_as_it_was_sent(integer: int, number: float) -> None:
+    """Integers of any size and doubles come back exactly."""
+    assert integer == read(parameter("query", {"type": "integer"}), query=f"color={integer}")
+    assert number == read(parameter("query", {"type": "number"}), query=f"color={quote(repr(number))}")
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.binary(max_size=60), st.sampled_from([STRING, ARRAY, OBJECT]), st.sampled_from(["form", "deepObject"])
+)
+def test_any_query_is_read_or_refused(query: bytes, schema: Json, style: str) -> None:
+    """Whatever bytes a query holds, it is read or refused with a sentence that does not repeat it."""
+    reading = reader(parameter("query", schema, style=style), parameter("query", STRING, "x", required=True))
+    said = ""
+    try:
+        reading.read({**scope(), "query_string": b"x=&secret" + query})
+    except BadRequest as refused:
+        said = refused.reason
+    assert "secret" not in said

@@ -1,0 +1,258 @@
+"""What a broken rule is told as: the contract's own sentence, or one derived from the rule; never what was sent."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openapi.bridge.contract import fill
+from openapi.bridge.document.places import Place
+from openapi.bridge.failures import BadRequest
+from openapi.bridge.request.sentences import SpeakingValidator
+from openapi.contract import contract
+from tests.support.contracts import contract_of, document
+
+BODY = "The request body"
+
+
+def validator(schema: Any, **components: Any) -> SpeakingValidator:
+    """A validator of `schema` in a contract with further named schemas."""
+    made = contract_of(document(components={"schemas": {"Subject": schema, **components}}))
+    return SpeakingValidator(made, Place("/components/schemas/Subject", schema), BODY)
+
+
+def sentence(schema: Any, value: Any, size: int = 0, **components: Any) -> str:
+    """What is said of `value` where `schema` asks for something else."""
+    with pytest.raises(BadRequest) as refused:
+        validator(schema, **components).check(value, size)
+    return refused.value.reason
+
+
+def of_member(rules: Any, value: Any) -> str:
+    """What is said of the member `size` of an object."""
+    return sentence({"type": "object", "properties": {"size": rules}}, {"size": value})
+
+
+@pytest.mark.parametrize(
+    ("rules", "value", "expected"),
+    [
+        ({"type": "string"}, 5, "size must be a string"),
+        ({"type": "integer"}, 1.5, "size must be an integer"),
+        ({"type": "number"}, "1", "size must be a number"),
+        ({"type": "boolean"}, 0, "size must be true or false"),
+        ({"type": "array"}, {}, "size must be an array"),
+        ({"type": "object"}, [], "size must be an object"),
+        ({"type": "null"}, 0, "size must be null"),
+        ({"type": ["string", "null"]}, 1, "size must be a string or null"),
+        ({"minLength": 2}, "a", "size must be 2 characters or more"),
+        ({"minLength": 1}, "", "size must be 1 character or more"),
+        ({"maxLength": 2}, "abc", "size must be 2 characters or less"),
+        ({"pattern": "^a+$"}, "b", "size must match the pattern ^a+$"),
+        ({"format": "uuid"}, "b", "size must have the format uuid"),
+        ({"enum": ["S", "M"]}, "L", "size must be 'S' or 'M'"),
+        ({"enum": [1, None, True, "x"]}, 2, "size must be 1 or null or true or 'x'"),
+        ({"const": "S"}, "M", "size must be 'S'"),
+        ({"const": 4}, 5, "size must be 4"),
+        ({"minimum": 4}, 3, "size must be 4 or more"),
+        ({"maximum": 4}, 5, "size must be 4 or less"),
+        ({"exclusiveMinimum": 4}, 4, "size must be more than 4"),
+        ({"exclusiveMaximum": 4.5}, 4.5, "size must be less than 4.5"),
+        ({"multipleOf": 3}, 4, "size must be a multiple of 3"),
+        ({"minItems": 1}, [], "size must have 1 item or more"),
+        ({"maxItems": 1}, [1, 2], "size must have 1 item or less"),
+        ({"uniqueItems": True}, [1, 1], "size must not hold the same item twice"),
+        ({"contains": {"const": 1}}, [2], "size must hold an item of the kind that the contract asks for"),
+        ({"minProperties": 2}, {}, "size must have 2 members or more"),
+        ({"maxProperties": 0}, {"a": 1}, "size must have 0 members or less"),
+        ({"required": ["unit"]}, {}, "unit is required"),
+        ({"dependentRequired": {"a": ["unit"]}}, {"a": 1}, "unit is required"),
+        ({"additionalProperties": False}, {"a": 1}, "size must not have members"),
+        (
+            {"properties": {"a": {}, "b": {}}, "additionalProperties": False},
+            {"c": 1},
+            "size must not have members other than 'a' or 'b'",
+        ),
+        (
+            {"allOf": [{"properties": {"b": {}}}], "properties": {"a": {}}, "unevaluatedProperties": False},
+            {"c": 1},
+            "size must not have members other than 'a' or 'b'",
+        ),
+        ({"unevaluatedItems": False}, [1], "size must not have more items than the contract lists"),
+        (False, 1, "size is not allowed"),
+        ({"not": {"const": 1}}, 1, "size breaks the contract's rule 'not'"),
+        ({"anyOf": [{"const": 1}, {"const": 2}]}, 3, "size breaks the contract's rule 'anyOf'"),
+        ({"oneOf": [{}, {}]}, 3, "size breaks the contract's rule 'oneOf'"),
+        ({"if": {"const": 1}, "then": {"type": "null"}}, 1, "size must be null"),
+        ({"dependentSchemas": {"a": {"minProperties": 2}}}, {"a": 1}, "size must have 2 members or more"),
+        ({"items": {"type": "string"}}, ["a", 1], "An item of size must be a string"),
+        ({"items": {"items": {"type": "string"}}}, [[1]], "An item of size must be a string"),
+        ({"items": {"properties": {"a": {"type": "null"}}}}, [{"a": 1}], "a must be null"),
+        ({"prefixItems": [{"const": "a"}]}, ["b"], "An item of size must be 'a'"),
+        ({"prefixItems": [{}], "items": False}, [1, 2], "An item of size is not allowed"),
+        ({"additionalProperties": {"type": "null"}}, {"a": 1}, "A member of size must be null"),
+        ({"patternProperties": {"^a": {"type": "null"}}}, {"a": 1}, "A member of size must be null"),
+        (
+            {"propertyNames": {"maxLength": 1}},
+            {"ab": 1},
+            "The name of a member of size must be 1 character or less",
+        ),
+    ],
+)
+def test_a_derived_sentence_names_the_field_and_the_rule(rules: Any, value: Any, expected: str) -> None:
+    """Where the contract fixes no sentence, one is made of the field's name and the rule's own value."""
+    assert expected == of_member(rules, value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"type": "object"}, 5, "The request body must be an object"),
+        (False, 5, "The request body is not allowed"),
+        ({"required": ["a"]}, {}, "a is required"),
+        ({"properties": {"properties": {"type": "null"}}}, {"properties": 1}, "properties must be null"),
+        ({"properties": {"$ref": {"type": "null"}}}, {"$ref": 1}, "$ref must be null"),
+        (
+            {"properties": {"items": {"items": {"type": "null"}}}},
+            {"items": [1]},
+            "An item of items must be null",
+        ),
+    ],
+)
+def test_a_name_that_is_also_a_keyword_is_a_name(schema: Any, value: Any, expected: str) -> None:
+    """What no member is concerned with is told of the whole, and a member called like a keyword by its name."""
+    assert expected == sentence(schema, value)
+
+
+def test_a_type_is_found_through_references() -> None:
+    """A rule of a named type is told with the name of the member that uses the type."""
+    schema = {"type": "object", "properties": {"size": {"$ref": "#/components/schemas/Size"}}}
+    assert "size must be 9 or less" == sentence(schema, {"size": 10}, Size={"maximum": 9})
+
+
+@pytest.mark.parametrize(
+    ("messages", "value", "expected"),
+    [
+        ({"maximum": "Too big: at most {maximum}"}, 10, "Too big: at most 9"),
+        ({"maximum": "From {minimum} to {maximum}, say"}, 10, "From 1 to 9, say"),
+        ({"maximum": "No {brace} here"}, 10, "No {brace} here"),
+        ({"type": "Invalid size"}, "x", "Invalid size"),
+        ({"type": "Invalid size", "null": "No size"}, None, "No size"),
+        ({"type": "Invalid size"}, None, "Invalid size"),
+        ({"minimum": "Too small"}, 10, "size must be 9 or less"),
+    ],
+)
+def test_the_contract_words_its_rules(messages: Any, value: Any, expected: str) -> None:
+    """A sentence in `x-messages` is told for its keyword, with the values of the rules beside it."""
+    assert expected == of_member(
+        {"type": "integer", "minimum": 1, "maximum": 9, "x-messages": messages}, value
+    )
+
+
+def test_the_use_of_a_type_words_its_rules_anew() -> None:
+    """Of the sentences of a type and of the member that uses it, the member's is told."""
+    used = {"$ref": "#/components/schemas/Size", "x-messages": {"maximum": "At most {maximum} here"}}
+    size = {"maximum": 9, "minimum": 1, "x-messages": {"maximum": "At most nine", "minimum": "At least one"}}
+    schema = {"properties": {"size": used}}
+    assert "At most 9 here" == sentence(schema, {"size": 10}, Size=size)
+    assert "At least one" == sentence(schema, {"size": 0}, Size=size)
+
+
+def test_a_missing_member_is_worded_where_the_member_is_declared() -> None:
+    """A `required` sentence stands with the member, not with the object that asks for it."""
+    member = {"type": "string", "x-messages": {"required": "Say how big"}}
+    assert "Say how big" == sentence({"required": ["size"], "properties": {"size": member}}, {})
+    assert "colour is required" == sentence({"required": ["colour"], "properties": {"size": member}}, {})
+
+
+def test_a_sentence_of_the_contract_comes_before_a_derived_one() -> None:
+    """Of several broken rules the one that the contract words is told, whichever comes first."""
+    member = {"type": "string", "x-messages": {"required": "Say how big"}}
+    schema = {"required": ["size"], "properties": {"size": member}, "additionalProperties": False}
+    assert "Say how big" == sentence(schema, {"other": 1})
+
+
+def test_of_a_large_value_only_the_first_broken_rule_is_told() -> None:
+    """Beyond 4 KiB no second violation is looked for, so that a large array of wrong items costs no more than one."""
+    schema = {
+        "type": "object",
+        "properties": {"size": {"type": "string", "x-messages": {"required": "Say how big"}}},
+        "additionalProperties": False,
+        "required": ["size"],
+    }
+    assert "Say how big" == sentence(schema, {"other": 1}, 4096)
+    assert "The request body must not have members other than 'size'" == sentence(schema, {"other": 1}, 4097)
+
+
+def test_a_very_long_rule_is_not_repeated() -> None:
+    """A rule whose value would fill a page is told by its keyword, so that an answer stays a sentence."""
+    assert "size breaks the contract's rule 'pattern'" == of_member({"pattern": "a" * 600}, "b")
+    assert "size must match the pattern " + "a" * 400 == of_member({"pattern": "a" * 400}, "b")
+
+
+def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
+    """A rule that a `$dynamicRef` leads to is told like any other, the `$id`s on the way followed."""
+    schema = {
+        "$id": "https://example.com/strict",
+        "$dynamicAnchor": "node",
+        "$ref": "tree",
+        "properties": {"strict": {"maximum": 3}},
+        "$defs": {
+            "tree": {
+                "$id": "tree",
+                "$dynamicAnchor": "node",
+                "properties": {"data": {"type": "integer"}, "child": {"$dynamicRef": "#node"}},
+            }
+        },
+    }
+    assert "data must be an integer" == sentence(schema, {"data": "x"})
+    assert "strict must be 3 or less" == sentence(schema, {"child": {"strict": 4}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "string"}, "The request body is required"),
+        ({"$ref": "#/components/schemas/Size"}, "Say how big"),
+        ({"$ref": "#/components/schemas/Size", "x-messages": {"required": "Well?"}}, "Well?"),
+    ],
+)
+def test_what_is_missing_altogether(schema: Any, expected: str) -> None:
+    """A value that must be given and is not is told in the contract's words where there are any."""
+    size = {"x-messages": {"required": "Say how big"}}
+    assert expected == validator(schema, Size=size).missing()
+
+
+def test_a_valid_value_says_nothing() -> None:
+    """A value that keeps the rules passes without a word."""
+    assert validator({"type": "integer"}).check(5) is None  # type: ignore[func-returns-value]
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=30).map(
+    lambda text: f"secret{text}"
+)
+values = st.recursive(
+    names, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3)
+)
+SCHEMAS = sorted(contract().document["components"]["schemas"])
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(SCHEMAS),
+    values | st.fixed_dictionaries({"title": values, "status": values, "description": values}),
+)
+def test_no_sentence_repeats_what_was_sent(schema: str, value: Any) -> None:
+    """Whatever is sent for a schema of the contract, the sentence holds nothing of it."""
+    place = Place(f"/components/schemas/{schema}", contract().schema(schema))
+    said = ""
+    try:
+        SpeakingValidator(contract(), place, BODY).check(value)
+    except BadRequest as refusal:
+        said = refusal.reason
+    assert "secret" not in said
+
+
+def test_braces_take_lists_and_scalars() -> None:
+    """A brace takes the value of a rule, a list as alternatives, and stays where there is no such rule."""
+    assert "'a' or 2 or null, 3, {c}" == fill("{a}, {b}, {c}", {"a": ["a", 2, None], "b": 3})

@@ -1,0 +1,378 @@
+"""The bridge between Connexion 3.3 and a contract in OpenAPI 3.1: routing and security, on small contracts."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import connexion
+import httpx
+import pytest
+from connexion.middleware.lifespan import LifespanMiddleware
+from connexion.middleware.security import SecurityMiddleware
+from connexion.resolver import Resolver
+
+from openapi.bridge.answer import Answer
+from openapi.bridge.contract import Contract
+from openapi.bridge.failures import BadRequest, ErrorMiddleware, PathNotFound
+from openapi.bridge.operation import ValidationMiddleware, bind_handlers
+from openapi.bridge.routing import ContractRouting, OpenAPI31Specification, check_path_encoding
+from server.app import add_contract
+from server.identity.bearer import BearerVerifier, TokenRules, issue_token
+from server.identity.keys import SharedSecret
+from tests.support.contracts import Json, contract_of, document, refusals, refusing
+
+SECRET = b"a secret of the test suite, 32 bytes and more"
+BEARER = {"type": "http", "scheme": "bearer"}
+
+
+def caller_of(claims: Mapping[str, Any] | None) -> object:
+    """A caller is the user's name."""
+    return claims and claims["sub"]
+
+
+def echo(identifier: str) -> Callable[..., Any]:
+    """A handler that answers its operation, its caller and its arguments."""
+
+    async def handle(caller: object, **arguments: Any) -> Answer[Any]:
+        return Answer({"operation": identifier, "caller": caller, **arguments}, {"Operation": identifier})
+
+    return handle
+
+
+class NotFound:
+    """What stands behind the bridge."""
+
+    def __init__(self, _app: object) -> None:
+        pass
+
+    async def __call__(self, *_: object) -> None:
+        raise PathNotFound
+
+
+def app_of(contract: Contract) -> connexion.AsyncApp:
+    """An application that serves `contract`, put together as the service is."""
+    operations = bind_handlers(contract, echo, caller_of)
+    verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
+    app = connexion.AsyncApp(
+        "test",
+        resolver=Resolver(echo),
+        security_map=verifier.security_map(),
+        middlewares=[
+            ErrorMiddleware,
+            ContractRouting,
+            SecurityMiddleware,
+            partial(ValidationMiddleware, operations=operations),
+            LifespanMiddleware,
+            NotFound,
+        ],
+    )
+    add_contract(app, contract)
+    return app
+
+
+def serve(paths: Json, **fields: Any) -> Callable[..., httpx.Response]:
+    """What sends requests to an application that serves these paths."""
+    components = {
+        "responses": refusals(),
+        "securitySchemes": {"token": BEARER},
+        **fields.pop("components", {}),
+    }
+    app = app_of(contract_of(document(paths, components=components, **fields)))
+
+    async def send(method: str, path: str, **options: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+    return lambda method, path, **options: asyncio.run(send(method, path, **options))
+
+
+def operation(identifier: str, **fields: Any) -> Json:
+    """An operation that refers to every refusal."""
+    return {"operationId": identifier, "responses": {"200": {"description": "Done"}, **refusing()}, **fields}
+
+
+def parameter(name: str, where: str = "path", **fields: Any) -> Json:
+    """A parameter, a string unless said otherwise."""
+    return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}, **fields}
+
+
+def signed_in(user: str) -> dict[str, str]:
+    """The header of `user`'s token."""
+    return {"Authorization": f"Bearer {issue_token(SECRET, user)}"}
+
+
+def told(response: httpx.Response) -> Any:
+    """What an echo answers without what every echo does."""
+    assert 200 == response.status_code, response.text
+    return {name: value for name, value in response.json().items() if value is not None}
+
+
+PRECEDENCE = {
+    "/things/{id}": {"get": operation("one", parameters=[parameter("id")])},
+    "/{kind}/mine": {"get": operation("mine", parameters=[parameter("kind")])},
+    "/{kind}/{id}": {"put": operation("any", parameters=[parameter("kind"), parameter("id")])},
+    "/things/mine": {"post": operation("new")},
+    "/things/{id}.json": {"get": operation("file", parameters=[parameter("id")])},
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/things/mine", {"operation": "new"}),
+        ("GET", "/things/yours", {"operation": "one", "id": "yours"}),
+        ("GET", "/other/mine", {"operation": "mine", "kind": "other"}),
+        ("PUT", "/other/yours", {"operation": "any", "kind": "other", "id": "yours"}),
+        ("GET", "/things/1.json", {"operation": "file", "id": "1"}),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_more_specific_path_is_meant(method: str, path: str, expected: Json, order: int) -> None:
+    """A path that is written out is matched before one with parameters, in whatever order they stand."""
+    assert expected == told(serve(dict(list(PRECEDENCE.items())[::order]))(method, path))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/things/mine", "POST"),
+        ("PUT", "/things/mine", "POST"),
+        ("DELETE", "/things/1", "GET, HEAD"),
+        ("PUT", "/things/1", "GET, HEAD"),
+        ("POST", "/a/b", "PUT"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_path_has_its_own_methods(method: str, path: str, allow: str, order: int) -> None:
+    """A method that the matching path does not take is 405 with that path's methods, whatever another would take."""
+    response = serve(dict(list(PRECEDENCE.items())[::order]))(method, path)
+    assert (405, allow) == (response.status_code, response.headers["Allow"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/things/", "//things/1", "/things/1/", "/nothing", "/", "/things/mine/more"]
+)
+def test_a_path_is_exact(path: str) -> None:
+    """A path with a slash more or less is another path, and nobody is redirected."""
+    assert 404 == serve(PRECEDENCE)("GET", path).status_code
+
+
+def test_head_is_answered_as_get_or_as_declared() -> None:
+    """HEAD stands beside GET, unless the contract has an operation for it."""
+    beside = serve({"/things": {"get": operation("read")}})
+    assert (200, 405) == (beside("HEAD", "/things").status_code, beside("POST", "/things").status_code)
+    declared = serve({"/things": {"get": operation("read"), "head": operation("look")}})
+    assert "look" == declared("HEAD", "/things").headers["Operation"]
+    assert "read" == declared("GET", "/things").headers["Operation"]
+    assert "GET, HEAD" == declared("PUT", "/things").headers["Allow"]
+
+
+def test_path_parameters_may_have_hyphens() -> None:
+    """A path parameter with a hyphen in its name reaches its handler, and its rules hold."""
+    number = parameter("task-id", schema={"type": "integer"})
+    send = serve({"/tasks/{task-id}": {"get": operation("act", parameters=[number])}})
+    assert {"operation": "act", "task_id": 5} == told(send("GET", "/tasks/5"))
+    assert {"error": "task-id must be an integer"} == send("GET", "/tasks/x").json()
+
+
+def test_a_path_may_be_percent_encoded_in_the_contract() -> None:
+    """A path that the contract writes percent-encoded is the path that it stands for."""
+    assert {"operation": "menu"} == told(
+        serve({"/caf%C3%A9": {"get": operation("menu")}})("GET", "/caf%C3%A9")
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "path_fields", "operation_fields", "base"),
+    [
+        ({}, {}, {}, ""),
+        ({"servers": []}, {}, {}, ""),
+        ({"servers": [{"url": "/"}]}, {}, {}, ""),
+        ({"servers": [{"url": "/v1"}, {"url": "/v2"}]}, {}, {}, "/v1"),
+        ({"servers": [{"url": "https://api.example.com/v1/"}]}, {}, {}, "/v1"),
+        (
+            {
+                "servers": [
+                    {
+                        "url": "/{stage}/{v}",
+                        "variables": {"stage": {"default": "live"}, "v": {"default": "1"}},
+                    }
+                ]
+            },
+            {},
+            {},
+            "/live/1",
+        ),
+        ({"servers": [{"url": "/v1"}]}, {"servers": [{"url": "/v2"}]}, {}, "/v2"),
+        ({"servers": [{"url": "/v1"}]}, {"servers": [{"url": "/v2"}]}, {"servers": [{"url": "/v3"}]}, "/v3"),
+    ],
+)
+def test_the_first_server_says_where_the_paths_begin(
+    fields: Json, path_fields: Json, operation_fields: Json, base: str
+) -> None:
+    """The path of the first server, of the operation before that of its path and of the document, leads the path."""
+    send = serve({"/things": {"get": operation("read", **operation_fields), **path_fields}}, **fields)
+    assert {"operation": "read"} == told(send("GET", f"{base}/things"))
+    assert 404 == send("GET", f"{base}/v0/things").status_code
+
+
+def test_what_is_referred_to_is_served() -> None:
+    """Path items, parameters, bodies and security schemes may stand in the components, and be chained there."""
+    components = {
+        "pathItems": {
+            "Things": {
+                "parameters": [{"$ref": "#/components/parameters/Id"}],
+                "put": operation(
+                    "change",
+                    requestBody={"$ref": "#/components/requestBodies/Thing"},
+                    security=[{"other": []}],
+                ),
+            }
+        },
+        "parameters": {
+            "Id": {"$ref": "#/components/parameters/Number"},
+            "Number": parameter("id", schema={"$ref": "#/components/schemas/Number"}),
+        },
+        "requestBodies": {
+            "Thing": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Number"}}}}
+        },
+        "schemas": {"Number": {"type": "integer"}},
+        "securitySchemes": {"token": BEARER, "other": {"$ref": "#/components/securitySchemes/token"}},
+    }
+    components["responses"] = refusals()
+    send = serve({"/things/{id}": {"$ref": "#/components/pathItems/Things"}}, components=components)
+    assert {"operation": "change", "caller": "alice", "id": 5, "body": 6} == told(
+        send("PUT", "/things/5", json=6, headers=signed_in("alice"))
+    )
+    assert {"error": "id must be an integer"} == send(
+        "PUT", "/things/x", json=6, headers=signed_in("alice")
+    ).json()
+    assert 401 == send("PUT", "/things/5", json=6).status_code
+
+
+def test_an_operations_parameter_replaces_the_paths() -> None:
+    """Of two parameters with the same name and place, the operation's is meant; elsewhere the name is another's."""
+    limit = parameter("limit", "query", schema={"type": "integer", "maximum": 10})
+    more = parameter("limit", "query", schema={"type": "integer", "maximum": 20})
+    item = {"parameters": [limit], "get": operation("few"), "put": operation("many", parameters=[more])}
+    send = serve({"/things": item})
+    assert {"error": "limit must be 10 or less"} == send("GET", "/things?limit=21").json()
+    assert {"error": "limit must be 20 or less"} == send("PUT", "/things?limit=21").json()
+
+
+def test_a_recursive_schema_is_no_endless_one() -> None:
+    """Schemas that refer to themselves work in bodies and parameters, siblings of the reference included."""
+    tree = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree", "minProperties": 1}},
+            "twin": {"$ref": "#/components/schemas/Twin"},
+        },
+        "additionalProperties": False,
+    }
+    twin = {"type": "object", "properties": {"tree": {"$ref": "#/components/schemas/Tree"}}}
+    content = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Tree"}}}}
+    query = {"name": "tree", "in": "query", **content}
+    send = serve(
+        {"/trees": {"post": operation("plant", requestBody=content, parameters=[query])}},
+        components={"responses": refusals(), "schemas": {"Tree": tree, "Twin": twin}},
+    )
+    planted = {"children": [{"name": "a", "children": []}, {"twin": {"tree": {"name": "b"}}}]}
+    assert {"operation": "plant", "body": planted} == told(send("POST", "/trees", json=planted))
+    wrong = {"children": [{"twin": {"tree": {"name": 5}}}]}
+    assert {"error": "name must be a string"} == send("POST", "/trees", json=wrong).json()
+    assert {"error": "name must be a string"} == send(
+        "POST", "/trees?tree=%7B%22name%22:5%7D", json={}
+    ).json()
+    bare = {"children": [{}]}
+    assert {"error": "An item of children must have 1 member or more"} == send(
+        "POST", "/trees", json=bare
+    ).json()
+
+
+SECURITY = {
+    "/inherited": {"get": operation("inherited")},
+    "/public": {"get": operation("public", security=[])},
+    "/optional": {"get": operation("optional", security=[{}, {"token": []}])},
+    "/mine/{user}": {"get": operation("mine", parameters=[parameter("user", **{"x-owner": True})])},
+    "/perhaps/{user}": {
+        "get": operation(
+            "perhaps", parameters=[parameter("user", **{"x-owner": True})], security=[{"token": []}, {}]
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "anonymous", "alice"),
+    [
+        ("/inherited", 401, {"operation": "inherited", "caller": "alice"}),
+        ("/public", {"operation": "public"}, {"operation": "public"}),
+        ("/optional", {"operation": "optional"}, {"operation": "optional", "caller": "alice"}),
+        ("/mine/alice", 401, {"operation": "mine", "caller": "alice"}),
+        ("/mine/bob", 401, 403),
+        ("/perhaps/alice", 403, {"operation": "perhaps", "caller": "alice"}),
+        ("/perhaps/bob", 403, 403),
+    ],
+)
+def test_security_is_the_operations_or_the_documents(path: str, anonymous: Any, alice: Any) -> None:
+    """An operation has the document's security unless it has its own, which may ask for nothing or for either."""
+    send = serve(SECURITY, security=[{"token": []}])
+    for headers, expected in (({}, anonymous), (signed_in("alice"), alice)):
+        response = send("GET", path, headers=headers)
+        assert expected == (told(response) if isinstance(expected, dict) else response.status_code)
+
+
+def test_what_needs_a_token_is_told() -> None:
+    """An operation is secured unless it asks for nothing, or makes the token a matter of choice."""
+    contract = contract_of(
+        document(
+            SECURITY,
+            security=[{"token": []}],
+            components={"securitySchemes": {"token": BEARER}, "responses": refusals()},
+        )
+    )
+    secured = {identifier for identifier, operation in contract.operations.items() if operation.secured}
+    assert {"inherited", "mine"} == secured
+
+
+def test_connexion_gets_no_more_than_it_needs() -> None:
+    """Connexion sees the routes and their security, and the document stays as it was."""
+    contract = contract_of(
+        document(
+            SECURITY,
+            security=[{"token": []}],
+            components={"securitySchemes": {"token": BEARER}, "responses": refusals()},
+        )
+    )
+    before = repr(contract.document)
+    specification = OpenAPI31Specification(contract.document)
+    assert {"operationId": "optional", "security": [{"token": []}, {}]} == specification["paths"][
+        "/optional"
+    ]["get"]
+    assert {"securitySchemes": {"token": BEARER}} == specification["components"]
+    assert before == repr(contract.document)
+
+
+@pytest.mark.parametrize("path", [b"/a%20b", b"/%41", b"/caf%C3%A9", b"/%25", b"/%2e%2e", b"/%00", b"/%0Aa"])
+def test_an_encoded_path_passes(path: bytes) -> None:
+    """Percent-encoded UTF-8 that keeps its segments is a path like any other."""
+    check_path_encoding(path)
+
+
+@pytest.mark.parametrize("path", [b"/%", b"/%2", b"/%zz", b"/a%ffb", b"/%C3", b"/%ED%A0%80", b"/%\xc3\xa9"])
+def test_a_broken_encoding_is_told(path: bytes) -> None:
+    """A broken escape, or escapes that are not UTF-8, is 400."""
+    with pytest.raises(BadRequest) as refused:
+        check_path_encoding(path)
+    assert "The path must be percent-encoded UTF-8" == refused.value.reason
+
+
+@pytest.mark.parametrize("path", [b"/a%2Fb", b"/a%2fb", b"/a%0A", b"/a%20%0a"])
+def test_an_encoded_separator_is_no_part_of_a_path(path: bytes) -> None:
+    """A slash or a last line break that is encoded would be taken for something else, so there is no such path."""
+    with pytest.raises(PathNotFound):
+        check_path_encoding(path)

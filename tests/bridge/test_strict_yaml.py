@@ -1,0 +1,79 @@
+"""The YAML of a contract: what JSON has, read as YAML 1.2 has it and not as 1.1."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openapi.bridge.document import strict_yaml
+
+# Characters that YAML allows in a text (YAML 1.2, section 5.1); JSON as the standard library writes it escapes fewer.
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]))
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=20,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("null", None), ("~", None), ("", None), ("true", True), ("False", False), ("TRUE", True)),
+        *(("0", 0), ("-7", -7), ("+7", 7), ("1.50", 1.5), ("1e3", 1000.0), ("-1.5E-3", -0.0015)),
+        *(("on", "on"), ("Off", "Off"), ("yes", "yes"), ("n", "n"), ("tRUE", "tRUE")),
+        *(
+            ("010", "010"),
+            ("0x1f", "0x1f"),
+            ("0o17", "0o17"),
+            ("1_000", "1_000"),
+            ("1:30", "1:30"),
+            ("1.", "1."),
+        ),
+        *((".inf", ".inf"), (".nan", ".nan"), ("3.1.0", "3.1.0"), ("2026-11-22", "2026-11-22"), ("=", "=")),
+        *(
+            ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
+            ("'1'", "1"),
+            ("!!str 1", "1"),
+            ("!!float 1", 1.0),
+        ),
+    ],
+)
+def test_a_plain_text_means_what_json_would_mean(text: str, expected: Any) -> None:
+    """Only null, truth values and JSON's numbers are not strings; a date, `on` or an octal number is one."""
+    (value,) = strict_yaml.loads(f"- {text}")
+    assert (type(expected), expected) == (type(value), value)
+
+
+def test_keys_are_strings() -> None:
+    """A key is the string that it is written as, whatever it would mean elsewhere."""
+    assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.loads(
+        "200: 1\non: 2\nnull: 3\n1.0: 4\ntrue: 5"
+    )
+
+
+def test_aliases_and_merges_are_filled_in() -> None:
+    """An alias stands for its anchor's value, and a merge key for the members of the mapping that it names."""
+    text = "base: &base {a: 1, b: 2}\nsame: *base\nmore:\n  <<: *base\n  b: 3\nmost:\n  <<: [*base, {c: 4}]"
+    base = {"a": 1, "b": 2}
+    assert {
+        "base": base,
+        "same": base,
+        "more": {"a": 1, "b": 3},
+        "most": {"a": 1, "b": 2, "c": 4},
+    } == strict_yaml.loads(text)
+
+
+def test_an_empty_text_is_nothing() -> None:
+    """A text without a document is null."""
+    assert strict_yaml.loads("# nothing") is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(values)
+def test_json_is_yaml(value: Any) -> None:
+    """Any JSON value is read as the same value."""
+    assert value == strict_yaml.loads(json.dumps(value, ensure_ascii=False))

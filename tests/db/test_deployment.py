@@ -1,0 +1,60 @@
+"""What `todo-api doctor` tells of the ground that it stands on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from db.admin.deployment import describe
+from db.admin.migrate import upgrade
+from lint.sharding import create_sharded
+from server.doctor import Finding, examine
+from server.settings import Settings
+from tests.support.clusters import Cluster, cluster, pooler, run
+from tests.support.running import SECRET, free_port
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    """A server whose connections can go through a pooler."""
+    with cluster(18) as running:
+        yield running
+
+
+def version(url: str) -> str:
+    return str(run(url, "SHOW server_version")[0][0])
+
+
+def test_plain_postgresql(server: Cluster) -> None:
+    """A direct connection is told as one, with the version."""
+    sentence = f"plain PostgreSQL {version(server.url)}, reached directly (a proxy that changes nothing cannot be told)"
+    assert sentence == describe(server.url)
+
+
+def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PgBouncer is found, every time, and `todo-api doctor` says so and is content."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    with server.database() as url, pooler(url) as pooled:
+        upgrade(url)
+        sentence = f"plain PostgreSQL {version(url)}, behind a pooler such as PgBouncer (how it pools cannot be told)"
+        assert {sentence} == {describe(pooled) for _ in range(5)}
+        monkeypatch.setenv("DATABASE_URL", pooled)
+        monkeypatch.setenv("AUTH_JWT_SECRET", SECRET.decode())
+        found = list(examine())
+
+    assert Finding("deployment", True, sentence) == found[-1]
+    assert all(finding.healthy for finding in found)
+
+
+def test_citus(server: Cluster) -> None:
+    """A database with the extension `citus` is told as Citus, with the extension's version."""
+    with server.database() as url:
+        assert describe(create_sharded(url)).startswith(
+            f"Citus a stand-in on PostgreSQL {version(url)}, reached"
+        )
+
+
+def test_a_database_that_is_away() -> None:
+    """What cannot be asked is said to be unknown."""
+    url = f"postgresql://nobody@127.0.0.1:{free_port()}/todo"
+    assert "cannot tell: the database did not answer this question" == describe(url)

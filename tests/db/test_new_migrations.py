@@ -1,0 +1,159 @@
+"""What those meet who change the contract and write the next migration, in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from alembic.script import ScriptDirectory
+
+from db.admin.migrate import FOLDER, OLDER, MigrationError, check, upgrade
+from tests.support.clusters import DEPLOYER, Cluster, cluster, run
+from tests.support.running import PROJECT
+
+HEAD = ScriptDirectory(str(FOLDER)).get_current_head() or ""
+NEXT = f"{int(HEAD) + 1:04}"
+
+
+class Copy:
+    """A copy of the project, and a database."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        for name in ("openapi", "handlers", "db", "server", "alembic"):
+            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(PROJECT / "pyproject.toml", folder)
+
+    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs Python in the copy, with the database as the service's own."""
+        environment = {"PATH": os.environ["PATH"], "DATABASE_URL": self.url}
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def migrate(self, *functions: str) -> str:
+        """Calls functions of db.admin.migrate; returns the last line of the first error, or nothing."""
+        calls = "".join(f"; migrate.{name}(os.environ['DATABASE_URL'])" for name in functions)
+        ended = self.python("-c", f"import os; from db import migrate{calls}")
+        return ended.stderr.strip().rpartition("\n")[2]
+
+    def edit(self, old: str, new: str) -> None:
+        """Changes the contract at the one place where it says `old`."""
+        contract = self.folder / "openapi" / "openapi.yaml"
+        text = contract.read_text(encoding="utf-8")
+        assert 1 == text.count(old)
+        contract.write_text(text.replace(old, new), encoding="utf-8")
+
+    def add_migration(self, statement: str) -> None:
+        """Adds a migration after the newest one."""
+        (self.folder / f"alembic/versions/{NEXT}_added.py").write_text(
+            f"from alembic import op\n\nrevision, down_revision = '{NEXT}', '{HEAD}'\n\n\n"
+            f"def upgrade():\n    op.execute({statement!r})\n\n\ndef downgrade():\n    pass\n"
+        )
+
+
+@pytest.fixture
+def copy(database_url: str, tmp_path: Path) -> Iterator[Copy]:
+    """A copy of the project with an empty database on the embedded server."""
+    with Cluster(database_url).database() as url:
+        yield Copy(tmp_path, url)
+
+
+EDITS = {
+    "    Title:\n      type: string\n      minLength: 1\n      maxLength: 255\n": ("255", "200"),
+    "    Status:\n      type: string\n      enum: [incomplete, complete]\n": (
+        "[incomplete",
+        "[waiting, incomplete",
+    ),
+    "    Description:\n      type: [string, 'null']\n": ("[string, 'null']", "string"),
+    "#/components/schemas/Status'\n          default: incomplete\n": ("incomplete", "waiting"),
+}
+DIFFERENCES = (
+    "modify nullable tasks.description, modify default tasks.status, "
+    "remove constraint tasks_status_incomplete_complete, remove constraint tasks_title_length_1_255, "
+    "add constraint tasks_status_waiting_incomplete_complete, add constraint tasks_title_length_1_200"
+)
+
+
+def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
+    """Changed limits are found, told with what to run, and what that writes brings the database to the contract."""
+    upgrade(copy.url)
+    for place, (old, new) in EDITS.items():
+        copy.edit(place, place.replace(old, new))
+    assert (
+        f"db.admin.migrate.MigrationError: The contract and the migrations differ ({DIFFERENCES}): "
+        "run `alembic revision --autogenerate -m WHAT_CHANGED`"
+    ) == copy.migrate("check")
+    written = copy.python("-m", "alembic", "revision", "--autogenerate", "-m", "follow the contract")
+    assert 0 == written.returncode, written.stderr
+    assert (copy.folder / f"alembic/versions/{NEXT}_follow_the_contract.py").exists()
+    assert "" == copy.migrate("upgrade", "check")
+    user = "INSERT INTO users (id) VALUES ('alice');"
+    task = "INSERT INTO tasks (user_id, {}) VALUES ('alice', {}) RETURNING status"
+    assert [("waiting",)] == run(copy.url, user + task.format("title, description", "'x', 'y'"))
+    for columns, values in (
+        ("title, description", "repeat('x', 201), 'y'"),
+        ("title, description, status", "'x', 'y', 'late'"),
+        ("title", "'x'"),
+    ):
+        with pytest.raises(psycopg2.IntegrityError):
+            run(copy.url, task.format(columns, values))
+    run(copy.url, "DELETE FROM tasks")
+    assert 0 == copy.python("-m", "alembic", "downgrade", HEAD).returncode
+    check(copy.url)
+
+
+def test_a_contract_that_needs_none(copy: Copy) -> None:
+    """A change that the database has no part in asks for no migration."""
+    copy.edit("maximum: 1000\n            default: 1000", "maximum: 500\n            default: 500")
+    assert "" == copy.migrate("upgrade", "check")
+
+
+def test_an_older_schema_is_not_compared(copy: Copy) -> None:
+    """A comparison with a database that is not at the newest schema would mislead, so it is refused."""
+    with pytest.raises(MigrationError, match=re.escape(OLDER)):
+        check(copy.url)
+
+
+def test_all_or_nothing(copy: Copy) -> None:
+    """When one migration of several fails, none of them has happened."""
+    copy.add_migration("SELECT 1 / 0")
+    assert (
+        "db.admin.migrate.MigrationError: The migration failed with SQLSTATE 22012, and nothing has changed"
+    ) == copy.migrate("upgrade")
+    assert [] == run(copy.url, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+
+
+def test_a_step_that_takes_too_long(copy: Copy) -> None:
+    """A migration that outlives the time it gives itself is ended."""
+    copy.add_migration("SET LOCAL statement_timeout TO '10ms'; SELECT pg_sleep(60)")
+    assert (
+        "db.admin.migrate.MigrationError: A step of the migration took too long, so nothing has changed: "
+        "try again at a quieter time"
+    ) == copy.migrate("upgrade")
+
+
+def test_rows_are_not_missed_in_silence(tmp_path: Path) -> None:
+    """A change of rows fails where row level security would hide them from their owner, until it is lifted."""
+    change = "UPDATE users SET email = NULL"
+    force = "ALTER TABLE users {} ROW LEVEL SECURITY"
+    with cluster(15) as server, server.database(DEPLOYER) as url:
+        copy = Copy(tmp_path, url)
+        upgrade(url)
+        run(
+            url,
+            "SELECT todo_enter('alice'); INSERT INTO users (id, email) VALUES ('alice', 'alice@example.com')",
+        )
+        copy.add_migration(change)
+        assert copy.migrate("upgrade").endswith("also has to set NO FORCE ROW LEVEL SECURITY)")
+        copy.add_migration("; ".join((force.format("NO FORCE"), change, force.format("FORCE"))))
+        assert "" == copy.migrate("upgrade")
+        assert [(None,)] == run(url, "SELECT todo_enter('alice'); SELECT email FROM users")
+        assert [] == run(url, "SELECT email FROM users")

@@ -1,0 +1,115 @@
+"""Prepared statements: each is named by its own text, and where one is not as it was left, the plain one is sent."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db import statements
+from db.driver.connection import Connection
+from db.driver.messages import as_tenant
+from db.driver.pool import Pool
+from db.driver.url import normalise
+from db.models import tasks
+from db.tenant import Database
+
+GET = as_tenant(statements.get_task())
+CREATE = statements.create_task(("title",))
+
+
+def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[Any]]) -> Any:
+    """What `use` comes to with a pool of one connection, that connection and a user who has one task."""
+
+    async def run() -> Any:
+        pool = Pool(normalise(url), size=1, queue=0)
+        try:
+            user = f"prepared-{uuid.uuid4()}"
+            await Database(pool).tenant(user, None).fetch(CREATE, title="A task")
+            connection = await pool.acquire()
+            pool.release(connection)
+            return await use(pool, connection, user)
+        finally:
+            pool.close()
+
+    return asyncio.run(run())
+
+
+async def prepared_in(connection: Connection) -> set[str]:
+    """The names of what is prepared in the session behind the connection."""
+    return {str(name) for (name,) in await connection.run("SELECT name FROM pg_prepared_statements", {})}
+
+
+async def titles_of(pool: Pool, user: str) -> list[str]:
+    """The titles of the user's tasks."""
+    statement = statements.list_tasks("-created_at", False, False, False)
+    return [task["title"] for task in await Database(pool).tenant(user, None).fetch(statement, count=10)]
+
+
+def test_a_name_is_a_digest_of_the_text() -> None:
+    """Two statements that differ in anything have two names, and the same statement always has the same one."""
+    one, other = as_tenant(select(tasks.c.id)), as_tenant(select(tasks.c.id, tasks.c.title))
+    assert one.name != other.name
+    as_tenant.cache_clear()
+    assert one.name == as_tenant(select(tasks.c.id)).name
+
+
+def test_a_statement_is_prepared_once(database_url: str) -> None:
+    """What a connection has run before is executed by name."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> tuple[set[str], list[list[str]]]:
+        seen = [await titles_of(pool, user) for _ in range(3)]
+        return await prepared_in(connection) ^ connection.prepared, seen
+
+    assert (set(), 3 * [["A task"]]) == with_connection(database_url, use)
+
+
+async def _forget(connection: Connection) -> None:
+    await connection.run("DEALLOCATE ALL", {})
+
+
+async def _find_prepared(connection: Connection) -> None:
+    connection.prepared.clear()
+
+
+@pytest.mark.parametrize("meddle", [_forget, _find_prepared], ids=["gone", "there already"])
+def test_a_session_that_is_not_as_it_was_left(
+    database_url: str, meddle: Callable[[Connection], Awaitable[None]]
+) -> None:
+    """Behind a pooler a statement may be gone or there already: the answer is right, and none is prepared again."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[list[str]], bool]:
+        before = await titles_of(pool, user)
+        await meddle(connection)
+        return [before, await titles_of(pool, user), await titles_of(pool, user)], connection.prepares
+
+    assert (3 * [["A task"]], False) == with_connection(database_url, use)
+
+
+def test_a_change_that_meets_such_a_session_is_made_once(database_url: str) -> None:
+    """The error comes before anything is done, so a creation that is sent again makes one task."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
+        await _forget(connection)
+        await Database(pool).tenant(user, None).fetch(CREATE, title="Another")
+        return await titles_of(pool, user)
+
+    assert ["Another", "A task"] == with_connection(database_url, use)
+
+
+def test_prepared_for_one_user_executed_for_another(database_url: str) -> None:
+    """What is prepared while one user is entered shows the next one no row but their own."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], list[Any]]:
+        forgetful = select(tasks.c.user_id)
+        database = Database(pool)
+        seen = [
+            await database.tenant(name, None).fetch(forgetful) for name in (user, "nobody", user, "nobody")
+        ]
+        assert as_tenant(forgetful).name in await prepared_in(connection)
+        return seen, [[{"user_id": user}], [], [{"user_id": user}], []]
+
+    seen, expected = with_connection(database_url, use)
+    assert expected == seen

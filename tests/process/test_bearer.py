@@ -1,0 +1,570 @@
+"""Who is let in: the rules for the Authorization header, the token's header, its claims, and the cache."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from connexion.lifecycle import ConnexionRequest
+from connexion.security import SecurityHandlerFactory
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openapi.bridge.failures import Unauthorized
+from server.identity.bearer import (
+    MAX_CACHED_TOKENS,
+    BearerVerifier,
+    Identity,
+    TokenCache,
+    TokenRules,
+    issue_token,
+)
+from server.identity.keys import JwksStore, SharedSecret
+from tests.support.issuer import AUDIENCE, Issuer, base64url, claims_with, hs256, jwk_of, private_key, proven
+
+SECRET = b"a secret of thirty-two bytes or more"
+FAR = 4_000_000_000  # The year 2096; fixed, so that every process collects the same tests.
+TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\x00/")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+CLAIMS = ("exp", "nbf", "iat", "sub", "aud", "iss", "jti", "email", "email_verified")
+
+
+def verifier(**rules: Any) -> BearerVerifier:
+    return BearerVerifier(SharedSecret(SECRET), TokenRules(**rules))
+
+
+def identity(checked: BearerVerifier, token: str) -> Identity:
+    """What a token proves where no key has to be fetched."""
+    result = checked.verify(token)
+    assert isinstance(result, Mapping)
+    return result
+
+
+def refusal(checked: BearerVerifier, token: str) -> str:
+    """The reason for the log with which a token is refused."""
+    with pytest.raises(Unauthorized) as error:
+        identity(checked, token)
+    assert len(token) < 20 or token not in error.value.reason
+    return error.value.reason
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    with Issuer() as running:
+        running.keys |= {"ec": private_key("ES256"), "rsa": private_key("RS256")}
+        yield running
+
+
+def refusal_with_jwks(issuer: Issuer, token: str) -> str:
+    """The reason with which a token is refused where the issuer's keys are known."""
+
+    async def scenario() -> str:
+        store = JwksStore(issuer.url)
+        await store.refreshed()
+        with pytest.raises(Unauthorized) as error:
+            await proven(BearerVerifier(store, TokenRules(issuer.name, AUDIENCE)), token)
+        return error.value.reason
+
+    return asyncio.run(scenario())
+
+
+def test_an_issued_token_proves_its_user() -> None:
+    """A token of issue_token gives exactly the subject and the email that it was made with."""
+    token = issue_token(SECRET, "auth0|ä 42", email="a@example.org", issuer="me", audience="you")
+    checked = verifier(issuer="me", audience="you")
+    assert {"sub": "auth0|ä 42", "email": "a@example.org"} == identity(checked, token)
+    assert {"sub": "bob", "email": None} == identity(verifier(), issue_token(SECRET, "bob"))
+
+
+@given(st.text(TEXT, min_size=1, max_size=255))
+def test_any_subject_that_a_path_can_name_comes_back_as_it_is(subject: str) -> None:
+    """Every non-empty sub of at most 255 code points without `/`, U+0000 and surrogates round-trips."""
+    assert {"sub": subject, "email": None} == identity(verifier(), issue_token(SECRET, subject))
+
+
+@pytest.mark.parametrize("subject", ["", "a/b", "\x00", "a\ud800", "x" * 256])
+def test_a_subject_that_would_be_refused_is_not_issued(subject: str) -> None:
+    """issue_token refuses what the service would refuse, in one line."""
+    with pytest.raises(ValueError, match=r"^the user must .*[^\n]$"):
+        issue_token(SECRET, subject)
+
+
+def test_an_issued_token_lives_as_long_as_asked() -> None:
+    """The lifetime runs from now, and a token whose lifetime is over is refused."""
+    assert "expired" in refusal(verifier(), issue_token(SECRET, "alice", lifetime=-timedelta(minutes=1)))
+    assert identity(verifier(), issue_token(SECRET, "alice", lifetime=timedelta(seconds=5)))
+
+
+REFUSED_CLAIMS: list[tuple[dict[str, object], str]] = [
+    ({"exp": ...}, '"exp"'),
+    ({"exp": None}, '"exp"'),
+    ({"exp": 0}, "expired"),
+    ({"exp": -1}, "expired"),
+    ({"exp": -(10**400)}, "expired"),
+    ({"exp": str(FAR)}, "exp is not a number"),
+    ({"exp": "tomorrow"}, "exp"),
+    ({"exp": True}, "expired"),
+    ({"exp": [FAR]}, "exp"),
+    ({"exp": {}}, "exp"),
+    ({"exp": float("inf")}, "exp"),
+    ({"exp": float("nan")}, "exp"),
+    ({"nbf": 10**400}, "nbf"),
+    ({"nbf": float("inf")}, "nbf"),
+    ({"nbf": True}, "nbf is not a number"),
+    ({"nbf": "0"}, "nbf is not a number"),
+    ({"nbf": None}, "nbf"),
+    ({"iat": 10**400}, "iat"),
+    ({"iat": False}, "iat is not a number"),
+    ({"iat": "0"}, "iat is not a number"),
+    ({"iat": []}, "iat"),
+    ({"sub": ...}, '"sub"'),
+    ({"sub": None}, '"sub"'),
+    ({"sub": ""}, "1 to 255 characters"),
+    ({"sub": 42}, "string"),
+    ({"sub": ["alice"]}, "string"),
+    ({"sub": {"id": "alice"}}, "string"),
+    ({"sub": "x" * 256}, "1 to 255 characters"),
+    ({"sub": "org/alice"}, "must not contain /"),
+    ({"sub": "alice\x00"}, "U+0000"),
+    ({"sub": "alice\ud800"}, "surrogates"),
+    ({"jti": 7}, "JWT ID"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), REFUSED_CLAIMS, ids=lambda value: repr(value)[:40])
+def test_a_claim_that_breaks_a_rule_is_refused(changes: Mapping[str, object], reason: str) -> None:
+    """A signed token whose times or subject break a rule is refused, and the reason names the claim."""
+    assert reason in refusal(verifier(), hs256(SECRET, claims_with(changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": FAR + 0.5},
+        {"exp": 10**300},
+        {"exp": 1e300},
+        {"nbf": -5.25},
+        {"iat": -(10**400)},
+        {"sub": "😀" * 255},
+        {"sub": " "},
+        {"aud": "somebody else"},
+        {"iss": "anybody"},
+        {"unknown": {"nested": [1, None]}},
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_a_claim_within_the_rules_is_accepted(changes: Mapping[str, object]) -> None:
+    """Fractional and far times, 30 s of leeway and claims that nobody here asks for do not hinder."""
+    claims = claims_with(changes)
+    assert claims["sub"] == identity(verifier(), hs256(SECRET, claims))["sub"]
+
+
+@pytest.mark.parametrize("fraction", [0, 0.75])
+@pytest.mark.parametrize(
+    ("claim", "seconds", "reason"),
+    [
+        ("exp", -40, "expired"),
+        ("exp", -20, None),
+        ("nbf", 20, None),
+        ("nbf", 40, "nbf"),
+        ("iat", 20, None),
+        ("iat", 40, "iat"),
+    ],
+)
+def test_clocks_may_differ_by_30_seconds(
+    claim: str, seconds: int, reason: str | None, fraction: float
+) -> None:
+    """A time is forgiven up to 30 seconds and not more, whole or fractional."""
+    token = hs256(SECRET, claims_with({claim: int(time.time()) + seconds + fraction}))
+    if reason is None:
+        assert "alice" == identity(verifier(), token)["sub"]
+    else:
+        assert reason in refusal(verifier(), token)
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud"])
+@pytest.mark.parametrize(
+    "value", [..., None, "", "other", "me ", "ME", 1, {}, ["other"], [["me"]], [1, "me"], []]
+)
+def test_issuer_and_audience_are_enforced_when_set(claim: str, value: object) -> None:
+    """A token that lacks the set issuer or audience, or names another, is refused."""
+    claims = claims_with({"iss": "me", "aud": "me"} | {claim: value})
+    assert refusal(verifier(issuer="me", audience="me"), hs256(SECRET, claims))
+
+
+def test_the_audience_may_be_one_of_several() -> None:
+    """A token for several audiences is for each of them."""
+    token = hs256(SECRET, claims_with(aud=["other", "me"]))
+    assert "alice" == identity(verifier(audience="me"), token)["sub"]
+
+
+HEADERS: list[object] = [
+    {},
+    {"alg": None},
+    {"alg": ["HS256"]},
+    {"alg": {}},
+    {"alg": 256},
+    {"alg": "none"},
+    {"alg": "None"},
+    {"alg": "hs256"},
+    {"alg": "HS256 "},
+    {"alg": "HS384"},
+    {"alg": "HS512"},
+    {"alg": "RS256"},
+    {"alg": "EdDSA"},
+    {"alg": "HS256", "crit": ["exp"], "exp": 1},
+    {"alg": "HS256", "crit": ["b64"], "b64": True},
+    {"alg": "HS256", "crit": ["b64"], "b64": False},
+    {"alg": "HS256", "crit": []},
+    {"alg": "HS256", "crit": None},
+    {"alg": "HS256", "b64": False},
+    {"alg": "HS256", "b64": True},
+    {"alg": "HS256", "kid": None},
+    {"alg": "HS256", "kid": 1},
+    {"alg": "HS256", "kid": ["a"]},
+    {"alg": "HS256", "kid": {}},
+    [],
+    "HS256",
+    b"",
+    b"{",
+    b"\xff\xfe",
+    b'{"alg":"HS256"}x',
+    b'{"alg":"HS256","alg":"none"}',
+    b"[" * 4000,
+    b'{"alg":"HS256","n":' + b"9" * 5000 + b"}",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda value: repr(value)[:40])
+def test_a_header_that_breaks_a_rule_is_refused(header: object) -> None:
+    """Another algorithm, any `crit` or `b64`, an odd kid, and what is no JSON object are refused."""
+    assert refusal(verifier(), hs256(SECRET, claims_with(), header))
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"null", b'"sub"', b"\xff", b"[" * 4000, b"9" * 5000])
+def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
+    """A signature over anything but a JSON object makes no token."""
+    assert refusal(verifier(), hs256(SECRET, payload))
+
+
+GOOD = hs256(SECRET, claims_with({"exp": FAR}))
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        ".",
+        "..",
+        "...",
+        GOOD + ".",
+        GOOD + ".AAAA",
+        "." + GOOD,
+        GOOD.rpartition(".")[0],
+        GOOD.rpartition(".")[0] + ".",
+        GOOD + "=",
+        GOOD + "\n",
+        GOOD + " ",
+        GOOD.replace(".", ".\n"),
+        GOOD + "é",
+        '{"payload":"","signatures":[]}',
+        "a.b.c.d.e",
+    ],
+)
+def test_a_text_that_is_no_compact_jws_is_refused(token: str) -> None:
+    """Anything but three base64url parts without padding is refused."""
+    assert refusal(verifier(), token)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.characters(max_codepoint=255))
+def test_any_changed_character_of_a_token_is_refused(position: int, character: str) -> None:
+    """A token with any character changed to any other is refused, also in the unused bits of base64."""
+    changed = GOOD[:position] + character + GOOD[position + 1 :]
+    checked = verifier()
+    assert "alice" == identity(checked, GOOD)["sub"]
+    if changed != GOOD:
+        assert refusal(checked, changed)
+
+
+@given(st.dictionaries(st.sampled_from(CLAIMS), JSON), st.dictionaries(st.text(max_size=4), JSON, max_size=2))
+def test_no_claims_whatever_are_an_error_of_ours(
+    claims: dict[str, object], header: dict[str, object]
+) -> None:
+    """Any signed JSON is an identity of the promised form or a refusal with a reason of one line."""
+    token = hs256(SECRET, claims_with() | claims, {"alg": "HS256"} | header)
+    try:
+        members = set(identity(verifier(audience="me", issuer="me"), token))
+        lines = 1
+    except Unauthorized as error:
+        members = {"sub", "email"}
+        lines = len(error.reason.splitlines())
+    assert ({"sub", "email"}, 1) == (members, lines)
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
+def test_no_bytes_whatever_are_an_error_of_ours(header: bytes, payload: bytes, signature: bytes) -> None:
+    """Any three parts that are not signed with the secret are refused."""
+    assert refusal(verifier(), ".".join(map(base64url, (header, payload, signature))))
+
+
+@pytest.mark.parametrize(
+    ("claims", "email"),
+    [
+        ({}, None),
+        ({"email": "a@b"}, "a@b"),
+        ({"email": "a@b", "email_verified": True}, "a@b"),
+        ({"email": "a@b", "email_verified": "true"}, "a@b"),
+        ({"email": "a@b", "email_verified": False}, None),
+        ({"email": "a@b", "email_verified": "false"}, None),
+        ({"email": "a@b", "emailVerified": True}, "a@b"),
+        ({"email": "a@b", "emailVerified": False}, None),
+        ({"email": "a@b", "email_verified": True, "emailVerified": False}, None),
+        ({"email": "a@b", "email_verified": []}, "a@b"),
+        ({"email": "😀" * 320}, "😀" * 320),
+        ({"email": "x" * 321}, None),
+        ({"email": ""}, None),
+        ({"email": "a\x00@b"}, None),
+        ({"email": "a\udfff@b"}, None),
+        ({"email": ["a@b"]}, None),
+        ({"email": 1}, None),
+        ({"email": None}, None),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_an_email_is_taken_only_if_it_can_be_trusted_and_stored(
+    claims: Mapping[str, object], email: str | None
+) -> None:
+    """An unverified, over-long or unstorable email counts as unknown, and never stops its user."""
+    assert {"sub": "alice", "email": email} == identity(verifier(), hs256(SECRET, claims_with(claims)))
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER", "raw", "JWK"])
+def test_hs256_with_a_public_key_as_the_secret_is_refused(issuer: Issuer, form: str) -> None:
+    """A token signed with HMAC over the issuer's public key, in any of its forms, opens nothing."""
+    rsa, ed = issuer.keys["rsa"].public_key(), issuer.keys["ed"].public_key()
+    secret = {
+        "PEM": rsa.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        "DER": rsa.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        "raw": ed.public_bytes(Encoding.Raw, PublicFormat.Raw),
+        "JWK": json.dumps(jwk_of(rsa)).encode(),
+    }[form]
+    claims = claims_with(iss=issuer.name, aud=AUDIENCE)
+    with pytest.raises(Unauthorized, match="alg is 'HS256'"):
+        BearerVerifier(JwksStore(issuer.url), TokenRules(issuer.name, AUDIENCE)).verify(
+            hs256(secret, claims, {"alg": "HS256", "kid": "rsa"})
+        )
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", "ES384", "RS512", "PS256", "EdDSA "])
+@pytest.mark.parametrize("signature", ["", "AAAA", "kept"])
+def test_the_token_does_not_choose_the_algorithm(issuer: Issuer, algorithm: str, signature: str) -> None:
+    """With an issuer's keys too, a token without a signature or of an algorithm that is not set opens nothing."""
+    _, payload, kept = issuer.token("ed").split(".")
+    header = base64url(json.dumps({"alg": algorithm, "kid": "ed"}).encode())
+    sent = f"{header}.{payload}.{kept if signature == 'kept' else signature}"
+    assert refusal_with_jwks(issuer, sent)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{name: value} for name in ("iss", "aud") for value in (..., None, "", "other", ["other"], [])]
+    + [{"exp": ...}, {"exp": 1}, {"exp": -1}, {"exp": "9" * 10}, {"nbf": 2**33}, {"sub": ...}, {"sub": ""}],
+    ids=repr,
+)
+def test_an_issuers_token_keeps_every_rule(issuer: Issuer, changes: dict[str, object]) -> None:
+    """With an issuer's keys too, a good signature does not make up for a missing or wrong claim."""
+    claims = json.dumps(claims_with({"iss": issuer.name, "aud": AUDIENCE} | changes)).encode()
+    reason = refusal_with_jwks(issuer, jwt.PyJWS().encode(claims, issuer.keys["ed"], "EdDSA", {"kid": "ed"}))
+    assert "verification failed" not in reason
+
+
+@pytest.mark.parametrize(("kid", "other"), [("ed", "ec"), ("ed", "rsa"), ("ec", "rsa"), ("rsa", "ed")])
+def test_a_token_that_names_a_key_of_another_type_is_refused(issuer: Issuer, kid: str, other: str) -> None:
+    """The algorithm must be the one of the key that the token names."""
+    assert "has no" in refusal_with_jwks(issuer, issuer.token(kid, {"kid": other}))
+
+
+@pytest.mark.parametrize("kid", ["", "ED", "ed ", "ed\x00", "../ed", "' or 1=1", "\ud800", "é" * 900, ...])
+def test_a_token_with_an_odd_kid_is_refused(issuer: Issuer, kid: object) -> None:
+    """A kid that names no key exactly finds none; no kid finds none where two keys fit."""
+    with Issuer() as other:
+        other.keys = {"ed": private_key("EdDSA"), "ed2": private_key("EdDSA", 2)}
+        token = other.token("ed", {"kid": kid})
+        assert "has no EdDSA key" in refusal_with_jwks(other, token)
+
+
+@pytest.mark.parametrize("kid", ["attacker", "ed", ...])
+def test_a_key_that_the_token_brings_or_points_to_is_never_used(issuer: Issuer, kid: object) -> None:
+    """`jwk`, `jku`, `x5u` and `x5c` are ignored: no request goes there, and that key opens nothing."""
+    with Issuer() as attacker:
+        attacker.keys["attacker"] = private_key("EdDSA", 666)
+        pointers = {
+            "jwk": jwk_of(attacker.keys["attacker"], kid="attacker"),
+            "jku": attacker.url,
+            "x5u": attacker.url,
+            "x5c": ["AAAA"],
+        }
+        token = attacker.token("attacker", {"kid": kid, **pointers}, iss=issuer.name)
+
+        assert refusal_with_jwks(issuer, token)
+        assert 0 == attacker.requests
+
+
+def authorized(*values: bytes) -> ConnexionRequest:
+    headers = [(b"host", b"x"), *((b"authorization", value) for value in values), (b"accept", b"*/*")]
+    return ConnexionRequest({"type": "http", "headers": headers, "extensions": {}})
+
+
+def connexion_answer(request: ConnexionRequest) -> Any:
+    """What Connexion's own security step does with our function."""
+    factory = SecurityHandlerFactory(verifier().security_map())
+    function = factory.parse_security_scheme({"type": "http", "scheme": "bearer"}, [])
+    asyncio.run(factory.verify_security([function])(request))
+    return request.context
+
+
+@pytest.mark.parametrize("prefix", [b"Bearer ", b"bearer ", b"BEARER ", b"bEaReR    "])
+def test_connexion_hands_the_identity_on(prefix: bytes) -> None:
+    """Through Connexion's security step the identity becomes the context's user and token_info."""
+    context = connexion_answer(authorized(prefix + GOOD.encode()))
+    assert {"user": "alice", "token_info": {"sub": "alice", "email": None}} == context
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        (b"",),
+        (b"Bearer",),
+        (b"Bearer ",),
+        (b"Bearer\t" + GOOD.encode(),),
+        (b"Basic YTpi",),
+        (b"Bearer2 " + GOOD.encode(),),
+        (GOOD.encode(),),
+        (b"Token " + GOOD.encode(),),
+        (b"Bearer " + GOOD.encode(), b"Bearer " + GOOD.encode()),
+        (b"Basic YTpi", b"Bearer " + GOOD.encode()),
+        (b"Bearer " + GOOD.encode() + b", Bearer " + GOOD.encode(),),
+        (b"Bearer " + GOOD.encode() + b" ",),
+        (b"Bearer \xff\x00",),
+        (b"Bearer " + b" " * 8192 + GOOD.encode(),),
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+def test_anything_but_one_bearer_header_is_401(values: tuple[bytes, ...]) -> None:
+    """No header, two, another scheme or form, or more than 8 KiB is 401, through Connexion too."""
+    with pytest.raises(Unauthorized) as error:
+        connexion_answer(authorized(*values))
+    assert 401 == error.value.status_code
+
+
+@given(st.binary(max_size=80))
+def test_no_header_whatever_is_an_error_of_ours(value: bytes) -> None:
+    """Any bytes as the Authorization header are Unauthorized."""
+    with pytest.raises(Unauthorized):
+        verifier().authenticate(authorized(value))
+
+
+def test_a_token_of_exactly_the_allowed_size_is_read() -> None:
+    """An Authorization header of 8 KiB is read, and one of a byte more is not."""
+    largest = b"Bearer".ljust(8192 - len(GOOD)) + GOOD.encode()
+    assert {"sub": "alice", "email": None} == verifier().authenticate(authorized(largest))
+    with pytest.raises(Unauthorized, match="longer than 8192 bytes"):
+        verifier().authenticate(authorized(b"Bearer " + largest.removeprefix(b"Bearer")))
+
+
+def test_a_repeated_token_costs_a_lookup() -> None:
+    """The second use of a token gives the very object of the first, which nobody can change."""
+    checked = verifier()
+    first = identity(checked, GOOD)
+    assert first is identity(checked, GOOD)
+    with pytest.raises(TypeError):
+        first["sub"] = "bob"  # type: ignore[index]
+
+
+def test_a_cached_token_ends_with_its_time() -> None:
+    """A token that was good a moment ago is refused as soon as exp and leeway are over."""
+    checked, token = verifier(), hs256(SECRET, claims_with(exp=int(time.time()) - 30 + 3))
+    assert "alice" == identity(checked, token)["sub"]
+    time.sleep(3.1)
+    assert "expired" in refusal(checked, token)
+
+
+ALICE: Identity = {"sub": "alice", "email": None}
+KEYS = SharedSecret(SECRET)
+
+
+def test_the_cache_answers_up_to_its_time_and_for_its_keys_only() -> None:
+    """An entry holds until its time, not at it, and only for the key set that verified it."""
+    cache = TokenCache()
+    cache.put("token", KEYS, 100, ALICE)
+    assert ALICE is cache.get("token", KEYS, 99.9)
+    assert None is cache.get("token", KEYS, 100)
+    assert None is cache.get("token", KEYS, 99)
+    cache.put("token", KEYS, 100, ALICE)
+    assert None is cache.get("token", SharedSecret(SECRET), 0)
+    assert 0 == len(cache)
+
+
+@given(st.lists(st.text(max_size=2), max_size=50), st.integers(1, 5))
+def test_the_cache_is_bounded_and_knows_the_newest(tokens: list[str], size: int) -> None:
+    """However many tokens come, the cache holds at most its size, and always the last one."""
+    cache = TokenCache(size)
+    for token in tokens:
+        cache.put(token, KEYS, 100, {"sub": token, "email": None})
+        assert size >= len(cache)
+        assert {"sub": token, "email": None} == cache.get(token, KEYS, 0)
+
+
+def test_a_verifier_remembers_a_bounded_number_of_good_tokens_and_no_bad_ones() -> None:
+    """Refused tokens leave nothing behind, and good ones at most the stated number."""
+    checked = verifier()
+    for number in range(MAX_CACHED_TOKENS + 10):
+        identity(checked, hs256(SECRET, {"sub": str(number), "exp": FAR}))
+        if number % 100 == 0:
+            refusal(checked, hs256(b"another secret", {"sub": str(number), "exp": FAR}))
+            refusal(checked, hs256(SECRET, {"sub": "a/b", "exp": FAR + number}))
+    assert MAX_CACHED_TOKENS == len(checked._cache)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        b"",
+        b"x" * 31,
+        private_key("RS256").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        private_key("ES256").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
+        json.dumps(jwk_of(private_key("EdDSA"))).encode(),
+    ],
+    ids=["empty", "short", "PEM", "DER", "JWK"],
+)
+def test_a_secret_that_protects_nothing_is_refused_at_start(secret: bytes) -> None:
+    """A secret under 32 bytes, or the text of a public key, is refused without being shown."""
+    with pytest.raises(ValueError, match="the secret must be") as error:
+        SharedSecret(secret)
+    assert not secret or secret.decode("latin-1") not in str(error.value)
+    with pytest.raises(ValueError, match="the secret must be"):
+        issue_token(secret, "alice")
+
+
+@pytest.mark.parametrize("audience", [None, ""])
+def test_an_issuers_keys_need_an_audience(audience: str | None) -> None:
+    """Verifying with a JWKS and without an audience is refused at start."""
+    with pytest.raises(ValueError, match="an audience must be set"):
+        BearerVerifier(JwksStore("https://issuer.example/jwks"), TokenRules("me", audience))
+
+
+def test_any_secret_of_32_random_bytes_verifies_what_pyjwt_signs() -> None:
+    """A token that PyJWT makes with the same secret is read, and one of another secret is not."""
+    token = jwt.encode(claims_with(), SECRET, algorithm="HS256", headers={"kid": "anything"})
+    assert "alice" == identity(verifier(), token)["sub"]
+    assert "Signature" in refusal(BearerVerifier(SharedSecret(b"y" * 32), TokenRules()), token)

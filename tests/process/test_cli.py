@@ -1,0 +1,352 @@
+"""The command `todo-api`: what it prints where, and that every failure is one line and a status that is not zero."""
+
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from db.admin.migrate import pending
+from openapi.contract import CONTRACT_FILE, contract
+from server.identity.bearer import BearerVerifier, TokenRules
+from server.identity.keys import SharedSecret
+from tests.support.clusters import Cluster
+from tests.support.contracts import edited
+from tests.support.running import PROJECT, SECRET, free_port, todo_api, wait_until
+
+COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token"]
+
+
+def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:
+    """The lines with which a command fails; it must print nothing else."""
+    ended = todo_api(*arguments, cwd=cwd, **environment)
+    assert status == ended.returncode, ended.stderr
+    assert "" == ended.stdout
+    return ended.stderr.splitlines()
+
+
+@pytest.fixture
+def fresh(database_url: str) -> Iterator[str]:
+    """An empty database."""
+    with Cluster(database_url).database() as url:
+        yield url
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    """`--help` tells every command with a sentence of its own, none of them cut short."""
+    ended = todo_api("--help", cwd=tmp_path)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    listed = [line.split(maxsplit=1) for line in ended.stdout.partition("Commands:")[2].splitlines() if line]
+    assert COMMANDS == [name for name, _ in listed]
+    assert all(sentence.endswith(".") and not sentence.endswith("...") for _, sentence in listed)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(tmp_path: Path, command: str) -> None:
+    """`-h` after a command explains it and runs nothing."""
+    ended = todo_api(command, "-h", cwd=tmp_path)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert ended.stdout.startswith(f"Usage: todo-api {command} ")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_help_does_not_wait_for_what_it_does_not_need() -> None:
+    """Importing the command imports none of the large libraries behind it."""
+    script = (
+        "import sys, server.cli; print(*{'connexion', 'pydantic', 'sqlalchemy', 'uvicorn'} & {*sys.modules})"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+
+    assert "\n" == printed.stdout
+
+
+def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) -> None:
+    """`--version` prints the contract's version, which is the package's too."""
+    version = contract().document["info"]["version"]
+    ended = todo_api("--version", cwd=tmp_path)
+
+    assert (0, f"todo-api {version}\n", "") == (ended.returncode, ended.stdout, ended.stderr)
+    assert version == tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], "Missing command"),
+        (["nonsense"], "'nonsense'"),
+        (["--nonsense"], "--nonsense"),
+        (["token"], "'USER'"),
+        (["routes", "all", "of", "them"], "(all of them)"),
+        (["completion"], "'SHELL'. Choose from: bash, zsh, fish"),
+        (["completion", "tcsh"], "'tcsh'"),
+        (["contract"], "Missing command"),
+        (["contract", "diff", str(CONTRACT_FILE), "nowhere.yaml"], "'nowhere.yaml'"),
+    ],
+)
+def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
+    """Wrong use of the command is told in one line that names the fault and leads to the help, with status 2."""
+    (line,) = refusal(*arguments, cwd=tmp_path, status=2)
+
+    assert line.startswith("error: ")
+    assert named in line
+    assert line.endswith(" (see todo-api --help)")
+
+
+def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
+    """`token USER` prints one token for the user, signed with AUTH_JWT_SECRET, and nothing else."""
+    ended = todo_api("token", "auth0|ü 1", cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode())
+
+    verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert {"sub": "auth0|ü 1", "email": None} == verifier.verify(ended.stdout.removesuffix("\n"))
+
+
+def test_a_token_satisfies_the_rules_that_are_set(tmp_path: Path) -> None:
+    """A token names the issuer and the audience that the service asks for."""
+    rules = {"AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "todo"}
+    ended = todo_api("token", "alice", cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode(), **rules)
+
+    verifier = BearerVerifier(SharedSecret(SECRET), TokenRules("https://issuer.example", "todo"))
+    assert {"sub": "alice", "email": None} == verifier.verify(ended.stdout.strip())
+
+
+def test_in_development_tokens_are_signed_with_the_secret_of_the_data_folder(tmp_path: Path) -> None:
+    """Without settings a token is signed with the secret that is made in DATA_DIR and closed to other users."""
+    ended = todo_api("token", "alice", cwd=tmp_path)
+
+    secret = tmp_path / ".todo-api" / "secret"
+    verifier = BearerVerifier(SharedSecret(secret.read_bytes().strip()), TokenRules())
+    assert {"sub": "alice", "email": None} == verifier.verify(ended.stdout.strip())
+    assert 0o600 == secret.stat().st_mode & 0o777
+
+
+def test_no_token_is_made_beside_an_issuer(tmp_path: Path) -> None:
+    """With AUTH_JWKS_URL only the issuer makes tokens, and the line says so."""
+    issuer = {"AUTH_JWKS_URL": "https://issuer.example/jwks", "AUTH_AUDIENCE": "todo"}
+
+    line = "error: AUTH_JWKS_URL is set, so only the issuer makes tokens: sign in there to get one"
+    assert [line] == refusal("token", "alice", cwd=tmp_path, **issuer)
+
+
+@pytest.mark.parametrize(
+    ("user", "fault"),
+    [
+        ("a/b", "must not contain /, since no path could name that user"),
+        ("", "must be 1 to 255 characters"),
+        ("x" * 256, "must be 1 to 255 characters"),
+    ],
+    ids=["slash", "empty", "too long"],
+)
+def test_no_token_is_made_for_what_cannot_be_a_user(tmp_path: Path, user: str, fault: str) -> None:
+    """A user whom the service would refuse gets no token, and the line says why."""
+    line = f"error: Invalid value for USER: the user {fault} (see todo-api --help)"
+    assert [line] == refusal("token", user, cwd=tmp_path, status=2, AUTH_JWT_SECRET=SECRET.decode())
+
+
+def test_routes_are_those_of_the_contract(tmp_path: Path) -> None:
+    """`routes` lists every operation with its method, path and handler, and whose token it asks for, if any."""
+    ended = todo_api("routes", cwd=tmp_path)
+
+    listed = [tuple(line.split(maxsplit=3)) for line in ended.stdout.splitlines()]
+    operations = contract().operations.values()
+    assert [(operation.method, operation.path) for operation in operations] == [row[:2] for row in listed]
+    assert all(
+        operation.id == row[2].split(".")[-1] for operation, row in zip(operations, listed, strict=True)
+    )
+    assert ["/health/live", "/health/ready"] == [row[1] for row in listed if row[3] == "public"]
+    assert {"token of {user_id}", "public"} == {row[3] for row in listed}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "status", "coloured"),
+    [
+        (["token"], {}, 2, True),
+        (["token"], {"NO_COLOR": "1"}, 2, False),
+        (["doctor"], {"PORT": "http"}, 1, True),
+        (["doctor"], {"PORT": "http", "NO_COLOR": "1"}, 1, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], status: int, coloured: bool
+) -> None:
+    """On a terminal marks and errors are coloured, unless NO_COLOR is set (no-color.org)."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "server", *arguments]
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
+    process = subprocess.Popen(command, cwd=tmp_path, env=values, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # Linux tells so that nobody writes any more.
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    os.close(ours)
+
+    assert status == process.wait()
+    assert coloured == (b"\x1b[31m" in shown)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("todo-api", "do"), "doctor"),
+        (("todo-api", ""), " ".join(COMMANDS)),
+        (("todo-api", "completion", ""), "bash zsh fish"),
+    ],
+)
+def test_bash_completes_the_command(tmp_path: Path, words: tuple[str, ...], offered: str) -> None:
+    """What `completion bash` prints lets bash offer commands and their arguments."""
+    command = tmp_path / "todo-api"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m server "$@"\n')
+    command.chmod(0o755)
+    script = (
+        'eval "$(todo-api completion bash)"\nCOMP_WORDS=("$@")\nCOMP_CWORD=$(($# - 1))\n'
+        '_todo_api_completion todo-api\necho "${COMPREPLY[@]}"'
+    )
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)}
+    ended = subprocess.run(
+        ["bash", "-c", script, "bash", *words], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert (f"{offered}\n", "") == (ended.stdout, ended.stderr)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_are_served_too(tmp_path: Path, shell: str) -> None:
+    """`completion` prints the script that the shell asks the command's own completion with."""
+    ended = todo_api("completion", shell, cwd=tmp_path)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert f"_TODO_API_COMPLETE={shell}_complete" in ended.stdout
+
+
+def test_the_differences_of_two_contracts_are_told_by_what_they_break(tmp_path: Path) -> None:
+    """`contract diff` lists what breaks clients before what does not, and its status says whether anything does."""
+    narrowed = tmp_path / "narrowed.yaml"
+    narrowed.write_text(edited(("      maxLength: 5000\n", "      maxLength: 500\n")))
+    for old, new, status in ((CONTRACT_FILE, CONTRACT_FILE, 0), (CONTRACT_FILE, narrowed, 1)):
+        ended = todo_api("contract", "diff", str(old), str(new), cwd=tmp_path)
+        assert (status, "") == (ended.returncode, ended.stderr)
+
+    first, *rest = ended.stdout.splitlines()
+    assert "breaking    description: maxLength was 5000, is 500" == first
+    assert "            POST /api/{user_id}/tasks: body" == rest[0]
+    assert "1 breaking, 2 compatible." == rest[-1]
+
+
+def test_what_is_no_contract_cannot_be_compared(tmp_path: Path) -> None:
+    """A file that is no contract is named in one line, with a status that no difference has."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("openapi: 3.0.3")
+
+    line = f"error: {wrong}: #/openapi: the version 3.0.3 is not supported; it must be 3.1.x"
+    assert [line] == refusal("contract", "diff", str(CONTRACT_FILE), str(wrong), cwd=tmp_path, status=2)
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+    """A pipe that closes before the end leaves no traceback."""
+    command = f"{sys.executable} -m server routes | head -1"
+    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=True)
+
+    assert 1 == len(ended.stdout.splitlines())
+    assert "" == ended.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["migrate"], ["token", "alice"]])
+def test_all_wrong_settings_are_told_at_once(tmp_path: Path, command: list[str]) -> None:
+    """Every wrong setting is a line on standard error, and none shows a secret."""
+    lines = refusal(
+        *command,
+        cwd=tmp_path,
+        PORT="http",
+        AUTH_JWT_SECRET="hunter2",
+        DATABASE_URL="mysql://root:hunter2@localhost/todo",
+        LOG_LEVEL="loud",
+    )
+
+    assert ["AUTH_JWT_SECRET", "DATABASE_URL", "LOG_LEVEL", "PORT"] == sorted(
+        line.split()[1] for line in lines
+    )
+    assert all(line.startswith("error: ") for line in lines)
+    assert "hunter2" not in "".join(lines)
+
+
+@pytest.mark.parametrize("command", [["serve"], ["routes"], ["--version"]])
+def test_a_wrong_contract_is_one_line(tmp_path: Path, command: list[str]) -> None:
+    """A contract that cannot be served stops every command that needs it with one line that names the place."""
+    for package in ("openapi", "handlers", "db", "server", "alembic"):
+        shutil.copytree(PROJECT / package, tmp_path / package)
+    contract_file = tmp_path / "openapi" / "openapi.yaml"
+    text = contract_file.read_text()
+    contract_file.write_text(
+        text.replace("operationId: get_task", "operationId: get_task\n      operationId: x")
+    )
+    number = next(n for n, line in enumerate(text.splitlines(), 1) if "operationId: get_task" in line) + 1
+
+    expected = f"error: openapi.yaml: line {number}: the key 'operationId' stands twice"
+    assert [expected] == refusal(*command, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+
+def test_migrate_brings_an_empty_database_to_this_version(tmp_path: Path, fresh: str) -> None:
+    """`migrate` makes the schema, says so, and does nothing the second time."""
+    for _ in range(2):
+        ended = todo_api("migrate", cwd=tmp_path, DATABASE_URL=fresh)
+
+        said = "The database has the schema of this version.\n"
+        assert (0, said, "") == (ended.returncode, ended.stdout, ended.stderr)
+        assert pending(fresh) is None
+
+
+def test_migrate_without_a_database_makes_one(tmp_path: Path) -> None:
+    """Without DATABASE_URL `migrate` makes the embedded database, below DATA_DIR, and leaves it stopped."""
+    ended = todo_api("migrate", cwd=tmp_path, DATA_DIR="data")
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert (tmp_path / "data" / "postgres" / "PG_VERSION").exists()
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("command", ["migrate", "purge", "serve"])
+def test_a_database_that_is_away_is_one_line(tmp_path: Path, command: str) -> None:
+    """A database that cannot be reached is told in one line, without the address and its password."""
+    url = f"postgresql://user:hunter2@127.0.0.1:{free_port()}/todo"
+
+    line = "error: The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+    assert [line] == refusal(command, cwd=tmp_path, DATABASE_URL=url)
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path, command: str) -> None:
+    """A DATA_DIR that cannot be one is told in one line."""
+    (tmp_path / "data").write_text("")
+
+    (line,) = refusal(command, cwd=tmp_path, DATA_DIR="data", PORT=str(free_port()))
+    assert f"error: DATA_DIR {tmp_path / 'data'} is, or lies below, a file" in line
+
+
+def test_a_command_that_is_interrupted_says_nothing(tmp_path: Path) -> None:
+    """Ctrl-C ends a command without a traceback, with the status that a shell expects."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server", "migrate"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(lambda: process.poll() is not None or (tmp_path / ".todo-api").exists())
+    process.send_signal(signal.SIGINT)
+
+    # The line break ends the line on which the terminal shows ^C.
+    assert "\n" == process.communicate()[1]
+    assert 130 == process.returncode

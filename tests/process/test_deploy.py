@@ -1,0 +1,77 @@
+"""What stands in `Dockerfile` and `deploy/` fits the project and the tools that will read it."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from openapi.contract import contract
+from server.settings import Settings
+from tests.support.running import PROJECT
+
+DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+UNIT = (PROJECT / "deploy" / "todo-api.service").read_text()
+MOST_EXPOSED = 2.0  # Of 10, as `systemd-analyze security` counts; most services are beyond 9.
+
+
+def test_the_image_holds_what_the_service_is_made_of() -> None:
+    """Every package and the migrations are copied, and `.dockerignore` lets them and nothing else into the build."""
+    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    copied = {
+        name for line in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.M) for name in line.split()
+    }
+    ignored = (PROJECT / ".dockerignore").read_text().splitlines()
+
+    assert {*packages, "alembic", "pyproject.toml", "constraints.txt"} <= copied
+    assert copied == {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert all((PROJECT / name).exists() for name in copied)
+    assert "*" in ignored
+
+
+def test_the_image_is_run_as_it_should_be() -> None:
+    """It installs as `make install` does, ends as a user that is not root, and its health is the contract's."""
+    stages = DOCKERFILE.split("\nFROM ")[1:]
+    users = re.findall(r"^USER (\S+)", stages[-1], re.M)
+    paths = re.findall(r"/health/\w+", re.findall(r"^HEALTHCHECK(?:\\\n|.)+", DOCKERFILE, re.M)[0])
+
+    assert (2, ["10001"]) == (len(stages), users)
+    assert "pip install --constraint constraints.txt --editable ." in stages[0]
+    assert [contract().operations["get_liveness"].path] == paths
+
+
+@pytest.mark.parametrize("text", [DOCKERFILE, UNIT], ids=["Dockerfile", "todo-api.service"])
+def test_only_settings_that_there_are_get_set(text: str) -> None:
+    """What the files set is a setting of the service, or of Python and pip."""
+    lines = re.findall(r"^(?:ENV |Environment=|    )(\w+=.*)", text, re.M)
+    names = {name for line in lines for name in re.findall(r"(\w+)=", line)}
+
+    assert names - {name.upper() for name in Settings.model_fields} <= {
+        *(
+            "PATH",
+            "PYTHONUNBUFFERED",
+            "PYTHONDONTWRITEBYTECODE",
+            "PIP_NO_CACHE_DIR",
+            "PIP_DISABLE_PIP_VERSION_CHECK",
+        )
+    }
+    assert {"DATA_DIR"} <= names
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """`systemd-analyze` finds no fault in the unit, and little that it could do beyond its work."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (Debian: systemd)")
+    unit = tmp_path / "todo-api.service"
+    # Its program has to be there.
+    unit.write_text(UNIT.replace("/opt/todo-api/.venv/bin/todo-api", "/bin/true"))
+
+    def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = ["systemd-analyze", *arguments, str(unit)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert (0, "") == ((verified := analyze("verify")).returncode, verified.stderr)
+    (exposure,) = re.findall(r"exposure level.*: ([\d.]+)", analyze("security", "--offline=true").stdout)
+    assert float(exposure) <= MOST_EXPOSED

@@ -1,0 +1,357 @@
+"""`todo-api doctor`: what it looks at, and that it finds what is wrong and says what to do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from db.admin.migrate import upgrade
+from server.doctor import Finding, examine
+from server.process.serve import StartError, isolated_database
+from server.settings import Settings
+from tests.support.clusters import DEPLOYER, Cluster, cluster, run
+from tests.support.issuer import AUDIENCE, Issuer, content
+from tests.support.running import PROJECT, SECRET, free_port, todo_api
+
+SUBJECTS = ["contract", "settings", "schema", "database", "role", "row level security", "clock", "deployment"]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    """A PostgreSQL whose roles these tests may spoil; an ordinary login has made the role of the tenants."""
+    with cluster(18) as server:
+        with server.database(owner=DEPLOYER) as url:
+            upgrade(url)
+        yield server
+
+
+@pytest.fixture
+def url(server: Cluster) -> Iterator[str]:
+    """A database with the schema of this version."""
+    with server.database() as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def findings(**environment: str) -> dict[str, Finding]:
+    """What is found with these settings, by subject."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"AUTH_JWT_SECRET": SECRET.decode(), **environment}.items():
+            patch.setenv(name, value)
+        return {finding.subject: finding for finding in examine()}
+
+
+def faults(**environment: str) -> dict[str, str]:
+    """The sentences about what is wrong, by subject."""
+    return {name: found.sentence for name, found in findings(**environment).items() if not found.healthy}
+
+
+def refusal_to_start(url: str) -> str:
+    """The sentence with which a server refuses a database."""
+    settings = Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)
+    with pytest.raises(StartError) as error, isolated_database(settings):
+        pass
+    return str(error.value)
+
+
+def test_a_fresh_machine_is_well(tmp_path: Path) -> None:
+    """Without any setting everything is in order, and each check is one line on standard output."""
+    ended = todo_api("doctor", cwd=tmp_path)
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    lines = ended.stdout.splitlines()
+    assert [f"ok   {subject}" for subject in SUBJECTS] == [line.split(":")[0] for line in lines]
+    assert "development mode" in lines[1]
+
+
+def test_a_database_of_this_version_is_well(url: str) -> None:
+    """With DATABASE_URL at the schema of this version everything is in order."""
+    found = findings(DATABASE_URL=url)
+
+    assert SUBJECTS == list(found)
+    assert {} == faults(DATABASE_URL=url)
+    assert found["database"].sentence.startswith("PostgreSQL 18.")
+    assert "in force on users, tasks, idempotency_keys" == found["row level security"].sentence
+
+
+def test_the_ordinary_login_that_migrated_is_well(server: Cluster) -> None:
+    """A login that is no superuser but has migrated its database may enter the role."""
+    with server.database(owner=DEPLOYER) as url:
+        upgrade(url)
+
+        assert {} == faults(DATABASE_URL=url)
+
+
+def test_a_fault_is_a_line_and_a_status(tmp_path: Path, url: str) -> None:
+    """With anything wrong the status is 1, and the line says FAIL."""
+    run(url, "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY")
+    ended = todo_api("doctor", cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode(), DATABASE_URL=url)
+
+    assert (1, "") == (ended.returncode, ended.stderr)
+    failed = [line for line in ended.stdout.splitlines() if not line.startswith("ok   ")]
+    assert ["FAIL row level security"] == [line.split(":")[0] for line in failed]
+
+
+def test_no_server_starts_without_the_third_wall(tmp_path: Path, url: str) -> None:
+    """`todo-api serve` ends with one line and the status 1 on a database that would not keep the users apart."""
+    run(url, "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY")
+    port = str(free_port())
+    ended = todo_api("serve", cwd=tmp_path, PORT=port, AUTH_JWT_SECRET=SECRET.decode(), DATABASE_URL=url)
+
+    assert (1, "") == (ended.returncode, ended.stdout)
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: row level security is not in force on tasks: ")
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    [
+        "CREATE POLICY narrower ON tasks AS RESTRICTIVE USING (true)",
+        "CREATE POLICY the_same ON tasks FOR SELECT USING (user_id = current_setting('app.user_id', true))",
+        "CREATE POLICY of_others ON tasks TO deployer USING (true)",
+    ],
+)
+def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -> None:
+    """A restrictive policy, one of the same condition and one for another role hinder nobody."""
+    run(url, harmless)
+
+    assert {} == faults(DATABASE_URL=url)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mend", "subject", "sentence"),
+    [
+        (
+            "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY",
+            None,
+            "row level security",
+            "not in force on tasks: have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, "
+            "FORCE ROW LEVEL SECURITY",
+        ),
+        (
+            "ALTER TABLE users DISABLE ROW LEVEL SECURITY; ALTER TABLE tasks DISABLE ROW LEVEL SECURITY",
+            None,
+            "row level security",
+            "not in force on tasks, users: have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, "
+            "FORCE ROW LEVEL SECURITY",
+        ),
+        (
+            "ALTER TABLE idempotency_keys RENAME TO keys",
+            None,
+            "row level security",
+            "not in force on idempotency_keys: have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, "
+            "FORCE ROW LEVEL SECURITY",
+        ),
+        (
+            "ALTER ROLE todo_tenant BYPASSRLS",
+            "ALTER ROLE todo_tenant NOBYPASSRLS",
+            "role",
+            "todo_tenant bypasses row level security: have an administrator run "
+            "ALTER ROLE todo_tenant NOSUPERUSER NOBYPASSRLS",
+        ),
+        (
+            "ALTER ROLE todo_tenant SUPERUSER",
+            "ALTER ROLE todo_tenant NOSUPERUSER",
+            "role",
+            "todo_tenant bypasses row level security: have an administrator run "
+            "ALTER ROLE todo_tenant NOSUPERUSER NOBYPASSRLS",
+        ),
+        (
+            "ALTER TABLE tasks OWNER TO todo_tenant",
+            None,
+            "role",
+            "todo_tenant may switch row level security off, as the owner of tasks: have an administrator run "
+            "ALTER TABLE ... OWNER TO the login that migrates",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION todo_enter(uid text) RETURNS void LANGUAGE sql AS ''",
+            None,
+            "role",
+            "requests do not run as todo_tenant: have the function todo_enter restored as the migrations made it",
+        ),
+        (
+            "CREATE POLICY everything ON tasks USING (true)",
+            None,
+            "row level security",
+            "widened by the policy everything on tasks: have its owner run DROP POLICY",
+        ),
+        (
+            "CREATE POLICY reading ON users FOR SELECT TO todo_tenant USING (id <> ''); "
+            "CREATE POLICY writing ON tasks FOR INSERT WITH CHECK (true)",
+            None,
+            "row level security",
+            "widened by the policy writing on tasks, reading on users: have its owner run DROP POLICY",
+        ),
+        (
+            "ALTER POLICY tasks_own ON tasks USING (true)",
+            None,
+            "row level security",
+            "widened by the policy tasks_own on tasks: have its owner run DROP POLICY",
+        ),
+        (
+            "DROP FUNCTION todo_enter(text)",
+            None,
+            "database",
+            "no request can enter the role todo_tenant (database: UndefinedFunction (SQLSTATE 42883)): run "
+            "`todo-api migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL",
+        ),
+        (
+            "UPDATE alembic_version SET version_num = 'next'",
+            None,
+            "schema",
+            "The database's schema is of another, newer version of todo-api: install that one",
+        ),
+        (
+            "DELETE FROM alembic_version",
+            None,
+            "schema",
+            "The database's schema is older than this version of todo-api: run `todo-api migrate`",
+        ),
+    ],
+)
+def test_a_database_that_was_spoiled(
+    server: Cluster, url: str, spoil: str, mend: str | None, subject: str, sentence: str
+) -> None:
+    """What is wrong in the database is found, nothing else is blamed, and the sentence says what to do; and no server
+    starts on it."""
+    run(url, spoil)
+    try:
+        assert {subject: sentence} == faults(DATABASE_URL=url)
+        prefix = "row level security is " if subject == "row level security" else ""
+        assert f"{prefix}{sentence}" == refusal_to_start(url)
+    finally:
+        run(server.url, mend or "SELECT 1")
+
+
+def test_a_clock_that_is_wrong(server: Cluster) -> None:
+    """A database whose clock is an hour off is found, whether it is early or late."""
+    for hour in ("-1", "1"):
+        with server.database() as url:
+            upgrade(url)
+            run(
+                url,
+                "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "
+                f"$$ SELECT pg_catalog.clock_timestamp() + interval '{hour} hour' $$",
+            )
+            run(
+                url,
+                f"ALTER DATABASE {url.split('/')[-1].split('?')[0]} SET search_path TO public, pg_catalog",
+            )
+
+            sentence = faults(DATABASE_URL=url)["clock"]
+            assert sentence.endswith(
+                "seconds apart from the database's: let both machines take the time by NTP"
+            )
+            assert 3590 <= int(sentence.split()[0]) <= 3610
+
+
+def test_a_login_that_may_not_enter(server: Cluster, url: str) -> None:
+    """A login to which the role is not granted is found, with the grant that it needs."""
+    server.add_login("stranger")
+    run(url, "GRANT SELECT ON alembic_version TO stranger")
+    database = url.split("/")[-1].split("?")[0]
+
+    sentence = (
+        "no request can enter the role todo_tenant (database: InsufficientPrivilege (SQLSTATE 42501)): run "
+        "`todo-api migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL"
+    )
+    assert {"database": sentence} == faults(DATABASE_URL=server.as_login("stranger", database))
+    run(server.url, "GRANT todo_tenant TO stranger")
+    assert {} == faults(DATABASE_URL=server.as_login("stranger", database))
+
+
+def test_a_database_that_refuses_the_password(server: Cluster, url: str) -> None:
+    """A wrong password is told without it."""
+    wrong = url.replace("p4ss", "hunter2")
+    assert wrong != url
+
+    sentence = "The database refused the login: check user and password in DATABASE_URL"
+    assert {"database": sentence} == faults(DATABASE_URL=wrong)
+
+
+def test_a_database_that_is_away() -> None:
+    """A database that cannot be reached is told, and the checks that need it are left out."""
+    found = findings(DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{free_port()}/todo")
+
+    sentence = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+    assert ["contract", "settings", "database"] == list(found)
+    assert Finding("database", False, sentence) == found["database"]
+
+
+def test_an_embedded_database_that_cannot_run(tmp_path: Path) -> None:
+    """A data folder that is a file is told as the embedded database tells it."""
+    (tmp_path / "data").write_text("")
+
+    assert "is, or lies below, a file" in faults(DATA_DIR="data")["database"]
+
+
+def test_wrong_settings_are_all_told(tmp_path: Path) -> None:
+    """Every wrong setting is a finding of its own, and no secret is shown."""
+    ended = todo_api("doctor", cwd=tmp_path, PORT="http", AUTH_JWT_SECRET="hunter2")
+
+    lines = ended.stdout.splitlines()
+    assert (1, "") == (ended.returncode, ended.stderr)
+    assert ["ok   contract", "FAIL settings", "FAIL settings"] == [line.split(":")[0] for line in lines]
+    assert "hunter2" not in ended.stdout
+
+
+def test_a_secret_that_others_may_read(tmp_path: Path) -> None:
+    """A development secret that is open to other users is told before it is used."""
+    (tmp_path / "secret").write_text("x" * 64)
+    os.chmod(tmp_path / "secret", 0o644)
+
+    sentence = "secret is open to other users; close it (chmod 600), or remove it to get a new one"
+    assert {"settings": sentence} == faults(DATA_DIR=".", AUTH_JWT_SECRET="")
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """An issuer on this machine."""
+    with Issuer() as running:
+        yield running
+
+
+def test_an_issuer_whose_keys_can_be_had(issuer: Issuer, url: str) -> None:
+    """With AUTH_JWKS_URL the keys are fetched and counted."""
+    found = findings(DATABASE_URL=url, AUTH_JWT_SECRET="", AUTH_JWKS_URL=issuer.url, AUTH_AUDIENCE=AUDIENCE)
+
+    assert Finding("keys", True, "AUTH_JWKS_URL gives 1 that can be used") == found["keys"]
+    assert "in order; tokens come from the issuer of AUTH_JWKS_URL" == found["settings"].sentence
+    assert 1 == issuer.requests
+
+
+@pytest.mark.parametrize(
+    "answer", [{"keys": []}, {"keys": "none"}, b"<html>"], ids=["empty", "no list", "HTML"]
+)
+def test_an_issuer_without_keys(issuer: Issuer, url: str, answer: object) -> None:
+    """An issuer that gives no key that can be used is found."""
+    issuer.answer = content(answer)
+
+    sentence = (
+        "AUTH_JWKS_URL gives none that can be used: see that it answers this machine with 200 and a JWKS of "
+        "Ed25519, P-256 or RSA keys (2048 bits or more)"
+    )
+    settings = {"AUTH_JWT_SECRET": "", "AUTH_JWKS_URL": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
+    assert {"keys": sentence} == faults(DATABASE_URL=url, **settings)
+
+
+def test_an_operation_without_a_handler(tmp_path: Path) -> None:
+    """A contract that asks for a handler that is not there is found."""
+    for package in ("openapi", "handlers", "db", "server", "alembic"):
+        shutil.copytree(PROJECT / package, tmp_path / package)
+    contract = tmp_path / "openapi" / "openapi.yaml"
+    contract.write_text(contract.read_text().replace("operationId: get_liveness", "operationId: get_pulse"))
+    ended = todo_api("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+    line = "FAIL contract: openapi.yaml: GET /health/live: no handler has the name of the operationId 'get_pulse'"
+    assert 1 == ended.returncode
+    assert line == ended.stdout.splitlines()[0]

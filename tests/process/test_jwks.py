@@ -1,0 +1,702 @@
+"""The issuer's keys: which are used, how they are fetched, how long they serve; and hostile issuers."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed448
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openapi.bridge.failures import Unauthorized, Unavailable
+from server.identity.bearer import BearerVerifier, TokenRules
+from server.identity.keys import JsonWebKeySet, JwksStore
+from tests.support.issuer import AUDIENCE, Answer, Issuer, certificate, content, jwk_of, private_key, proven
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+ED, EC, RSA = (private_key(algorithm) for algorithm in ("EdDSA", "ES256", "RS256"))
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Setting:
+    """An issuer, a store of its keys on a hand-moved clock, and a verifier on that store."""
+
+    def __init__(self, issuer: Issuer, fetch_seconds: float = 5) -> None:
+        self.issuer = issuer
+        self.clock = Clock()
+        self.store = JwksStore(issuer.url, fetch_seconds=fetch_seconds, clock=self.clock)
+        self.verifier = BearerVerifier(self.store, TokenRules(issuer.name, AUDIENCE))
+
+    async def user(self, token: str) -> str | None:
+        return (await proven(self.verifier, token))["sub"]
+
+    async def requests_become(self, number: int) -> None:
+        """Waits until the issuer has been asked so often and the answer has been dealt with."""
+        async with asyncio.timeout(10):
+            while self.issuer.requests < number or self.store._under_way():
+                await asyncio.sleep(0.01)
+        assert number == self.issuer.requests
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with Issuer() as running:
+        yield running
+
+
+Scenario = Callable[[Setting], Awaitable[None]]
+Play = Callable[[Scenario], None]
+
+
+@pytest.fixture
+def play(issuer: Issuer) -> Play:
+    """Runs a scenario in an event loop of its own."""
+
+    def run(scenario: Scenario) -> None:
+        async def within_a_minute() -> None:
+            async with asyncio.timeout(60):
+                await scenario(Setting(issuer))
+
+        asyncio.run(within_a_minute())
+
+    return run
+
+
+def key_set(*keys: object) -> JsonWebKeySet:
+    return JsonWebKeySet(json.dumps({"keys": keys}).encode())
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "ES256", "RS256"])
+def test_a_token_of_each_algorithm_is_verified(play: Play, algorithm: str) -> None:
+    """EdDSA, ES256 and RS256 tokens are verified: the first after a lazy fetch, the next at once."""
+
+    async def scenario(setting: Setting) -> None:
+        setting.issuer.keys = {"ed": ED, "ec": EC, "rsa": RSA}
+        kid = {"EdDSA": "ed", "ES256": "ec", "RS256": "rsa"}[algorithm]
+        assert "alice" == await setting.user(setting.issuer.token(kid))
+        assert {"sub": "bob", "email": None} == setting.verifier.verify(setting.issuer.token(kid, sub="bob"))
+        assert 1 == setting.issuer.requests
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "jwk",
+    [
+        {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "a"},
+        {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA", "kid": "a", "alg": "RS256"},
+        jwk_of(private_key("RS256", rsa_bits=1024), kid="a"),
+        jwk_of(ec.generate_private_key(ec.SECP384R1()), kid="a"),
+        jwk_of(ec.generate_private_key(ec.SECP256K1()), kid="a"),
+        jwk_of(ed448.Ed448PrivateKey.generate(), kid="a"),
+        {**jwk_of(ED, kid="a"), "crv": "X25519"},
+        {**jwk_of(ED, kid="a"), "crv": ["Ed25519"]},
+        {**jwk_of(ED, kid="a"), "kty": "EC"},
+        {**jwk_of(ED, kid="a"), "x": "AAAA"},
+        {**jwk_of(ED, kid="a"), "x": None},
+        {**jwk_of(EC, kid="a"), "y": jwk_of(EC)["x"]},
+        {**jwk_of(RSA, kid="a"), "e": "AQ"},
+        {**jwk_of(RSA, kid="a"), "n": {}},
+        jwk_of(ED, kid="a", use="enc"),
+        jwk_of(ED, kid="a", use=["sig"]),
+        jwk_of(ED, kid="a", key_ops=["sign"]),
+        jwk_of(ED, kid="a", key_ops=[]),
+        jwk_of(ED, kid="a", key_ops="verify"),
+        jwk_of(ED, kid="a", key_ops=7),
+        jwk_of(ED, kid="a", alg="ES256"),
+        jwk_of(ED, kid="a", alg=["EdDSA"]),
+        jwk_of(EC, kid="a", alg="ES512"),
+        jwk_of(RSA, kid="a", alg="RS512"),
+        jwk_of(RSA, kid="a", alg="HS256"),
+        jwk_of(RSA, kid="a", alg="none"),
+        {**jwt.get_algorithm_by_name("EdDSA").to_jwk(ED, as_dict=True), "kid": "a"},
+        {**jwt.get_algorithm_by_name("RS256").to_jwk(RSA, as_dict=True), "kid": "a", "key_ops": ["verify"]},
+        jwk_of(ED, kid=7),
+        jwk_of(ED, kid=None),
+        jwk_of(ED, kid=["a"]),
+        {},
+        [],
+        None,
+        "key",
+        1,
+    ],
+)
+def test_an_unusable_key_is_left_out_and_the_others_serve(jwk: object) -> None:
+    """Symmetric, weak, private, broken or otherwise meant keys are not used, and harm no other."""
+    keys = key_set(jwk, jwk_of(EC, kid="good"))
+    assert (1, None, None) == (keys.size, keys.find("a", "EdDSA"), keys.find("a", "RS256"))
+    assert keys.find("good", "ES256")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{}, {"use": "sig"}, {"alg": "EdDSA"}, {"key_ops": ["verify"]}, {"x5u": "https://a.example", "more": 1}],
+)
+def test_a_key_meant_for_signatures_is_used(members: dict[str, object]) -> None:
+    """The optional members may be absent, or say that the key verifies."""
+    assert key_set(jwk_of(ED, kid="a", **members)).find("a", "EdDSA")
+
+
+def test_two_keys_of_one_name_are_both_left_out() -> None:
+    """A kid that occurs twice is ambiguous, whatever the types of the two keys."""
+    other = private_key("EdDSA", 2)
+    keys = key_set(jwk_of(ED, kid="a"), jwk_of(other, kid="a"), jwk_of(EC, kid="b"), jwk_of(RSA, kid="b"))
+    assert 0 == keys.size
+    assert [None] * 4 == [
+        keys.find(*by) for by in [("a", "EdDSA"), ("b", "ES256"), ("b", "RS256"), (None, "EdDSA")]
+    ]
+
+
+def test_a_token_without_kid_needs_the_only_key_of_its_algorithm() -> None:
+    """Without a kid the one key that fits is used, and none of two; a kid never finds a nameless key."""
+    nameless, named = jwk_of(ED), jwk_of(private_key("EdDSA", 2), kid="a")
+    assert key_set(nameless, jwk_of(EC, kid="ec")).find(None, "EdDSA")
+    assert key_set(named, jwk_of(EC)).find(None, "EdDSA")
+    assert None is key_set(nameless, named).find(None, "EdDSA")
+    assert None is key_set(nameless).find("a", "EdDSA")
+    assert None is key_set(nameless).find("", "EdDSA")
+
+
+DOCUMENTS = [
+    b"",
+    b"<html>",
+    b"[]",
+    b"null",
+    b'"keys"',
+    b"{}",
+    b'{"keys":null}',
+    b'{"keys":{"a":{}}}',
+    b'{"keys":"all"}',
+    b'{"KEYS":[]}',
+    b'{"keys":[]}x',
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"keys":' + b"[" * 100_000,
+    b'{"keys":[NaN]}',
+    b'{"keys":[],"keys":[]}',
+]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda text: repr(text)[:30])
+def test_a_document_that_is_no_key_set_is_refused(document: bytes) -> None:
+    """Anything but a JSON object with a list of keys is refused as a whole."""
+    with pytest.raises(ValueError, match=r"^the answer is not"):
+        JsonWebKeySet(document)
+
+
+MEMBERS = st.sampled_from(["kty", "crv", "alg", "use", "key_ops", "kid", "x", "y", "n", "e", "d"])
+VALUES = st.sampled_from(["RSA", "EC", "OKP", "P-256", "Ed25519", "EdDSA", "ES256", "sig", "AQAB"]) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=9
+)
+KEYS = st.dictionaries(MEMBERS, VALUES | st.none() | st.integers(-9, 9) | st.lists(VALUES, max_size=2))
+
+
+@given(st.lists(KEYS | st.builds(lambda changes: jwk_of(ED, kid="a") | changes, KEYS), max_size=4))
+def test_no_key_whatever_is_an_error_of_ours(keys: list[Any]) -> None:
+    """A key set of any members and values is read, and has at most as many usable keys."""
+    assert len(keys) >= key_set(*keys).size
+
+
+def slowly(handler: BaseHTTPRequestHandler) -> None:
+    """Honest headers, then a byte every 0.1 s for ten seconds."""
+    content(b"", Content_Length="100")(handler)
+    for _ in range(100):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+def never(handler: BaseHTTPRequestHandler) -> None:
+    """No answer for longer than any client here waits."""
+    time.sleep(3)
+
+
+def endlessly(handler: BaseHTTPRequestHandler) -> None:
+    """A body without a stated length that goes on to 200 MB if it is let."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(3200):
+        handler.wfile.write(b" " * 65536)
+
+
+def broken_off(handler: BaseHTTPRequestHandler) -> None:
+    content(b'{"keys":[', Content_Length="5000")(handler)
+    handler.close_connection = True
+
+
+def not_http(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"\x00\x01 what?\r\n\r\n" * 10)
+
+
+def endless_headers(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    for number in range(20_000):
+        handler.send_header(f"X-{number}", "x" * 50)
+    handler.end_headers()
+
+
+HOSTILE: dict[str, Answer] = {
+    "slow": slowly,
+    "silent": never,
+    "endless": endlessly,
+    "broken off": broken_off,
+    "not HTTP": not_http,
+    "endless headers": endless_headers,
+    "huge": content({"keys": [], "padding": "x" * 1_000_000}),
+    "stated huge": content(b"{}", Content_Length="99999999999"),
+    "HTML": content(b"<!doctype html><title>Sign in</title>", Content_Type="text/html"),
+    "nothing": content(b""),
+    "no content": content(b"", 204),
+    "wrong type": content({"keys": {"ed": jwk_of(ED, kid="ed")}}),
+    "a list": content([jwk_of(ED, kid="ed")]),
+    "error": content({"keys": [jwk_of(ED, kid="ed")]}, 500),
+    "not found": content({"keys": [jwk_of(ED, kid="ed")]}, 404),
+    "compressed": content(gzip.compress(json.dumps({"keys": []}).encode()), Content_Encoding="gzip"),
+    "bomb": content(gzip.compress(b" " * 50_000_000), Content_Encoding="gzip"),
+}
+USELESS: dict[str, Answer] = {
+    "empty": content({"keys": []}),
+    "symmetric": content({"keys": [{"kty": "oct", "kid": "ed", "k": "AAAA"}]}),
+    "twice": content({"keys": [jwk_of(ED, kid="ed"), jwk_of(private_key("EdDSA", 2), kid="ed")]}),
+}
+
+
+@pytest.mark.parametrize("answer", [*HOSTILE, *USELESS])
+def test_without_any_key_a_token_is_503(play: Play, answer: str) -> None:
+    """Whatever a hostile issuer answers, a token that cannot be checked is Unavailable, in bounded time."""
+
+    async def scenario(setting: Setting) -> None:
+        setting = Setting(setting.issuer, fetch_seconds=1)
+        setting.issuer.answer = (HOSTILE | USELESS)[answer]
+        token = setting.issuer.token()
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable) as error:
+                await setting.user(token)
+        assert 503 == error.value.status_code
+        setting.issuer.answer = None
+        setting.clock.now += 1
+        assert "alice" == await setting.user(token)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("answer", HOSTILE)
+def test_known_keys_serve_on_when_the_issuer_turns_bad(play: Play, answer: str) -> None:
+    """A hostile answer to a renewal leaves the keys as they were."""
+
+    async def scenario(setting: Setting) -> None:
+        setting = Setting(setting.issuer, fetch_seconds=1)
+        await setting.store.refreshed()
+        setting.issuer.answer = HOSTILE[answer]
+        setting.clock.now += HOUR
+        for user in ("alice", "bob"):
+            token = setting.issuer.token(sub=user)
+            assert {"sub": user, "email": None} == setting.verifier.verify(token)
+            await setting.requests_become(2)
+        assert HOUR == setting.store.age_seconds
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_huge_answer_is_not_read_to_its_end(play: Play, stated: bool) -> None:
+    """The fetch hangs up soon after 1 MB of an answer of 200 MB, whether or not its size is stated."""
+    sent = []
+
+    def huge(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        if stated:
+            handler.send_header("Content-Length", "200000000")
+        handler.end_headers()
+        for _ in range(200):
+            handler.wfile.write(b" " * 1_000_000)
+            sent.append(1)
+
+    async def scenario(setting: Setting) -> None:
+        setting.issuer.answer = huge
+        with pytest.raises(Unavailable):
+            await setting.user(setting.issuer.token())
+        # What the sockets' buffers on both sides hold counts as sent.
+        assert 30 > len(sent)
+
+    play(scenario)
+
+
+def test_a_redirect_is_not_followed(play: Play) -> None:
+    """Keys from where the issuer redirects to are not even fetched."""
+
+    async def scenario(setting: Setting) -> None:
+        with Issuer() as elsewhere:
+            for status in (301, 302, 303, 307, 308):
+                setting.issuer.answer = content(b"", status, Location=elsewhere.url)
+                setting.clock.now += 1
+                with pytest.raises(Unavailable):
+                    await setting.user(setting.issuer.token())
+            assert (5, 0) == (setting.issuer.requests, elsewhere.requests)
+
+    play(scenario)
+
+
+def test_a_refused_connection_is_503_and_heals(issuer: Issuer, play: Play) -> None:
+    """With the issuer's port closed a token is Unavailable, and good again a second after it opens."""
+
+    async def scenario(setting: Setting) -> None:
+        token = issuer.token()
+        issuer.stop()
+        with pytest.raises(Unavailable):
+            await setting.user(token)
+        issuer.start()
+        with pytest.raises(Unavailable):
+            await setting.user(token)
+        setting.clock.now += 1
+        assert "alice" == await setting.user(token)
+        assert 1 == issuer.requests
+
+    play(scenario)
+
+
+def test_a_malformed_token_is_401_even_without_keys(play: Play) -> None:
+    """What no key could save is refused without asking the issuer."""
+
+    async def scenario(setting: Setting) -> None:
+        for token in ("", "a.b.c", setting.issuer.token(headers={"crit": ["x"], "x": 1})):
+            with pytest.raises(Unauthorized):
+                await setting.user(token)
+        assert 0 == setting.issuer.requests
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_a_hundred_tokens_with_an_unknown_key_cause_one_fetch(play: Play, warm: bool) -> None:
+    """Everyone who needs a new key waits for the same fetch, whether or not keys are known already."""
+
+    async def scenario(setting: Setting) -> None:
+        if warm:
+            await setting.store.refreshed()
+        before = setting.issuer.requests
+        setting.issuer.keys["new"] = private_key("EdDSA", 2)
+        setting.issuer.open.clear()
+        asked = [
+            asyncio.create_task(setting.user(setting.issuer.token("new", sub=str(n)))) for n in range(100)
+        ]
+        await asyncio.sleep(0.1)
+        setting.issuer.open.set()
+        assert [str(n) for n in range(100)] == await asyncio.gather(*asked)
+        assert before + 1 == setting.issuer.requests
+
+    play(scenario)
+
+
+def test_tokens_with_known_keys_do_not_wait_for_a_fetch(play: Play) -> None:
+    """While the issuer is being asked for an unknown key, others are verified at once."""
+
+    async def scenario(setting: Setting) -> None:
+        await setting.store.refreshed()
+        setting.issuer.open.clear()
+        waiting = asyncio.create_task(setting.user(setting.issuer.token(headers={"kid": "unknown"})))
+        await asyncio.sleep(0.1)
+        assert {"sub": "bob", "email": None} == setting.verifier.verify(setting.issuer.token(sub="bob"))
+        assert not waiting.done()
+        setting.issuer.open.set()
+        with pytest.raises(Unauthorized, match="no EdDSA key for kid 'unknown'"):
+            await waiting
+
+    play(scenario)
+
+
+def test_unknown_keys_are_asked_for_at_most_every_30_seconds(play: Play) -> None:
+    """However many tokens with unknown keys come, they cause one fetch in 30 seconds, also when it fails."""
+
+    async def scenario(setting: Setting) -> None:
+        await setting.store.refreshed()
+        for second in range(91):
+            if second == 60:
+                setting.issuer.stop()
+            with pytest.raises(Unauthorized):
+                await setting.user(setting.issuer.token(headers={"kid": f"unknown {second}"}))
+            assert 2 + min(second, 59) // 30 == setting.issuer.requests
+            setting.clock.now += 1
+        setting.issuer.start()
+
+    play(scenario)
+
+
+def test_without_keys_the_issuer_is_asked_at_most_every_second(play: Play) -> None:
+    """While there are no keys at all, one request in a second asks, and the others are 503 at once."""
+
+    async def scenario(setting: Setting) -> None:
+        setting.issuer.answer = HOSTILE["error"]
+        for number in range(1, 4):
+            for _ in range(5):
+                with pytest.raises(Unavailable):
+                    await setting.user(setting.issuer.token())
+            assert number == setting.issuer.requests
+            setting.clock.now += 1
+
+    play(scenario)
+
+
+def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(play: Play) -> None:
+    """Cancelling the request that began a fetch leaves the fetch to those who wait for it too."""
+
+    async def scenario(setting: Setting) -> None:
+        setting.issuer.open.clear()
+        first, second = (asyncio.create_task(setting.user(setting.issuer.token())) for _ in range(2))
+        await asyncio.sleep(0.1)
+        first.cancel()
+        await asyncio.sleep(0.1)
+        setting.issuer.open.set()
+        assert "alice" == await second
+        assert (True, 1) == (first.cancelled(), setting.issuer.requests)
+
+    play(scenario)
+
+
+def test_a_rotation_takes_effect_at_the_first_new_token(play: Play) -> None:
+    """A new key is known as soon as a token names it, and the old one serves while it is published."""
+
+    async def scenario(setting: Setting) -> None:
+        old = setting.issuer.token()
+        assert "alice" == await setting.user(old)
+        setting.issuer.keys["new"] = private_key("EdDSA", 2)
+        assert "alice" == await setting.user(setting.issuer.token("new"))
+        assert "alice" == await setting.user(old)
+        assert 2 == setting.issuer.requests
+
+    play(scenario)
+
+
+def test_a_withdrawn_key_ends_its_tokens_even_cached_ones(play: Play) -> None:
+    """Once the renewed set lacks a key, tokens that it verified are refused, and others are not."""
+
+    async def scenario(setting: Setting) -> None:
+        setting.issuer.keys["new"] = private_key("EdDSA", 2)
+        old, new = setting.issuer.token("ed"), setting.issuer.token("new")
+        assert ["alice"] * 2 == [await setting.user(old), await setting.user(new)]
+        del setting.issuer.keys["ed"]
+        setting.clock.now += 5 * MINUTE
+        assert "alice" == await setting.user(old)
+        await setting.requests_become(2)
+        assert "alice" == await setting.user(new)
+        with pytest.raises(Unauthorized, match="no EdDSA key for kid 'ed'"):
+            await setting.user(old)
+
+    play(scenario)
+
+
+def test_a_set_without_a_usable_key_withdraws_them_all(play: Play) -> None:
+    """An issuer that publishes an empty set is believed: its tokens are Unavailable until it has keys."""
+
+    async def scenario(setting: Setting) -> None:
+        token = setting.issuer.token()
+        assert "alice" == await setting.user(token)
+        setting.issuer.answer = USELESS["empty"]
+        setting.clock.now += 5 * MINUTE
+        assert "alice" == await setting.user(token)
+        await setting.requests_become(2)
+        setting.clock.now += 1
+        with pytest.raises(Unavailable):
+            await setting.user(token)
+
+    play(scenario)
+
+
+def test_keys_are_renewed_in_the_background_after_five_minutes(play: Play) -> None:
+    """Fresh keys are not fetched again; older ones are, while tokens, cached or not, do not wait."""
+
+    async def scenario(setting: Setting) -> None:
+        token = setting.issuer.token()
+        first = await proven(setting.verifier, token)
+        setting.clock.now += 5 * MINUTE - 1
+        assert first is setting.verifier.verify(token)
+        await asyncio.sleep(0.1)
+        assert 1 == setting.issuer.requests
+        setting.clock.now += 1
+        setting.issuer.open.clear()
+        assert first is setting.verifier.verify(token)
+        setting.issuer.open.set()
+        await setting.requests_become(2)
+        assert 0 == setting.store.age_seconds
+
+    play(scenario)
+
+
+def test_an_unchanged_set_keeps_verified_tokens(play: Play) -> None:
+    """A renewal that brings the same document does not throw the cache away."""
+
+    async def scenario(setting: Setting) -> None:
+        token = setting.issuer.token()
+        first, keys = await proven(setting.verifier, token), setting.store.current()
+        setting.clock.now += 10 * MINUTE
+        assert first is setting.verifier.verify(token)
+        await setting.requests_become(2)
+        assert (first, keys) == (setting.verifier.verify(token), setting.store.current())
+        assert first is setting.verifier.verify(token)
+
+    play(scenario)
+
+
+def test_while_the_issuer_is_down_it_is_asked_every_30_seconds(play: Play) -> None:
+    """Failed renewals are repeated every 30 seconds and not with every request."""
+
+    async def scenario(setting: Setting) -> None:
+        token = setting.issuer.token()
+        await setting.user(token)
+        setting.issuer.answer = HOSTILE["error"]
+        setting.clock.now += 5 * MINUTE
+        for number in range(2, 5):
+            for second in (0, 15, 29.9):
+                setting.clock.now += second - (setting.clock.now - 1000) % 30
+                assert "alice" == await setting.user(token)
+                await setting.requests_become(number)
+            setting.clock.now += 0.1
+
+    play(scenario)
+
+
+def test_keys_serve_for_24_hours_without_the_issuer_and_no_longer(play: Play) -> None:
+    """With the issuer down tokens, cached or not, serve for 24 hours, then are 503 until it is back."""
+
+    async def scenario(setting: Setting) -> None:
+        token = setting.issuer.token(exp=int(time.time()) + 100 * HOUR)
+        await setting.user(token)
+        setting.issuer.stop()
+        setting.clock.now += 24 * HOUR - 1
+        assert "alice" == await setting.user(token)
+        setting.clock.now += 1
+        for known in (token, setting.issuer.token(sub="bob")):
+            with pytest.raises(Unavailable):
+                await setting.user(known)
+        setting.issuer.start()
+        setting.clock.now += 1
+        assert "alice" == await setting.user(token)
+        assert 0 == setting.store.age_seconds
+
+    play(scenario)
+
+
+def test_the_age_of_the_keys_is_known(play: Play) -> None:
+    """The age counts from the last good answer, and is infinite before the first."""
+
+    async def scenario(setting: Setting) -> None:
+        assert float("inf") == setting.store.age_seconds
+        await setting.store.refreshed()
+        setting.clock.now += 7
+        assert 7 == setting.store.age_seconds
+
+    play(scenario)
+
+
+def test_a_large_key_set_does_not_stop_the_loop(play: Play) -> None:
+    """While thousands of keys are read, other work goes on."""
+
+    async def scenario(setting: Setting) -> None:
+        size = 7000
+        setting.issuer.answer = content({"keys": [jwk_of(ED, kid=str(n)) for n in range(size)]})
+        fetch, ticks = asyncio.create_task(setting.store.refreshed()), 0
+        while not fetch.done():
+            await asyncio.sleep(0.001)
+            ticks += 1
+        keys = setting.store.current()
+        assert keys is not None
+        assert size == keys.size
+        assert 10 <= ticks
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://issuer.example/jwks",
+        "HTTPS://issuer.example",
+        "https://10.0.0.7:8443/.well-known/jwks.json?tenant=a",
+        "http://localhost:3000/api/auth/jwks",
+        "http://127.0.0.1/jwks",
+        "http://127.9.9.9:1/jwks",
+        "http://[::1]:3000/jwks",
+    ],
+)
+def test_an_https_or_loopback_address_is_taken(url: str) -> None:
+    """The keys may come over https from anywhere, and over http from this machine."""
+    assert JwksStore(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "jwks",
+        "/jwks",
+        "issuer.example/jwks",
+        "https:///jwks",
+        "https://",
+        "http://issuer.example/jwks",
+        "http://10.0.0.7/jwks",
+        "http://0.0.0.0/jwks",
+        "http://127.0.0.1.example/jwks",
+        "http://localhost.example/jwks",
+        "http://127.1/jwks",
+        "http://2130706433/jwks",
+        "http://127.0.0.1@issuer.example/jwks",
+        "https://user:secret-word@issuer.example/jwks",
+        "file:///etc/jwks.json",
+        "ftp://localhost/jwks",
+        "https://issuer.example:port/jwks",
+        "https://a\nb",
+        "http://[::1",
+    ],
+)
+def test_any_other_address_is_refused_at_start(url: str) -> None:
+    """An address that others could tamper with is refused in one line that does not repeat it."""
+    with pytest.raises(
+        ValueError, match=r"^the address of the issuer's keys must begin with https://.*$"
+    ) as error:
+        JwksStore(url)
+    assert 1 == len(str(error.value).splitlines())
+    assert "secret-word" not in str(error.value)
+
+
+def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys come over https from a server whose certificate is trusted, and from no other."""
+    tls, authority = certificate(tmp_path)
+
+    async def user(issuer: Issuer) -> str | None:
+        return await Setting(issuer).user(issuer.token())
+
+    with Issuer(tls) as issuer:
+        with pytest.raises(Unavailable):
+            asyncio.run(user(issuer))
+        assert 0 == issuer.requests
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+        assert "alice" == asyncio.run(user(issuer))
+
+
+def test_a_loopback_issuer_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch, play: Play) -> None:
+    """A proxy from the environment never sees what is fetched over http."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    async def scenario(setting: Setting) -> None:
+        assert "alice" == await setting.user(setting.issuer.token())
+
+    play(scenario)

@@ -1,0 +1,178 @@
+"""The real service for tests: on a real port, in this process so that its lines are counted, or as its own process."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from server.app import create_app
+from server.identity.bearer import issue_token
+from server.process.http_protocol import HttpProtocol
+from server.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+SECRET = b"a secret of the test suite, 32 bytes and more"
+# The headers in which two answers differ that are the same to their reader.
+EACH_ITS_OWN = {"date", "x-request-id"}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that answers at `url`."""
+
+    url: str
+    secret: bytes = SECRET
+
+    def token(self, user: str, **claims: Any) -> str:
+        """A token for `user` that the service takes."""
+        return issue_token(self.secret, user, **claims)
+
+    def client(self, user: str | None = None, **claims: Any) -> httpx.Client:
+        """An HTTP client that is signed in as `user`, or not at all."""
+        headers = {"Authorization": f"Bearer {self.token(user, **claims)}"} if user is not None else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
+
+
+def settings_for(**values: Any) -> Settings:
+    """Settings from `values` alone, whatever the environment holds."""
+    return Settings(_env_file=None, auth_jwt_secret=SECRET, **values)
+
+
+_reserved: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A port on loopback that nobody listens on, and that is given to nobody else while the tests run.
+
+    A bound socket that does not listen keeps the system from choosing the port for a server or a client that leaves
+    the choice to it; one that names the port gets it, since both sockets have SO_REUSEADDR.
+    """
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    _reserved.append(reservation)
+    return int(reservation.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether a server may listen on the port."""
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
+
+
+@contextmanager
+def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
+    """The service on a real port, its event loop in a thread of this process."""
+    settings = settings or settings_for()
+    app = create_app(settings, database_url)
+    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
+    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        wait_until(lambda: server.started or not thread.is_alive())
+        assert server.started, "the service did not start"
+        try:
+            yield Service(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+def todo_api(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command `todo-api` to its end, with these settings and no others."""
+    return subprocess.run(
+        [sys.executable, "-m", "server", *arguments],
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class ServeProcess:
+    """`todo-api serve` as a process of its own; use it as a context."""
+
+    def __init__(self, port: int | None = None, cwd: Path | None = None, **environment: str) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._cwd = cwd or PROJECT
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(PROJECT),
+            "PORT": str(self.port),
+            # Without a line for each request, so that any other stands out.
+            "LOG_LEVEL": "WARNING",
+            **environment,
+        }
+        self._options: dict[str, Any] = {}
+
+    def take_terminal(self, terminal: int) -> None:
+        """Lets the service be the first process of this terminal, as one that a person starts from it."""
+
+        def own() -> None:
+            os.setsid()
+            fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+        self._options = {"preexec_fn": own, "pass_fds": [terminal]}
+
+    def __enter__(self) -> "ServeProcess":
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "server", "serve"],
+            cwd=self._cwd,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **self._options,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+        self.process.communicate(timeout=30)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Sends a signal and returns the status with which the service ended, and all that it has printed."""
+        self.process.send_signal(number)
+        output = self.process.communicate(timeout=30)[0]
+        return self.process.returncode, output
+
+    def wait_until_live(self) -> None:
+        """Returns when the service answers; fails with its output if it ends instead."""
+
+        def answers() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the service ended: {self.process.communicate()[0]}")
+            try:
+                return httpx.get(f"{self.url}/health/live", trust_env=False).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, 90)
+
+
+def wait_until(condition: Any, seconds: float = 30) -> None:
+    """Returns as soon as `condition()` is true; fails after `seconds`."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
