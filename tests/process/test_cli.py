@@ -1,5 +1,6 @@
 """The command `todo-api`: what it prints where, and that every failure is one line and a status that is not zero."""
 
+import json
 import os
 import pty
 import shutil
@@ -21,7 +22,7 @@ from tests.support.clusters import Cluster
 from tests.support.contracts import edited
 from tests.support.running import PROJECT, SECRET, free_port, todo_api, wait_until
 
-COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token"]
+COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token", "version"]
 
 
 def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:
@@ -252,6 +253,22 @@ def test_what_is_no_contract_cannot_be_compared(tmp_path: Path) -> None:
 
     line = f"error: {wrong}: #/openapi: the version 3.0.3 is not supported; it must be 3.1.x"
     assert [line] == refusal("contract", "diff", str(CONTRACT_FILE), str(wrong), cwd=tmp_path, status=2)
+
+
+def test_programs_read_json(tmp_path: Path) -> None:
+    """With `--json` version, routes and doctor print one JSON document with the members that the text has."""
+    printed = {}
+    for command in ("version", "routes", "doctor"):
+        ended = todo_api(command, "--json", cwd=tmp_path, PORT="http")
+        assert ("doctor" == command, "") == (ended.returncode == 1, ended.stderr)
+        printed[command] = json.loads(ended.stdout)
+
+    assert {"name": "todo-api", "version": contract().document["info"]["version"]} == printed["version"]
+    assert {"method", "path", "handler", "access"} == printed["routes"][0].keys()
+    assert len(contract().operations) == len(printed["routes"])
+    assert {"settings": False, "contract": True} == {
+        found["subject"]: found["healthy"] for found in printed["doctor"]
+    }
 
 
 def test_a_reader_that_has_seen_enough_is_no_fault() -> None:

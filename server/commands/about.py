@@ -1,0 +1,76 @@
+"""What the installation says of itself: `version`, `routes`, `doctor`, `completion`."""
+
+import json
+import sys
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.command()
+@as_json
+def version(as_json: bool) -> None:
+    """Print the version of the service, which is the contract's."""
+    from openapi.contract import contract
+
+    number = contract().document["info"]["version"]
+    click.echo(json.dumps({"name": "todo-api", "version": number}) if as_json else f"todo-api {number}")
+
+
+@click.command()
+@as_json
+def routes(as_json: bool) -> None:
+    """List the operations, their handlers and who may call them."""
+    from openapi.contract import contract
+    from server.app import find_handler
+
+    rows = []
+    for operation in contract().operations.values():
+        handler = find_handler(operation.id)
+        name = f"{handler.__module__}.{handler.__name__}" if handler else "(no handler)"
+        token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
+        rows.append((operation.method, operation.path, name, token if operation.secured else "public"))
+    if as_json:
+        members = ("method", "path", "handler", "access")
+        click.echo(json.dumps([dict(zip(members, row, strict=True)) for row in rows], indent=2))
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Tell what is wrong with the set-up and what to do."""
+    from server.doctor import examine
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not as_json:
+            mark = click.style("ok  ", fg="green") if finding.healthy else click.style("FAIL", fg="red")
+            click.echo(f"{mark} {finding.subject}: {finding.sentence}")
+    if as_json:
+        click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
+    if not all(finding.healthy for finding in findings):
+        sys.exit(1)
+
+
+@click.command()
+@click.argument("shell", metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script that completes this command in SHELL.
+
+    \b
+    bash: echo 'eval "$(todo-api completion bash)"' >> ~/.bashrc
+    zsh:  echo 'eval "$(todo-api completion zsh)"' >> ~/.zshrc
+    fish: todo-api completion fish > ~/.config/fish/completions/todo-api.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    script = get_completion_class(shell)
+    assert script is not None
+    click.echo(script(context.find_root().command, {}, "todo-api", "_TODO_API_COMPLETE").source())
