@@ -1,7 +1,6 @@
 """Nobody reaches another's tasks: every operation of the contract against two users and four kinds of token."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import timedelta
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from openapi.contract import CONTRACT_FILE
 from tests.support.operations import CASES, DOCUMENT, Case, ask, name
 from tests.support.raw_http import JSON, TASK, exchange, percent_encoded, request, signed_in
-from tests.support.running import EACH_ITS_OWN, PROJECT, SECRET, ServeProcess, Service
+from tests.support.running import EACH_ITS_OWN, SECRET, ServeProcess, Service, copy_project
 
 NEVER_EXISTED = 2**62
 
@@ -204,8 +203,7 @@ def test_health_alone_is_public() -> None:
 
 def test_a_new_operation_is_closed_by_default(database_url: str, tmp_path: Path, user: str) -> None:
     """An operation that is added to the contract without a word on security asks for a token."""
-    for folder in ("openapi", "handlers", "db", "server", "alembic"):
-        shutil.copytree(PROJECT / folder, tmp_path / folder)
+    copy_project(tmp_path)
     with (tmp_path / "handlers" / "health.py").open("a") as handlers:
         handlers.write(
             "\n\nasync def get_news(_tenant: object) -> Answer:\n    return Answer({'status': 'ok'})\n"

@@ -1,7 +1,6 @@
 """The generated types: up to date with the contract, and what each kind of schema becomes in Python."""
 
 import re
-import runpy
 import shutil
 import subprocess
 import sys
@@ -34,13 +33,6 @@ def test_the_file_is_what_the_contract_makes() -> None:
         check=True,
     )
     assert CONTRACT_FILE.with_name("types.py").read_text(encoding="utf-8") == formatted.stdout
-
-
-def test_the_module_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
-    """`python -m openapi.bridge.python_types` prints the module."""
-    with pytest.warns(RuntimeWarning, match="found in sys.modules"):
-        runpy.run_module("openapi.bridge.python_types", run_name="__main__")
-    assert generate(contract()) == capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

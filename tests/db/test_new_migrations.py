@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from db.admin.migrate import FOLDER, OLDER, MigrationError, check, upgrade
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
-from tests.support.running import PROJECT
+from tests.support.running import PROJECT, copy_project
 
 HEAD = ScriptDirectory(str(FOLDER)).get_current_head() or ""
 NEXT = f"{int(HEAD) + 1:04}"
@@ -26,8 +26,7 @@ class Copy:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
-        for name in ("openapi", "handlers", "db", "server", "alembic"):
-            shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_project(folder)
         shutil.copy(PROJECT / "pyproject.toml", folder)
 
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +40,7 @@ class Copy:
     def migrate(self, *functions: str) -> str:
         """Calls functions of db.admin.migrate; returns the last line of the first error, or nothing."""
         calls = "".join(f"; migrate.{name}(os.environ['DATABASE_URL'])" for name in functions)
-        ended = self.python("-c", f"import os; from db import migrate{calls}")
+        ended = self.python("-c", f"import os; from db.admin import migrate{calls}")
         return ended.stderr.strip().rpartition("\n")[2]
 
     def edit(self, old: str, new: str) -> None:

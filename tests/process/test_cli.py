@@ -20,7 +20,7 @@ from server.identity.bearer import BearerVerifier, TokenRules
 from server.identity.keys import SharedSecret
 from tests.support.clusters import Cluster
 from tests.support.contracts import edited
-from tests.support.running import PROJECT, SECRET, free_port, todo_api, wait_until
+from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
 
 COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token", "version"]
 
@@ -302,8 +302,7 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path, command: list[str])
 @pytest.mark.parametrize("command", [["serve"], ["routes"], ["--version"]])
 def test_a_wrong_contract_is_one_line(tmp_path: Path, command: list[str]) -> None:
     """A contract that cannot be served stops every command that needs it with one line that names the place."""
-    for package in ("openapi", "handlers", "db", "server", "alembic"):
-        shutil.copytree(PROJECT / package, tmp_path / package)
+    copy_project(tmp_path)
     contract_file = tmp_path / "openapi" / "openapi.yaml"
     text = contract_file.read_text()
     contract_file.write_text(

@@ -1,7 +1,6 @@
 """`todo-api doctor`: what it looks at, and that it finds what is wrong and says what to do."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from server.process.serve import StartError, isolated_database
 from server.settings import Settings
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 from tests.support.issuer import AUDIENCE, Issuer, content
-from tests.support.running import PROJECT, SECRET, free_port, todo_api
+from tests.support.running import SECRET, copy_project, free_port, todo_api
 
 SUBJECTS = ["contract", "settings", "schema", "database", "role", "row level security", "clock", "deployment"]
 
@@ -346,8 +345,7 @@ def test_an_issuer_without_keys(issuer: Issuer, url: str, answer: object) -> Non
 
 def test_an_operation_without_a_handler(tmp_path: Path) -> None:
     """A contract that asks for a handler that is not there is found."""
-    for package in ("openapi", "handlers", "db", "server", "alembic"):
-        shutil.copytree(PROJECT / package, tmp_path / package)
+    copy_project(tmp_path)
     contract = tmp_path / "openapi" / "openapi.yaml"
     contract.write_text(contract.read_text().replace("operationId: get_liveness", "operationId: get_pulse"))
     ended = todo_api("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))

@@ -16,7 +16,8 @@ NAMED = re.findall(r"`(test_\w+\.py)::(\w+)`", POLICY)
 @cache
 def names_in(file: str) -> set[str]:
     """The names of a file's tests."""
-    module = ast.parse((PROJECT / "tests" / file).read_text(encoding="utf-8"))
+    (path,) = (PROJECT / "tests").rglob(file)
+    module = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
 
 

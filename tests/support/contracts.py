@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +13,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document import strict_yaml
 from openapi.bridge.document.places import look_up
 from openapi.contract import CONTRACT_FILE
-from tests.support.running import PROJECT, SECRET, ServeProcess, Service
+from tests.support.running import SECRET, ServeProcess, Service, copy_project
 
 Json = dict[str, Any]
 Start = Callable[..., Service]
@@ -87,8 +86,7 @@ def edited(*edits: tuple[str, str]) -> str:
 
 def project_with(contract: str, folder: Path) -> Path:
     """A copy of the service in `folder` that has another contract, and nothing else in another way."""
-    for package in ("openapi", "handlers", "db", "server", "alembic"):
-        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_project(folder)
     (folder / "openapi" / "openapi.yaml").write_text(contract, encoding="utf-8")
     return folder
 

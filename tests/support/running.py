@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,6 +29,12 @@ PROJECT = Path(__file__).parents[2]
 SECRET = b"a secret of the test suite, 32 bytes and more"
 # The headers in which two answers differ that are the same to their reader.
 EACH_ITS_OWN = {"date", "x-request-id"}
+
+
+def copy_project(folder: Path) -> None:
+    """Copies the project's own Python, its contract and its migrations into `folder`."""
+    for package in ("openapi", "handlers", "db", "server", "lint", "alembic"):
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 @dataclass(frozen=True)
