@@ -1,7 +1,7 @@
 """Whether the service lives and can serve; each function has the name of its operationId in the contract."""
 
 from db.tenant import Database
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer
 from openapi.types import Health
 
 

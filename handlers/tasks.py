@@ -9,7 +9,7 @@ from db.tenant import Tenant
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
 from handlers.entity_tags import entity_tag, matches, versions
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer
 from openapi.bridge.failures import Unavailable
 from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
 from openapi.types import Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate

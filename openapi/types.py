@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
 
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer
 
 Caller = TypeVar("Caller", contravariant=True)
 
@@ -57,6 +57,14 @@ class Health(TypedDict):
 
 class Error(TypedDict):
     error: str
+
+
+class Problem(TypedDict):
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: NotRequired[list[dict[str, Any]]]
 
 
 class TasksHandlers(Protocol[Caller]):

@@ -20,9 +20,10 @@ from db.driver.url import normalise
 from db.tenant import Database, Tenant
 from handlers import health, tasks
 from openapi.bridge.contract import Contract
-from openapi.bridge.failures import ErrorMiddleware, PathNotFound
+from openapi.bridge.failures import PathNotFound
 from openapi.bridge.operation import Handler, ValidationMiddleware, bind_handlers
 from openapi.bridge.routing import ContractRouting, OpenAPI31Specification
+from openapi.bridge.service import ErrorMiddleware
 from openapi.contract import contract
 from openapi.types import HealthHandlers, TasksHandlers
 from server.cors import cors_middleware
@@ -62,7 +63,7 @@ def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
         middlewares=[
             partial(ObserveMiddleware, observer=observer),
             *cors_middleware(contract(), settings.cors_origins),
-            ErrorMiddleware,
+            partial(ErrorMiddleware, contract=contract()),
             ContractRouting,
             SecurityMiddleware,
             partial(ValidationMiddleware, operations=operations),

@@ -6,9 +6,11 @@ from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.contract import Contract
+from openapi.bridge.failures import BadRequest
 from openapi.contract import contract
 from server.telemetry.observe import REQUEST_ID
 
@@ -21,15 +23,17 @@ class EnvelopedCORS(CORSMiddleware):
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
-        response.headers.update(contract().headers)
         if response.status_code < 400:
+            response.headers.update(contract().headers)
             return response
         sentence = (
             f"{bytes(response.body).decode()}: CORS_ORIGINS names the origins that may call this API, "
             "and /openapi.yaml the methods and headers"
         )
-        headers = {**self.preflight_headers, **contract().headers}
-        return JSONResponse({"error": sentence}, response.status_code, headers)
+        accept = request_headers.get("accept", "").encode("latin-1")
+        answer = AnswerWriter(contract()).refuse(BadRequest(sentence), accept)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.fields}
+        return Response(answer.content, answer.status, {**self.preflight_headers, **headers})
 
 
 def cors_middleware(contract: Contract, origins: Sequence[str]) -> list[Any]:

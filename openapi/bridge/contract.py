@@ -4,9 +4,8 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema_rs
 
@@ -15,14 +14,9 @@ from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.operations import read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
 
-
-class Refusal(NamedTuple):
-    """What the contract says of one response in `components.responses` that refuses a request."""
-
-    status: int
-    sentence: str
-    headers: dict[str, str]
+MAX_BODY_BYTES = 1024 * 1024
 
 
 class Contract:
@@ -84,17 +78,39 @@ class Contract:
             )
         return self.validator(header / "schema")
 
+    def knows(self, failure: Failure) -> bool:
+        """Whether the document or the failure's own class says how it is answered."""
+        return type(failure).__name__ in self.refusals or "status_code" in vars(type(failure))
+
+    def refusal(self, failure: Failure) -> Refusal:
+        """The answer to a failure: the response component of its name where the document has one, else its class's."""
+        known = self.refusals.get(type(failure).__name__)
+        if known is None:
+            known = Refusal(failure.status_code, failure.sentence, {})
+        # What the document fixes is sent as it says.
+        headers = {**failure.headers, **known.headers}
+        if isinstance(failure, BadRequest):
+            return Refusal(known.status, failure.reason, headers)
+        facts = {"x-max-body-bytes": self.max_body_bytes, **failure.facts}
+        return Refusal(known.status, fill(known.sentence, facts), headers)
+
     @cached_property
     def refusals(self) -> dict[str, Refusal]:
-        """Status, sentence and fixed headers of each response component, by name, that an operation refers to."""
+        """Status, sentence and fixed headers of each response component, by name, that an operation refers to.
+
+        No operation can refer to the refusal of an unknown path, so its sentence stands in `x-path-not-found`.
+        """
         components = self.document.get("components", {}).get("responses", {})
-        return {
+        refusals = {
             name: self._refusal(int(status), response)
             for operation in self.operations.values()
             for status, response in operation.responses.items()
             for name, component in components.items()
             if self.follow(Place("", component)).node is response and status.isdecimal()
         }
+        if (sentence := self.document.get("x-path-not-found")) is not None:
+            refusals[PathNotFound.__name__] = Refusal(PathNotFound.status_code, sentence, {})
+        return refusals
 
     def _refusal(self, status: int, response: Json) -> Refusal:
         sentence = response.get("x-message") or response["description"]
@@ -107,29 +123,17 @@ class Contract:
         return Refusal(status, fill(sentence, response), headers)
 
     @cached_property
-    def path_not_found(self) -> Refusal:
-        """The refusal of a path that the document does not have (`x-path-not-found`)."""
-        status = HTTPStatus.NOT_FOUND
-        return Refusal(status, self.document.get("x-path-not-found", status.phrase), {})
-
-    @cached_property
     def headers(self) -> dict[str, str]:
         """The headers of every answer, by name (`x-headers`)."""
         return dict(self.document.get("x-headers", {}))
 
     @cached_property
     def max_body_bytes(self) -> int:
-        """The largest request body that is read, in bytes (`x-max-body-bytes` of a response component).
-
-        Raises:
-            ContractError: if the contract does not say.
-        """
+        """The largest request body that is read, in bytes (`x-max-body-bytes` of a response component; else 1 MiB)."""
         for response in self.document.get("components", {}).get("responses", {}).values():
             if isinstance(limit := response.get("x-max-body-bytes"), int):
                 return limit
-        raise ContractError(
-            "#/components/responses: none has x-max-body-bytes, the largest body that is read"
-        )
+        return MAX_BODY_BYTES
 
 
 def fill(sentence: str, rules: Mapping[str, Any]) -> str:

@@ -1,33 +1,50 @@
-"""One table of failures: what can go wrong, and what the contract says that the client is told.
+"""One table of failures: what can go wrong with a request, whatever the contract.
 
 Failure
 ├── BadRequest             a parameter or the body breaks a rule of the contract
-├── Unauthorized           no valid token
-├── Forbidden              a valid token, for another user's path
+├── Unauthorized           no valid credentials
+├── Forbidden              valid credentials that do not reach so far: another user's path, a scope that is missing
 ├── PathNotFound           no such path in the contract
 ├── MethodNotAllowed       the path does not take this method
 ├── RequestTimeout         the request did not arrive whole in time
 ├── ContentTooLarge        the body is larger than the service reads
 ├── UnsupportedMediaType   the body is not of a media type that the operation takes
-├── Unavailable            the database or the issuer's keys cannot be had for now
+├── TooManyRequests        the user asks for more than a fair share
+├── Unavailable            something that is needed is away for now
 └── InternalError          anything unexpected
 
-A class has the name of its response in `components.responses`; status, sentence and fixed headers are there.
+A class has the name of its response in `components.responses`, where status, sentence and fixed headers are read. What
+stands here is used where a contract does not name that response (`openapi.bridge.contract.Contract.refusal`).
 """
 
-import logging
-from asyncio import CancelledError
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
 
-import orjson
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openapi.bridge.contract import Refusal, fill
-from openapi.contract import contract
+class Violation(NamedTuple):
+    """One broken rule of the contract: its sentence, the rule's keyword and where it was broken.
 
-log = logging.getLogger("todo_api")
+    Args:
+        pointer: the JSON pointer (RFC 6901) into the body, None outside of it.
+        parameter: the parameter's name, None in the body.
+    """
+
+    sentence: str
+    code: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+Violations = Callable[[], Iterable[Violation]] | Sequence[Violation]
+
+
+class Refusal(NamedTuple):
+    """The answer to a request that is refused: its status, the sentence for a person, and further headers."""
+
+    status: int
+    sentence: str
+    headers: Mapping[str, str]
 
 
 class Failure(Exception):  # noqa: N818 - a request that is refused is no error of the program
@@ -35,155 +52,104 @@ class Failure(Exception):  # noqa: N818 - a request that is refused is no error 
 
     Args:
         reason: for the log only; it may name details that the client must not see.
+        headers: what the refusal carries beside the contract's own, by name.
+        facts: what the braces of the contract's sentence stand for, by name.
     """
 
-    def __init__(self, reason: str = "") -> None:
+    # Connexion's security picks the most specific of several failures by this name.
+    status_code: ClassVar[int] = 500
+    sentence: ClassVar[str] = "Something went wrong on our side. The fault has been logged"
+
+    def __init__(
+        self,
+        reason: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        facts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
-
-    @property
-    def refusal(self) -> Refusal:
-        """Status, sentence and headers of the answer."""
-        return contract().refusals[type(self).__name__]
-
-    @property
-    def status_code(self) -> int:
-        """The answer's status; Connexion's security reads it under this name."""
-        return self.refusal.status
+        self.headers = headers
+        self.facts = facts
 
 
 class BadRequest(Failure):
-    """Args: sentence: for the client; it names the field and the rule and never echoes what was sent."""
+    """Args:
+    sentence: for the client; it names the field and the rule and never echoes what was sent.
+    violations: all broken rules, or what lists them; asked only where the client wants to know.
+    """
 
-    def __init__(self, sentence: str) -> None:
+    status_code = 400
+
+    def __init__(self, sentence: str, violations: Violations = ()) -> None:
         super().__init__(sentence)
-
-    @property
-    def refusal(self) -> Refusal:
-        return super().refusal._replace(sentence=self.reason)
+        self.violations = violations
 
 
 class Unauthorized(Failure):
-    pass
+    status_code = 401
+    sentence = "Unauthorized"
 
 
 class Forbidden(Failure):
-    pass
+    status_code = 403
+    sentence = "Forbidden"
 
 
 class PathNotFound(Failure):
-    @property
-    def refusal(self) -> Refusal:
-        # No operation can refer to it, so it is no response component.
-        return contract().path_not_found
+    status_code = 404
+    sentence = "Not Found"
 
 
 class MethodNotAllowed(Failure):
     """Args: allow: the value of the `Allow` header."""
 
-    def __init__(self, allow: str) -> None:
-        super().__init__(allow)
+    status_code = 405
+    sentence = "Method not allowed. The Allow header lists the methods that this path takes"
 
-    @property
-    def refusal(self) -> Refusal:
-        return super().refusal._replace(headers={"Allow": self.reason})
+    def __init__(self, allow: str) -> None:
+        super().__init__(headers={"Allow": allow})
 
 
 class RequestTimeout(Failure):
-    pass
+    status_code = 408
+    sentence = "The request took too long to arrive. Send it again on a new connection"
 
 
 class ContentTooLarge(Failure):
-    pass
+    status_code = 413
+    sentence = "The request body must be {x-max-body-bytes} bytes or less"
 
 
 class UnsupportedMediaType(Failure):
-    """Args: media_type: the one that the operation takes."""
+    """Args: media_types: those that the operation takes, with commas between."""
 
-    def __init__(self, media_type: str) -> None:
-        super().__init__(media_type)
+    status_code = 415
+    sentence = "The request body must be {media-type} in UTF-8, without Content-Encoding"
 
-    @property
-    def refusal(self) -> Refusal:
-        refusal = super().refusal
-        return refusal._replace(sentence=fill(refusal.sentence, {"media-type": self.reason}))
+    def __init__(self, media_types: str) -> None:
+        # RFC 9110, section 15.5.16: the answer says what would have been taken.
+        super().__init__(facts={"media-type": media_types}, headers={"Accept": media_types})
+
+
+class TooManyRequests(Failure):
+    """Args: retry_after: the seconds after which the user may ask again."""
+
+    status_code = 429
+    sentence = "You have too many requests under way. Wait for their answers, then try again"
+
+    def __init__(self, reason: str = "", retry_after: int = 1) -> None:
+        super().__init__(reason, headers={"Retry-After": str(retry_after)})
 
 
 class Unavailable(Failure):
-    pass
+    """Args: retry_after: the seconds after which it may be there again."""
+
+    status_code = 503
+    sentence = "The service is temporarily unavailable. Try again shortly"
+
+    def __init__(self, reason: str = "", retry_after: int = 1) -> None:
+        super().__init__(reason, headers={"Retry-After": str(retry_after)})
 
 
 class InternalError(Failure):
     pass
-
-
-def failure_of(error: BaseException) -> Failure:
-    """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
-    if isinstance(error, CancelledError):
-        error = Unavailable("the server stopped before the request was complete")
-    if isinstance(error, PathNotFound):
-        return error
-    if isinstance(error, Failure) and type(error).__name__ in contract().refusals:
-        return error
-    return InternalError()
-
-
-class ErrorMiddleware:
-    """The outermost ASGI layer: whatever is raised below becomes the envelope `{"error": "<sentence>"}`."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watched_send)
-        except ClientDisconnect:
-            log.info("the client went away before its request was complete")
-        except (Exception, CancelledError) as error:
-            failure = failure_of(error)
-            report(failure, error)
-            if started:
-                raise
-            refusal = failure.refusal
-            await send_json(send, refusal.status, {"error": refusal.sentence}, refusal.headers)
-
-
-def report(failure: Failure, error: BaseException) -> None:
-    """Writes the reason to the log: a fault of ours with its traceback, trouble elsewhere as one warning."""
-    if isinstance(failure, InternalError):
-        log.error("unexpected fault", exc_info=error)
-    elif isinstance(failure, Unavailable):
-        log.warning("unavailable: %s", failure.reason)
-    elif isinstance(failure, Unauthorized):
-        log.info("unauthorized: %s", failure.reason)
-
-
-@cache
-def _fields_of_every_answer() -> tuple[tuple[bytes, bytes], ...]:
-    return tuple((name.lower().encode(), value.encode()) for name, value in contract().headers.items())
-
-
-async def send_json(send: Send, status: int, body: object, headers: Mapping[str, str]) -> None:
-    """Sends one whole JSON answer; `body` None is an answer without a body (204, 304).
-
-    Dates without a zone are UTC and end in `Z` (RFC 3339).
-    """
-    fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    fields += _fields_of_every_answer()
-    content = b""
-    if body is not None:
-        content = orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
-        fields.append((b"content-type", b"application/json"))
-        fields.append((b"content-length", b"%d" % len(content)))
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": content})

@@ -5,28 +5,17 @@ Checks run in this order: owner (403), body's arrival, size and media type (408,
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from connexion.middleware.abstract import ROUTING_CONTEXT
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer, AnswerWriter
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError
-from openapi.bridge.failures import (
-    BadRequest,
-    ContentTooLarge,
-    Failure,
-    Forbidden,
-    InternalError,
-    MethodNotAllowed,
-    RequestTimeout,
-    Unauthorized,
-    UnsupportedMediaType,
-    send_json,
-)
+from openapi.bridge.failures import Forbidden
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.parameters import ParameterReader
 
@@ -49,6 +38,7 @@ class ValidatedOperation:
         self._caller_of = caller_of
         self._owner = operation.owner
         self._success = operation.success
+        self._writer = AnswerWriter(contract)
         self._parameters = ParameterReader(contract, operation)
         self._body = BodyReader(contract, operation.body) if operation.body else None
         self._check_signature(operation)
@@ -77,7 +67,8 @@ class ValidatedOperation:
         if self._body:
             arguments["body"] = self._body.parse(content)
         answer = await self._handler(self._caller_of(claims), **arguments)
-        await send_json(send, answer.status or self._success, answer.body, answer.headers)
+        status = answer.status or self._success
+        await self._writer.write(status, answer.body, answer.headers).send(send)
 
 
 class ValidationMiddleware:
@@ -107,17 +98,10 @@ def bind_handlers(
         caller_of: makes a handler's first argument.
 
     Raises:
-        ContractError: for an operation without a handler, with one that cannot take its parameters, or one that
-            can be refused in a way for which the contract has no response.
+        ContractError: for an operation without a handler, or with one that cannot take its parameters.
     """
     operations = {}
     for operation in contract.operations.values():
-        for refusal in _refusals(operation):
-            if refusal.__name__ not in contract.refusals:
-                raise ContractError(
-                    f"#/components/responses/{refusal.__name__}: {operation.method} {operation.path} can answer so, "
-                    "but no operation's responses refer to it"
-                )
         handler = find(operation.id)
         if handler is None:
             raise ContractError(
@@ -125,14 +109,3 @@ def bind_handlers(
             )
         operations[operation.id] = ValidatedOperation(contract, operation, handler, caller_of)
     return operations
-
-
-def _refusals(operation: Operation) -> Iterator[type[Failure]]:
-    """What the checks before the handler can come to."""
-    yield from (BadRequest, MethodNotAllowed, InternalError)
-    if operation.secured:
-        yield Unauthorized
-    if operation.owner:
-        yield Forbidden
-    if operation.body:
-        yield from (RequestTimeout, ContentTooLarge, UnsupportedMediaType)

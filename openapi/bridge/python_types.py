@@ -14,7 +14,7 @@ _HEADER = '''"""The contract's schemas and operations as Python types. Generated
 from datetime import date, datetime
 from typing import Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
 
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer
 
 Caller = TypeVar("Caller", contravariant=True)
 '''

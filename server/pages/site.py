@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version
 from pathlib import Path
@@ -13,9 +14,10 @@ from flask import Flask, Response, redirect, render_template, request
 from werkzeug import exceptions
 from werkzeug.http import generate_etag
 
-from openapi.bridge.contract import Contract, Refusal
+from openapi.bridge.answers import AnswerWriter
+from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place
-from openapi.bridge.failures import InternalError, MethodNotAllowed, PathNotFound
+from openapi.bridge.failures import BadRequest, Failure, InternalError, MethodNotAllowed, PathNotFound
 from server.identity.keys import is_loopback
 
 PATHS = frozenset({"/", "/docs", "/openapi.yaml", "/openapi.json"})
@@ -44,6 +46,13 @@ SECURITY_HEADERS = {
 }
 
 
+class PageHasChanged(Failure):
+    """`If-Match` names another state of a page; no operation of the contract is concerned."""
+
+    status_code = HTTPStatus.PRECONDITION_FAILED
+    sentence = exceptions.PreconditionFailed.description or ""
+
+
 def is_page(path: str) -> bool:
     """Whether a request's path, decoded and without its query, belongs to the pages."""
     return path in PATHS or path.startswith("/docs/")
@@ -60,7 +69,7 @@ def create_pages(contract: Contract, issue_token: Callable[[], str | None] = lam
     # Flask's own redirects would name the host that the request claims, and its OPTIONS is in no contract.
     app.url_map.merge_slashes = False
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.register_error_handler(exceptions.HTTPException, _refuse)
+    app.register_error_handler(exceptions.HTTPException, partial(_refuse, AnswerWriter(contract)))
     app.after_request(_secure)
 
     @app.get("/")
@@ -123,17 +132,21 @@ def _bearer_scheme(contract: Contract) -> str | None:
     return None
 
 
-def _refuse(error: exceptions.HTTPException) -> Response:
+def _refuse(writer: AnswerWriter, error: exceptions.HTTPException) -> Response:
+    failure: Failure
     if isinstance(error, exceptions.NotFound):
-        refusal = PathNotFound().refusal
+        failure = PathNotFound()
     elif isinstance(error, exceptions.MethodNotAllowed):
-        refusal = MethodNotAllowed(", ".join(sorted(error.valid_methods or ()))).refusal
+        failure = MethodNotAllowed(", ".join(sorted(error.valid_methods or ())))
+    elif isinstance(error, exceptions.PreconditionFailed):
+        failure = PageHasChanged()
     elif error.code == HTTPStatus.INTERNAL_SERVER_ERROR:
-        refusal = InternalError().refusal
+        failure = InternalError()
     else:
-        refusal = Refusal(error.code or HTTPStatus.BAD_REQUEST, str(error.description), {})
-    content = json.dumps({"error": refusal.sentence}, ensure_ascii=False)
-    return Response(content, refusal.status, refusal.headers, content_type="application/json")
+        failure = BadRequest(str(error.description))
+    answer = writer.refuse(failure, request.headers.get("Accept", "").encode("latin-1"))
+    fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.fields]
+    return Response(answer.content, answer.status, fields)
 
 
 def _secure(response: Response) -> Response:

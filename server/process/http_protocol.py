@@ -7,21 +7,18 @@ from typing import Any
 from weakref import WeakSet
 
 import httptools
-import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from openapi.bridge.contract import Refusal
-from openapi.bridge.failures import RequestTimeout
+from openapi.bridge.answers import AnswerWriter
+from openapi.bridge.failures import BadRequest, Failure, RequestTimeout
 from openapi.bridge.request.body import TOOK_TOO_LONG
 from openapi.contract import contract
 from server.telemetry.logs import request_fields
 from server.telemetry.observe import NONE, Observer
 
 MAX_HEAD_BYTES = 64 * 1024
-REFUSAL = Refusal(
-    400, f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less", {}
-)
+UNREADABLE = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
 
 # When the server stops, an idle connection is closed so many seconds later: a request may be under way on it, and
 # its client could not know whether to send it again.
@@ -128,7 +125,7 @@ class HttpProtocol(HttpToolsProtocol):
                 # It came after whole requests, whose answers come first.
                 self._is_unreadable = True
             else:
-                self._refuse(REFUSAL)
+                self._refuse(BadRequest(UNREADABLE))
         if self._is_whole:
             self._stop_waiting()
         elif self._patience is None:
@@ -168,7 +165,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Goes on to the next request, or to the refusal of what came after the last one."""
         super().on_response_complete()
         if self._is_unreadable and not (self._is_answering() or self.transport.is_closing()):
-            self._refuse(REFUSAL)
+            self._refuse(BadRequest(UNREADABLE))
 
     @staticmethod
     def _check(head_bytes: int) -> None:
@@ -195,28 +192,23 @@ class HttpProtocol(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
-    def _refuse(self, refusal: Refusal) -> None:
-        """Sends the envelope and closes the connection."""
+    def _refuse(self, failure: Failure) -> None:
+        """Sends the refusal and closes the connection."""
         observer: Observer = self.app_state["observer"]
         request_id = observer.request_id()
+        answer = AnswerWriter(contract()).refuse(failure)
         # Taken back, since this is no task of its own, which would end with the request.
         token = request_fields.set({"request_id": request_id})
-        observer.answered(NONE, NONE, refusal.status, 0)
+        observer.answered(NONE, NONE, answer.status, 0)
         request_fields.reset(token)
-        content = orjson.dumps({"error": refusal.sentence})
-        headers: list[Any] = [
+        headers = [
             *self.server_state.default_headers,
-            *(
-                (name.lower().encode(), value.encode())
-                for name, value in {**contract().headers, **refusal.headers}.items()
-            ),
+            *answer.fields,
             (b"x-request-id", request_id.encode("ascii")),
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(content)),
             (b"connection", b"close"),
         ]
-        head = STATUS_LINE[refusal.status] + b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(head + b"\r\n" + content)
+        head = STATUS_LINE[answer.status] + b"".join(b"%s: %s\r\n" % header for header in headers)
+        self.transport.write(head + b"\r\n" + answer.content)
         self.transport.close()
 
     def _stop_waiting(self) -> None:
@@ -235,7 +227,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.cycle.scope["state"][TOOK_TOO_LONG] = True
                 self.cycle.message_event.set()
         elif self._in_head:
-            self._refuse(RequestTimeout().refusal)
+            self._refuse(RequestTimeout())
         else:
             # Nothing was asked, or it was answered before its body had come.
             self.transport.close()

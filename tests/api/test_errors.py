@@ -12,10 +12,10 @@ from starlette.types import Message, Receive, Scope, Send
 
 import openapi.failures
 from openapi.bridge import failures
+from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import (
     BadRequest,
     ContentTooLarge,
-    ErrorMiddleware,
     Failure,
     Forbidden,
     InternalError,
@@ -25,8 +25,9 @@ from openapi.bridge.failures import (
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
-    send_json,
+    Violation,
 )
+from openapi.bridge.service import ErrorMiddleware
 from openapi.contract import contract
 from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
 
@@ -35,7 +36,7 @@ ALWAYS = {name.lower(): value for name, value in contract().headers.items()}
 FAULT = "Something went wrong on our side. The fault has been logged"
 
 
-class Answer:
+class Sent:
     """What an application sends."""
 
     def __init__(self) -> None:
@@ -66,23 +67,26 @@ async def nothing() -> Message:
     return {}
 
 
-def answer_to(error: BaseException, scope_type: str = "http", started: bool = False) -> Answer:
+def answer_to(
+    error: BaseException, scope_type: str = "http", started: bool = False, accept: bytes = b"*/*"
+) -> Sent:
     """What a client sees where `error` is raised below the middleware."""
-    answer = Answer()
+    answer = Sent()
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         if started:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise error
 
-    asyncio.run(ErrorMiddleware(app)({"type": scope_type}, nothing, answer.send))
+    scope = {"type": scope_type, "headers": [(b"accept", accept)]}
+    asyncio.run(ErrorMiddleware(app, contract())(scope, nothing, answer.send))
     return answer
 
 
-def sent(body: Any, **headers: str) -> Answer:
-    """What `send_json` sends."""
-    answer = Answer()
-    asyncio.run(send_json(answer.send, 200, body, headers))
+def written(body: Any, **headers: str) -> Sent:
+    """What is sent of an answer with this body."""
+    answer = Sent()
+    asyncio.run(AnswerWriter(contract()).write(200, body, headers).send(answer.send))
     return answer
 
 
@@ -117,7 +121,7 @@ def sent(body: Any, **headers: str) -> Answer:
             UnsupportedMediaType("application/json"),
             415,
             "The request body must be application/json in UTF-8, without Content-Encoding",
-            {},
+            {"accept": "application/json"},
         ),
         (
             IdempotencyKeyReused(),
@@ -147,15 +151,53 @@ def test_every_failure_is_the_envelope(
     assert {**ALWAYS, **common, **headers} == answer.headers
 
 
-def test_the_table_is_whole() -> None:
-    """Every failure but the unknown path has a response of its name in the contract, and all of those a failure."""
+def test_every_refusal_of_the_contract_has_a_failure() -> None:
+    """Every response component of the contract that refuses a request has a failure of its name."""
     names = {
         each.__name__
         for module in (failures, openapi.failures)
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, Failure)
     }
-    assert contract().refusals.keys() == names - {"Failure", "PathNotFound"}
+    assert set() == contract().refusals.keys() - names
+
+
+PROBLEM = b"application/json;q=0.5, Application/Problem+JSON ; q=0.1"
+
+
+def test_who_names_the_problem_media_type_gets_it() -> None:
+    """A client that names application/problem+json gets RFC 9457: the same status, sentence and headers, and a kind."""
+    answer = answer_to(Unauthorized("expired"), accept=PROBLEM)
+    assert {
+        "type": "urn:todo-api:problem:unauthorized",
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "Unauthorized",
+    } == json.loads(answer.body)
+    assert ("application/problem+json", "Bearer") == (
+        answer.headers["content-type"],
+        answer.headers["www-authenticate"],
+    )
+
+
+def test_a_problem_lists_the_violations() -> None:
+    """With 400 every broken rule stands in `errors`, at most 50, and each says where it was broken."""
+    violations = [
+        Violation("Title is required", "required", pointer="/title"),
+        *(Violation(f"p{number} must be 1", "const", parameter=f"p{number}") for number in range(60)),
+    ]
+    errors = json.loads(answer_to(BadRequest("No", lambda: violations), accept=PROBLEM).body)["errors"]
+    assert {"pointer": "/title", "code": "required", "detail": "Title is required"} == errors[0]
+    assert {"parameter": "p48", "code": "const", "detail": "p48 must be 1"} == errors[-1]
+    assert 50 == len(errors)
+
+
+@pytest.mark.parametrize(
+    "accept", [b"", b"application/json", b"application/problem+json;q=0", b"x/application/problem+json"]
+)
+def test_who_does_not_name_it_gets_the_envelope(accept: bytes) -> None:
+    """Any other `Accept` leaves the answer as it is by default."""
+    assert b'{"error":"Forbidden"}' == answer_to(Forbidden(), accept=accept).body
 
 
 def test_a_failure_that_the_contract_does_not_know_is_a_fault() -> None:
@@ -223,7 +265,7 @@ def test_only_http_is_answered() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         sent.append("started")
 
-    asyncio.run(ErrorMiddleware(app)({"type": "lifespan"}, nothing, Answer().send))
+    asyncio.run(ErrorMiddleware(app, contract())({"type": "lifespan"}, nothing, Sent().send))
     assert ["started"] == sent
     with pytest.raises(ValueError, match="details"):
         answer_to(ValueError("details"), scope_type="lifespan")
@@ -231,7 +273,7 @@ def test_only_http_is_answered() -> None:
 
 def test_an_answer_is_json_with_its_length() -> None:
     """An answer is compact JSON in UTF-8, its times in UTC with `Z` and microseconds."""
-    answer = sent({"title": "Grüße", "created_at": datetime(2026, 11, 22, 10, 0, 0, 125000)}, ETag='"1"')
+    answer = written({"title": "Grüße", "created_at": datetime(2026, 11, 22, 10, 0, 0, 125000)}, ETag='"1"')
     expected = '{"title":"Grüße","created_at":"2026-11-22T10:00:00.125000Z"}'.encode()
     assert (200, expected) == (answer.status, answer.body)
     assert {
@@ -244,5 +286,5 @@ def test_an_answer_is_json_with_its_length() -> None:
 
 def test_no_body_is_no_content() -> None:
     """An answer without a body says nothing of its type and length, as 204 and 304 must not."""
-    answer = sent(None, ETag='"1"')
+    answer = written(None, ETag='"1"')
     assert (b"", {"etag": '"1"', **ALWAYS}) == (answer.body, answer.headers)

@@ -302,13 +302,3 @@ def test_a_body_needs_a_schema() -> None:
     place = "#/paths/~1things/post/requestBody/content/application~1json"
     with pytest.raises(ContractError, match=f"^{place}: a schema is needed here$"):
         BodyReader(contract, body)
-
-
-def test_a_body_needs_a_limit() -> None:
-    """A contract with a body says somewhere how large it may be."""
-    body = {"content": {"application/json": {"schema": {}}}}
-    contract = contract_of(document({"/things": {"post": operation(requestBody=body)}}, components={}))
-    declared = contract.operations["act"].body
-    assert declared is not None
-    with pytest.raises(ContractError, match=r"^#/components/responses: none has x-max-body-bytes"):
-        BodyReader(contract, declared)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from openapi.bridge.contract import Contract, Refusal
+from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place, copy_of, look_up, pointer_to
+from openapi.bridge.failures import ContentTooLarge, Refusal
 from tests.support.contracts import Json, contract_of, document, operation
 
 
@@ -78,6 +79,13 @@ def test_the_limit_of_bodies_is_read(limit: int) -> None:
     """The largest body is what some response component says."""
     responses = {"Any": {"description": ""}, "TooLarge": {"description": "", "x-max-body-bytes": limit}}
     assert limit == contract_of(document(components={"responses": responses})).max_body_bytes
+
+
+def test_a_contract_need_not_name_its_refusals() -> None:
+    """A document without refusals, limit and headers is served with what the failures say themselves."""
+    contract = contract_of(document(components={}))
+    sentence = "The request body must be 1048576 bytes or less"
+    assert Refusal(413, sentence, {}) == contract.refusal(ContentTooLarge())
 
 
 def test_schemas_are_found_by_name() -> None:

@@ -12,11 +12,12 @@ from connexion.middleware.lifespan import LifespanMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 
-from openapi.bridge.answer import Answer
+from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
-from openapi.bridge.failures import BadRequest, ErrorMiddleware, PathNotFound
+from openapi.bridge.failures import BadRequest, PathNotFound
 from openapi.bridge.operation import ValidationMiddleware, bind_handlers
 from openapi.bridge.routing import ContractRouting, OpenAPI31Specification, check_path_encoding
+from openapi.bridge.service import ErrorMiddleware
 from server.app import add_contract
 from server.identity.bearer import BearerVerifier, TokenRules, issue_token
 from server.identity.keys import SharedSecret
@@ -59,7 +60,7 @@ def app_of(contract: Contract) -> connexion.AsyncApp:
         resolver=Resolver(echo),
         security_map=verifier.security_map(),
         middlewares=[
-            ErrorMiddleware,
+            partial(ErrorMiddleware, contract=contract),
             ContractRouting,
             SecurityMiddleware,
             partial(ValidationMiddleware, operations=operations),

@@ -429,53 +429,6 @@ def test_a_handler_that_would_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "missing"),
-    [
-        ({}, "BadRequest"),
-        ({"responses": refusing("BadRequest")}, "MethodNotAllowed"),
-        ({"responses": refusing("BadRequest", "MethodNotAllowed")}, "InternalError"),
-        ({"responses": refusing(*ALWAYS), "security": [{"token": []}]}, "Unauthorized"),
-        (
-            {
-                "responses": refusing(*ALWAYS, "Unauthorized"),
-                "security": [{"token": []}],
-                "parameters": [{**ID, "x-owner": True}],
-            },
-            "Forbidden",
-        ),
-        (
-            {
-                "responses": refusing(*ALWAYS),
-                "requestBody": {"content": {"application/json": {"schema": {}}}},
-            },
-            "RequestTimeout",
-        ),
-        (
-            {
-                "responses": refusing(*ALWAYS, "RequestTimeout"),
-                "requestBody": {"content": {"application/json": {"schema": {}}}},
-            },
-            "ContentTooLarge",
-        ),
-        (
-            {
-                "responses": refusing(*ALWAYS, "RequestTimeout", "ContentTooLarge"),
-                "requestBody": {"content": {"application/json": {"schema": {}}}},
-            },
-            "UnsupportedMediaType",
-        ),
-    ],
-)
-def test_a_refusal_without_a_response(fields: Json, missing: str) -> None:
-    """A contract that declares nowhere what an operation can be refused with is refused itself."""
-    made = of_operation(**fields)
-    made["components"]["securitySchemes"] = {"token": BEARER}
-    place = f"#/components/responses/{missing}"
-    said = "GET /things/{id} can answer so, but no operation's responses refer to it"
-    assert f"{place}: {said}" == binding(made, act=lambda caller, **arguments: None)
-
-
-@pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         (

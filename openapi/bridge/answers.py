@@ -1,0 +1,117 @@
+"""What a handler answers, and the one writer of every answer: its body, its media type and its headers."""
+
+import re
+from collections.abc import Mapping
+from http.client import responses as phrases
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import orjson
+from starlette.types import Send
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.failures import BadRequest, Failure
+
+Body = TypeVar("Body", covariant=True)
+
+PROBLEM = "application/problem+json"
+MAX_VIOLATIONS = 50
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NAMES_PROBLEM = re.compile(rb"(?:^|,)[ \t]*application/problem\+json[ \t]*(?=[;,]|$)([^,]*)", re.IGNORECASE)
+_NOT_ACCEPTED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
+
+
+class Answer(NamedTuple, Generic[Body]):
+    """A body, headers by name and a status, which is the operation's 2xx of the contract unless it is given.
+
+    A body of None is no body at all (204, 304).
+    """
+
+    body: Body
+    headers: Mapping[str, str] = _NO_HEADERS
+    status: int | None = None
+
+
+class WrittenAnswer(NamedTuple):
+    """An answer as it goes over the wire: status, header fields with lower-case names, and the whole body."""
+
+    status: int
+    fields: list[tuple[bytes, bytes]]
+    content: bytes
+
+    async def send(self, send: Send) -> None:
+        """Sends it to an ASGI server."""
+        await send({"type": "http.response.start", "status": self.status, "headers": self.fields})
+        await send({"type": "http.response.body", "body": self.content})
+
+
+class AnswerWriter:
+    """Writes the answers of a contract's service; what every answer carries (`x-headers`) is on each of them."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._always = [(name.lower().encode(), value.encode()) for name, value in contract.headers.items()]
+        self._types: str | None = contract.document.get("x-problem-types")
+
+    def write(
+        self,
+        status: int,
+        body: object,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        media_type: str = "application/json",
+    ) -> WrittenAnswer:
+        """One whole answer in JSON; a `body` of None is no body (204, 304).
+
+        Dates without a zone are UTC and end in `Z` (RFC 3339).
+        """
+        fields = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
+        fields += self._always
+        if body is None:
+            return WrittenAnswer(status, fields, b"")
+        content = orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+        fields.append((b"content-type", media_type.encode("latin-1")))
+        fields.append((b"content-length", b"%d" % len(content)))
+        return WrittenAnswer(status, fields, content)
+
+    def refuse(self, failure: Failure, accept: bytes = b"") -> WrittenAnswer:
+        """The refusal that answers a failure: `{"error": <sentence>}`, or RFC 9457 for who names its media type.
+
+        Args:
+            accept: the value of the request's `Accept`.
+        """
+        status, sentence, headers = self._contract.refusal(failure)
+        if names_problem(accept):
+            return self.write(status, self._problem(failure, status, sentence), headers, PROBLEM)
+        return self.write(status, {"error": sentence}, headers)
+
+    def _problem(self, failure: Failure, status: int, sentence: str) -> dict[str, Any]:
+        """The members of RFC 9457, section 3.1; `errors` holds all violations (section 3.2)."""
+        words = re.sub(r"(?<!^)(?=[A-Z])", "-", type(failure).__name__).lower()
+        problem: dict[str, Any] = {
+            "type": "about:blank" if self._types is None else self._types + words,
+            "title": phrases.get(status, "") if self._types is None else words.replace("-", " ").capitalize(),
+            "status": status,
+            "detail": sentence,
+        }
+        if isinstance(failure, BadRequest):
+            violations = failure.violations() if callable(failure.violations) else failure.violations
+            problem["errors"] = [
+                {
+                    **({} if each.pointer is None else {"pointer": each.pointer}),
+                    **({} if each.parameter is None else {"parameter": each.parameter}),
+                    "code": each.code,
+                    "detail": each.sentence,
+                }
+                for each in islice(violations, MAX_VIOLATIONS)
+            ]
+        return problem
+
+
+def names_problem(accept: bytes) -> bool:
+    """Whether an `Accept` header (RFC 9110, section 12.5.1) names `application/problem+json`, not with `q=0`."""
+    named = _NAMES_PROBLEM.search(accept)
+    return named is not None and _NOT_ACCEPTED.search(named[1]) is None
