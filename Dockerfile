@@ -12,13 +12,12 @@ COPY handlers handlers
 COPY db db
 COPY server server
 COPY alembic alembic
-# As `make install` does; editable, because the migrations stand beside the packages.
-RUN .venv/bin/python -m pip install --constraint constraints.txt --editable .
+RUN .venv/bin/python -m pip install --constraint constraints.txt '.[embedded]'
 
 FROM python:3.13-slim
 RUN useradd --system --uid 10001 --no-create-home --home-dir /data todo-api \
     && install --directory --owner=todo-api --group=todo-api --mode=0700 /data
-COPY --from=build /app /app
+COPY --from=build /app/.venv /app/.venv
 ENV PATH=/app/.venv/bin:$PATH \
     DATA_DIR=/data \
     HOST=0.0.0.0 \

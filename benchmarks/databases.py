@@ -7,8 +7,8 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import psycopg2
 
-from db.admin.migrate import upgrade
 from db.driver.url import normalise
+from db.migrations import migrations
 
 USERS = 100
 TASKS_PER_USER = 200
@@ -57,7 +57,7 @@ class Databases:
     def empty(self, name: str) -> Iterator[str]:
         """The URL of a database with the schema of this version and no rows, until the context ends."""
         with self._made(f"CREATE DATABASE {name}", name) as url:
-            upgrade(url)
+            migrations.upgrade(url)
             yield url
 
     @contextmanager

@@ -8,8 +8,9 @@ from pathlib import Path
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from db import statements
-from db.admin.migrate import MigrationError, check, upgrade
+from db.admin.migrate import MigrationError
 from db.embedded.cluster import embedded_postgres
+from db.migrations import migrations
 from lint import scoping, sharding
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract
@@ -26,8 +27,8 @@ def main() -> None:
             sys.exit(fault)
         print("Every statement names its owner, and runs in one place.")
         with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
-            upgrade(url)
-            check(url)
+            migrations.upgrade(url)
+            migrations.check(url)
             print("The migrations make what the contract asks for.")
             for fault in sharding.faults(url, statements):
                 sys.exit(fault)

@@ -31,6 +31,7 @@ _ACCESS = {
 }
 _ALLOWED = {
     "db/driver/connection.py": {"connect", "cursor", "execute"},
+    "db/admin/environment.py": {"connect", "execute"},
     "db/admin/migrate.py": {"connect", "scalar"},
     "db/tenant.py": {"execute"},  # One form of a Message has the name too.
 }

@@ -16,11 +16,11 @@ from sqlalchemy import Delete, Insert, Update, make_url
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import iterate
 
-from db.admin.migrate import upgrade
 from db.admin.purge import DROP_EXPIRED_KEYS
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
+from db.migrations import migrations
 from db.tenant import Database
 from lint.scoping import DIALECT, statements
 
@@ -75,7 +75,7 @@ def create_sharded(url: str) -> str:
     _rows(url, f"CREATE DATABASE {DATABASE}")
     sharded = make_url(url).set(database=DATABASE).render_as_string(hide_password=False)
     _rows(sharded, _STAND_IN)
-    upgrade(sharded)
+    migrations.upgrade(sharded)
     return sharded
 
 

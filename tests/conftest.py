@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from db.admin.migrate import upgrade
 from db.embedded.cluster import embedded_postgres
+from db.migrations import migrations
 from tests.support.clusters import Cluster
 from tests.support.running import Service, service_in_thread
 
@@ -18,7 +18,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real PostgreSQL 18 with the schema of this version."""
     folder: Path = tmp_path_factory.mktemp("database")
     with embedded_postgres(folder) as url:
-        upgrade(url)
+        migrations.upgrade(url)
         yield url
 
 
@@ -26,7 +26,7 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def own_url(database_url: str) -> Iterator[str]:
     """A database that nobody else uses, with the schema of this version."""
     with Cluster(database_url).database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         yield url
 
 

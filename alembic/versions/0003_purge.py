@@ -33,7 +33,7 @@ BEGIN
             'The role todo_purger bypasses row level security: have an administrator run '
             'ALTER ROLE todo_purger NOSUPERUSER NOBYPASSRLS';
     END IF;
-    IF NOT pg_has_role(current_user, 'todo_purger', CASE WHEN newer THEN 'SET' ELSE 'MEMBER' END) THEN
+    IF NOT pg_catalog.pg_has_role(current_user, 'todo_purger', CASE WHEN newer THEN 'SET' ELSE 'MEMBER' END) THEN
         IF newer THEN
             EXECUTE 'GRANT todo_purger TO CURRENT_USER WITH SET TRUE, INHERIT FALSE';
         ELSE
@@ -41,23 +41,23 @@ BEGIN
         END IF;
     END IF;
 EXCEPTION WHEN insufficient_privilege THEN
-    RAISE SQLSTATE 'TODO1' USING MESSAGE = format(
+    RAISE SQLSTATE 'TODO1' USING MESSAGE = pg_catalog.format(
         'The login may not make the role todo_purger or enter it: have an administrator run '
         'CREATE ROLE todo_purger (if it is missing) and GRANT todo_purger TO %I', current_user);
 END $$
 """
 
 # Without the first statement a purger that names a user would reach that user's other keys as well.
-POLICIES = """
-ALTER POLICY idempotency_keys_own ON idempotency_keys TO todo_tenant;
-CREATE POLICY idempotency_keys_expired ON idempotency_keys TO todo_purger
-    USING (created_at <= now() - interval '24 hours') WITH CHECK (false)
-"""
+POLICIES = (
+    "ALTER POLICY idempotency_keys_own ON idempotency_keys TO todo_tenant",
+    "CREATE POLICY idempotency_keys_expired ON idempotency_keys TO todo_purger "
+    "USING (created_at <= pg_catalog.now() - interval '24 hours') WITH CHECK (false)",
+)
 
-GRANTS = """
-DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO todo_purger', current_schema()); END $$;
-GRANT SELECT, DELETE ON idempotency_keys TO todo_purger
-"""
+GRANTS = (
+    "DO $$ BEGIN EXECUTE pg_catalog.format('GRANT USAGE ON SCHEMA %I TO todo_purger', current_schema); END $$",
+    "GRANT SELECT, DELETE ON idempotency_keys TO todo_purger",
+)
 
 # As todo_enter: not SECURITY DEFINER, and all that it sets ends with the transaction. A batch of deletions may wait
 # longer than a person who sent a request.
@@ -75,7 +75,7 @@ END $$
 DROP_ROLE = """
 DO $$
 BEGIN
-    EXECUTE format('REVOKE USAGE ON SCHEMA %I FROM todo_purger', current_schema());
+    EXECUTE pg_catalog.format('REVOKE USAGE ON SCHEMA %I FROM todo_purger', current_schema);
     BEGIN
         DROP ROLE todo_purger;
     EXCEPTION WHEN dependent_objects_still_exist OR insufficient_privilege THEN
@@ -86,7 +86,7 @@ END $$
 
 
 def upgrade() -> None:
-    for statement in (ROLE, POLICIES, GRANTS, ENTER):
+    for statement in (ROLE, *POLICIES, *GRANTS, ENTER):
         op.execute(statement)
 
 

@@ -1,22 +1,21 @@
-"""Brings a database to the schema that this version needs, and tells how far it is from that."""
+"""Brings a database to the schema that a folder of migrations makes, and says how far it is from that."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import psycopg2
 from sqlalchemy import Connection, NullPool, column, create_engine, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
+from db.admin.advice import advice
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, normalise
 
 # Alembic is imported where it is used: a server that finds its schema in order starts without it.
 if TYPE_CHECKING:
     from alembic.config import Config
-
-FOLDER = Path(__file__).parents[2] / "alembic"
 
 OLDER = "The database's schema is older than this version of todo-api: run `todo-api migrate`"
 NEWER = "The database's schema is of another, newer version of todo-api: install that one"
@@ -24,100 +23,102 @@ DIFFERENT = (
     "The contract and the migrations differ ({}): run `alembic revision --autogenerate -m WHAT_CHANGED`"
 )
 
-# A migration raises this SQLSTATE with a sentence that is written for a person.
-_FOR_A_PERSON = "TODO1"
-# By the beginning of the SQLSTATE (appendix A of the PostgreSQL manual).
-_ADVICE = {
-    "08": "The connection to the database was lost, so nothing has changed: try again",
-    "25006": "The database is read-only: use the address of its primary server",
-    "40": "Another transaction was in the way, so nothing has changed: try again",
-    "42501": "The login may not use or change this schema: take the login that owns it, or make this one its owner "
-    "(a migration that changes rows also has to set NO FORCE ROW LEVEL SECURITY)",
-    "53": "The database has no disk space, memory or connection left: free some and try again",
-    "55P03": "Another migration or a long transaction holds a lock, so nothing has changed: try again after it",
-    "57014": "A step of the migration took too long, so nothing has changed: try again at a quieter time",
-    "57P": "The database is starting or shutting down, so nothing has changed: try again",
-}
-# Of a connection that was refused the driver tells no SQLSTATE, only the server's words or those of TLS.
-# The first that fits: with `sslmode=prefer` the words are those of two attempts.
-_REFUSALS = {
-    "certificate": "The database's certificate is not the one that DATABASE_URL asks for: check the host name, and "
-    "that sslrootcert is the path of its authority's certificate",
-    "authentication failed": "The database refused the login: check user and password in DATABASE_URL",
-    "no password supplied": "The database asks for a password: put one into DATABASE_URL",
-    "does not support SSL": "The database has no TLS, which DATABASE_URL asks for: check host and sslmode",
-    "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it, and may ask "
-    "for TLS (sslmode=require)",
-    "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
-}
-_UNREACHABLE = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
-
 
 class MigrationError(Exception):
     """Why a database is not at the schema that it should be at, and what would help: one line for a person."""
 
 
-def upgrade(url: str) -> None:
-    """Brings the database to the newest schema in one transaction, or leaves it as it was.
+class Step(NamedTuple):
+    """One migration: its number, what it does in a sentence, and whether the database has it."""
 
-    A second caller waits for the first, and then finds nothing to do.
-
-    Args:
-        url: a PostgreSQL URL in any of the forms that `db.driver.url.normalise` takes.
-
-    Raises:
-        MigrationError: if it cannot be done.
-    """
-    from alembic import command
-    from alembic.util import CommandError
-
-    with _explained():
-        try:
-            command.upgrade(_config(url), "head")
-        except CommandError as error:
-            raise MigrationError(NEWER) from error
+    revision: str
+    sentence: str
+    applied: bool
 
 
-def pending(url: str) -> str | None:
-    """None if the database is at the newest schema, else a sentence that tells what to do.
+class Migrations:
+    """The migrations of one product.
 
-    Raises:
-        MigrationError: if the database cannot be asked.
-    """
-    # Each file has the name of its revision, and they are numbered.
-    *older, newest = sorted(file.name.partition("_")[0] for file in FOLDER.glob("versions/*.py"))
-    with _explained(), connect(url) as connection:
-        is_new = not inspect(connection).has_table("alembic_version")
-        current = (
-            None
-            if is_new
-            else connection.scalar(select(column("version_num")).select_from(table("alembic_version")))
-        )
-    if current == newest:
-        return None
-    return OLDER if current in {None, *older} else NEWER
-
-
-def check(url: str) -> None:
-    """Returns if the models, and so the contract, ask for nothing that the migrations do not make.
+    Each method takes the database's URL in any of the forms that `db.driver.url.normalise` takes, and raises
+    MigrationError if the database cannot be asked or changed.
 
     Args:
-        url: a database that is at the newest schema.
-
-    Raises:
-        MigrationError: with what differs, or because the database is not at the newest schema.
+        folder: what Alembic calls the script location, with `env.py` and `versions/NNNN_*.py`.
     """
-    from alembic import command
-    from alembic.util import AutogenerateDiffsDetected
 
-    if (reason := pending(url)) is not None:
-        raise MigrationError(reason)
-    with _explained():
-        try:
-            command.check(_config(url))
-        except AutogenerateDiffsDetected as error:
-            differences = ", ".join(map(_describe, error.diffs))
-            raise MigrationError(DIFFERENT.format(differences)) from error
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def upgrade(self, url: str) -> None:
+        """Brings the database to the newest schema in one transaction, or leaves it as it was.
+
+        A second caller waits for the first, and then finds nothing to do.
+        """
+        from alembic import command
+        from alembic.util import CommandError
+
+        with _explained():
+            try:
+                command.upgrade(self._config(url), "head")
+            except CommandError as error:
+                raise MigrationError(NEWER) from error
+
+    def pending(self, url: str) -> str | None:
+        """None if the database is at the newest schema, else a sentence that says what to do."""
+        current = _current(url)
+        # Each file has the name of its revision, and they are numbered.
+        *older, newest = sorted(file.name.partition("_")[0] for file in self.folder.glob("versions/*.py"))
+        if current == newest:
+            return None
+        return OLDER if current in {None, *older} else NEWER
+
+    def status(self, url: str) -> list[Step]:
+        """Every migration, oldest first, with whether the database has it."""
+        from alembic.script import ScriptDirectory
+
+        if self.pending(url) == NEWER:
+            raise MigrationError(NEWER)
+        current = _current(url) or ""
+        known = reversed(list(ScriptDirectory(str(self.folder)).walk_revisions()))
+        return [Step(step.revision, step.doc, step.revision <= current) for step in known]
+
+    def sql(self, url: str) -> str:
+        """What `upgrade` would run on the database, as text for an administrator; empty if there is nothing to do."""
+        from alembic import command
+
+        if (sentence := self.pending(url)) is None:
+            return ""
+        if sentence == NEWER:
+            raise MigrationError(NEWER)
+        written = StringIO()
+        command.upgrade(self._config(url, written), f"{_current(url) or 'base'}:head", sql=True)
+        return written.getvalue()
+
+    def check(self, url: str) -> None:
+        """Returns if the models, and so the contract, ask for nothing that the migrations do not make.
+
+        Raises:
+            MigrationError: with what differs, or because the database is not at the newest schema.
+        """
+        from alembic import command
+        from alembic.util import AutogenerateDiffsDetected
+
+        if (reason := self.pending(url)) is not None:
+            raise MigrationError(reason)
+        with _explained():
+            try:
+                command.check(self._config(url))
+            except AutogenerateDiffsDetected as error:
+                differences = ", ".join(map(_describe, error.diffs))
+                raise MigrationError(DIFFERENT.format(differences)) from error
+
+    def _config(self, url: str, written: StringIO | None = None) -> "Config":
+        from alembic.config import Config
+
+        config = Config(stdout=StringIO(), output_buffer=written)
+        config.set_main_option("script_location", str(self.folder).replace("%", "%%"))
+        config.attributes["url"] = url
+        return config
 
 
 @contextmanager
@@ -135,17 +136,16 @@ def connect(url: str) -> Iterator[Connection]:
         yield connection
 
 
-def _config(url: str) -> "Config":
-    from alembic.config import Config
-
-    config = Config(stdout=StringIO())
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    config.attributes["url"] = url
-    return config
+def _current(url: str) -> str | None:
+    with _explained(), connect(url) as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        version: Any = select(column("version_num")).select_from(table("alembic_version"))
+        return cast("str | None", connection.scalar(version))
 
 
 def _describe(difference: Any) -> str:
-    """`add constraint tasks_title_length_1_200`, say, from one of Alembic's differences."""
+    """One of Alembic's differences, such as `add constraint tasks_title_length_1_200`."""
     first = difference[0] if isinstance(difference, list) else difference
     what, *where = first
     names = [getattr(part, "name", part) for part in where]
@@ -157,13 +157,4 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise MigrationError(_sentence(cast("psycopg2.Error", error.orig))) from error
-
-
-def _sentence(error: psycopg2.Error) -> str:
-    if error.pgcode == _FOR_A_PERSON:
-        return str(error.diag.message_primary)
-    if error.pgcode is None:
-        return next((advice for words, advice in _REFUSALS.items() if words in str(error)), _UNREACHABLE)
-    advice = (advice for prefix, advice in _ADVICE.items() if error.pgcode.startswith(prefix))
-    return next(advice, f"The migration failed with SQLSTATE {error.pgcode}, and nothing has changed")
+        raise MigrationError(advice(cast("psycopg2.Error", error.orig))) from error

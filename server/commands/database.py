@@ -1,18 +1,38 @@
 """What is done to the database from outside of a request: `migrate`, `purge`."""
 
+import sys
+
 import click
 
 
 @click.command()
-def migrate() -> None:
+@click.option(
+    "--sql",
+    "printed",
+    flag_value="sql",
+    help="Print what would be run, for an administrator, and run nothing.",
+)
+@click.option(
+    "--status", "printed", flag_value="status", help="List the migrations; status 1 if one is missing."
+)
+def migrate(printed: str | None) -> None:
     """Bring the database to the schema of this version."""
-    from db.admin.migrate import upgrade
+    from db.migrations import migrations
     from server.process.serve import database
     from server.settings import Settings
 
     with database(Settings.load()) as url:
-        upgrade(url)
-    click.echo("The database has the schema of this version.")
+        if printed == "sql":
+            click.echo(migrations.sql(url), nl=False)
+        elif printed == "status":
+            steps = migrations.status(url)
+            for step in steps:
+                click.echo(f"{'applied' if step.applied else 'missing'}  {step.revision}  {step.sentence}")
+            if not all(step.applied for step in steps):
+                sys.exit(1)
+        else:
+            migrations.upgrade(url)
+            click.echo("The database has the schema of this version.")
 
 
 @click.command()

@@ -21,8 +21,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from db.admin.isolation import IsolationError, require
-from db.admin.migrate import pending, upgrade
 from db.embedded.cluster import embedded_postgres
+from db.migrations import migrations
 from openapi.contract import contract
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
@@ -58,10 +58,10 @@ def ready_database(settings: Settings) -> Iterator[str]:
         MigrationError: if the database cannot be asked, or brought there.
     """
     with database(settings) as url:
-        if (sentence := pending(url)) is not None:
+        if (sentence := migrations.pending(url)) is not None:
             if settings.database_url is not None:
                 raise StartError(sentence)
-            upgrade(url)
+            migrations.upgrade(url)
         yield url
 
 

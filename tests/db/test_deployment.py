@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from db.admin.deployment import describe
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from lint.sharding import create_sharded
 from server.doctor import Finding, examine
 from server.settings import Settings
@@ -35,7 +35,7 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     with server.database() as url, pooler(url) as pooled:
-        upgrade(url)
+        migrations.upgrade(url)
         sentence = f"plain PostgreSQL {version(url)}, behind a pooler such as PgBouncer (how it pools cannot be told)"
         assert {sentence} == {describe(pooled) for _ in range(5)}
         monkeypatch.setenv("DATABASE_URL", pooled)

@@ -14,8 +14,8 @@ import jwt
 import psycopg2
 import pytest
 
-from db.admin.migrate import upgrade
 from db.embedded.cluster import embedded_postgres
+from db.migrations import migrations
 from openapi.contract import contract
 from tests.support.operations import CASES, Case, ask, name
 from tests.support.running import Service, service_in_thread, wait_until
@@ -76,7 +76,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StatementLog]:
     """The log of a PostgreSQL that nobody else uses."""
     folder = tmp_path_factory.mktemp("logged")
     with embedded_postgres(folder) as url:
-        upgrade(url)
+        migrations.upgrade(url)
         with StatementLog(url, folder / "postgres" / "log") as log:
             yield log
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from tests.support.outage import UNAVAILABLE, Outage, told
 from tests.support.running import Service, service_in_thread
 from tests.support.together import together
@@ -20,7 +20,7 @@ def outage() -> Iterator[Outage]:
     """A PostgreSQL to be stopped, with the schema of this version."""
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, ExitStack() as stack:
         outage = Outage(Path(folder), stack)
-        upgrade(outage.url)
+        migrations.upgrade(outage.url)
         yield outage
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from db.admin.migrate import upgrade
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
+from db.migrations import migrations
 from db.tenant import Database
 from tests.support.clusters import DEPLOYER, cluster, pooler, run
 from tests.support.database import open_transaction
@@ -33,7 +33,7 @@ EVERYTHING = "SELECT user_id FROM tasks"
 def direct() -> Iterator[str]:
     """A database of an ordinary login, with tasks of every user; reached past the pooler."""
     with cluster(15) as server, server.database(DEPLOYER) as url:
-        upgrade(url)
+        migrations.upgrade(url)
         for user in USERS:
             add = "INSERT INTO users VALUES (%s); INSERT INTO tasks (user_id, title) VALUES (%s, 'A task')"
             run(url, f"SELECT todo_enter(%s); {add}", user, user, user)

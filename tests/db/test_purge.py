@@ -7,8 +7,8 @@ import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
-from db.admin.migrate import upgrade
 from db.admin.purge import BATCH, purge
+from db.migrations import migrations
 from tests.support.clusters import Cluster, run
 from tests.support.running import SECRET, todo_api
 
@@ -20,7 +20,7 @@ ENTER = "SELECT todo_enter_purger();"
 def url(database_url: str) -> Iterator[str]:
     """A database of the test's own with the schema of this version."""
     with Cluster(database_url).database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         yield url
 
 

@@ -16,10 +16,10 @@ from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import select
 
 from db import tenant
-from db.admin.migrate import upgrade
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
+from db.migrations import migrations
 from db.models import idempotency_keys, tasks, users
 from db.tenant import Database
 from openapi.bridge.document.operations import Operation
@@ -273,7 +273,7 @@ def bypassing_url(database_url: str) -> Iterator[str]:
     assert database_url != url
     with superuser(database_url) as session:
         session.run(f"CREATE DATABASE {name}")
-        upgrade(url)
+        migrations.upgrade(url)
         with superuser(url) as bypassing:
             for table in TABLES:
                 bypassing.run(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg2.errors import InsufficientPrivilege, LockNotAvailable, QueryCanceled
 from sqlalchemy import make_url
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from openapi.bridge.document.places import Place
 from openapi.contract import contract
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
@@ -53,7 +53,7 @@ def schema(request: pytest.FixtureRequest, database_url: str) -> Iterator[Schema
     version, owner = request.param
     running = cluster(version) if version else nullcontext(Cluster(database_url))
     with running as server, server.database(owner) as url:
-        upgrade(url)
+        migrations.upgrade(url)
         for user in ("alice", "bob"):
             run(url, f"SELECT todo_enter('{user}'); {ROWS.format(user)}")
         yield Schema(server, url, owner or "postgres", bypasses=owner is None)
@@ -63,7 +63,7 @@ def schema(request: pytest.FixtureRequest, database_url: str) -> Iterator[Schema
 def limits(database_url: str) -> Iterator[str]:
     """A migrated database on the embedded server, as its URL."""
     with Cluster(database_url).database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         run(url, "INSERT INTO users (id) VALUES ('alice')")
         yield url
 

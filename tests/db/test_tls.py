@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import make_url
 
-from db.admin.migrate import upgrade
 from db.embedded.account import server_account
+from db.migrations import migrations
 from tests.support.clusters import DEPLOYER, cluster, run
 from tests.support.running import SECRET, ServeProcess, Service, free_port, todo_api
 
@@ -72,7 +72,7 @@ def url(folder: Path) -> Iterator[str]:
     port = free_port()
     options = f"-c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key}"
     with cluster(15, port, options) as server, server.database(DEPLOYER) as direct:
-        upgrade(direct)
+        migrations.upgrade(direct)
         hba = run(server.url, "SHOW hba_file")[0][0]
         Path(hba).write_text("local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
         run(server.url, "SELECT pg_reload_conf()")

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from tests.support.clusters import run
 from tests.support.outage import Outage
 from tests.support.running import SECRET, ServeProcess, Service, is_free, service_in_thread, wait_until
@@ -31,7 +31,7 @@ def outage() -> Iterator[Outage]:
     """A PostgreSQL to be stopped, with the schema of this version."""
     with tempfile.TemporaryDirectory(prefix="durability-") as folder, ExitStack() as stack:
         outage = Outage(Path(folder), stack)
-        upgrade(outage.url)
+        migrations.upgrade(outage.url)
         yield outage
 
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from sqlalchemy import make_url
 
-from db.admin.migrate import upgrade
 from db.embedded.account import server_account
+from db.migrations import migrations
 from tests.support.clusters import Cluster, run
 from tests.support.running import service_in_thread
 
@@ -51,7 +51,7 @@ def url(database_url: str, disk: Path) -> Iterator[str]:
     run(database_url, f"CREATE TABLESPACE small LOCATION '{space}'")
     try:
         with Cluster(database_url).database(options="TABLESPACE small") as url:
-            upgrade(url)
+            migrations.upgrade(url)
             yield url
     finally:
         run(database_url, "DROP TABLESPACE small")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from db.admin.migrate import pending
+from db.migrations import migrations
 from openapi.contract import CONTRACT_FILE, contract
 from server.identity.bearer import BearerVerifier, TokenRules
 from server.identity.keys import SharedSecret
-from tests.support.clusters import Cluster
+from tests.support.clusters import Cluster, run
 from tests.support.contracts import edited
 from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
 
@@ -321,7 +321,21 @@ def test_migrate_brings_an_empty_database_to_this_version(tmp_path: Path, fresh:
 
         said = "The database has the schema of this version.\n"
         assert (0, said, "") == (ended.returncode, ended.stdout, ended.stderr)
-        assert pending(fresh) is None
+        assert migrations.pending(fresh) is None
+
+
+def test_what_migrate_would_run_can_be_read_first(tmp_path: Path, fresh: str) -> None:
+    """`migrate --sql` prints, and an administrator who runs it gets what `--status` then lists as applied."""
+    before = todo_api("migrate", "--status", cwd=tmp_path, DATABASE_URL=fresh)
+    printed = todo_api("migrate", "--sql", cwd=tmp_path, DATABASE_URL=fresh)
+    run(fresh, printed.stdout)
+    after = todo_api("migrate", "--status", cwd=tmp_path, DATABASE_URL=fresh)
+
+    assert (1, 0, 0) == (before.returncode, printed.returncode, after.returncode)
+    assert {"missing"} == {line.split()[0] for line in before.stdout.splitlines()}
+    assert before.stdout.replace("missing", "applied") == after.stdout
+    migrations.check(fresh)
+    assert "" == todo_api("migrate", "--sql", cwd=tmp_path, DATABASE_URL=fresh).stdout
 
 
 def test_migrate_without_a_database_makes_one(tmp_path: Path) -> None:

@@ -19,26 +19,27 @@ MOST_EXPOSED = 2.0  # Of 10, as `systemd-analyze security` counts; most services
 
 def test_the_image_holds_what_the_service_is_made_of() -> None:
     """Every package and the migrations are copied, and `.dockerignore` lets them and nothing else into the build."""
-    packages = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    build = tomllib.loads((PROJECT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
+    folders = build["targets"]["wheel"]["only-include"]
     copied = {
         name for line in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.M) for name in line.split()
     }
     ignored = (PROJECT / ".dockerignore").read_text().splitlines()
 
-    assert {*packages, "alembic", "pyproject.toml", "constraints.txt"} <= copied
+    assert {*folders, "pyproject.toml", "constraints.txt"} <= copied
     assert copied == {line.removeprefix("!") for line in ignored if line.startswith("!")}
     assert all((PROJECT / name).exists() for name in copied)
     assert "*" in ignored
 
 
 def test_the_image_is_run_as_it_should_be() -> None:
-    """It installs as `make install` does, ends as a user that is not root, and its health is the contract's."""
+    """It installs the wheel, ends as a user that is not root, and its health is the contract's."""
     stages = DOCKERFILE.split("\nFROM ")[1:]
     users = re.findall(r"^USER (\S+)", stages[-1], re.M)
     paths = re.findall(r"/health/\w+", re.findall(r"^HEALTHCHECK(?:\\\n|.)+", DOCKERFILE, re.M)[0])
 
     assert (2, ["10001"]) == (len(stages), users)
-    assert "pip install --constraint constraints.txt --editable ." in stages[0]
+    assert "pip install --constraint constraints.txt '.[embedded]'" in stages[0]
     assert [contract().operations["get_liveness"].path] == paths
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from server.doctor import Finding, examine
 from server.process.serve import StartError, isolated_database
 from server.settings import Settings
@@ -22,7 +22,7 @@ def server() -> Iterator[Cluster]:
     """A PostgreSQL whose roles these tests may spoil; an ordinary login has made the role of the tenants."""
     with cluster(18) as server:
         with server.database(owner=DEPLOYER) as url:
-            upgrade(url)
+            migrations.upgrade(url)
         yield server
 
 
@@ -30,7 +30,7 @@ def server() -> Iterator[Cluster]:
 def url(server: Cluster) -> Iterator[str]:
     """A database with the schema of this version."""
     with server.database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         yield url
 
 
@@ -85,7 +85,7 @@ def test_a_database_of_this_version_is_well(url: str) -> None:
 def test_the_ordinary_login_that_migrated_is_well(server: Cluster) -> None:
     """A login that is no superuser but has migrated its database may enter the role."""
     with server.database(owner=DEPLOYER) as url:
-        upgrade(url)
+        migrations.upgrade(url)
 
         assert {} == faults(DATABASE_URL=url)
 
@@ -235,7 +235,7 @@ def test_a_clock_that_is_wrong(server: Cluster) -> None:
     """A database whose clock is an hour off is found, whether it is early or late."""
     for hour in ("-1", "1"):
         with server.database() as url:
-            upgrade(url)
+            migrations.upgrade(url)
             run(
                 url,
                 "CREATE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS "

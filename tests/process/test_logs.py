@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from server.telemetry.logs import JSONFormatter, logging_config
 from tests.support.clusters import Cluster, run
 from tests.support.running import SECRET, ServeProcess, Service, settings_for
@@ -116,7 +116,7 @@ def test_the_level_is_that_of_the_service(
 def troubled(database_url: str) -> list[dict[str, Any]]:
     """What a service in trouble logs at the level DEBUG, with the answers that it gave meanwhile in front."""
     with Cluster(database_url).database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         run(url, "ALTER TABLE tasks ADD CHECK (title NOT LIKE 'unwelcome%')")
         settings = {"DATABASE_URL": url, "AUTH_JWT_SECRET": SECRET.decode()}
         with ServeProcess(**settings, LOG_LEVEL="debug", LOG_FORMAT="json") as process:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from openapi.contract import contract
 from server.telemetry.metrics import metrics_server
 from tests.support.clusters import Cluster, run
@@ -45,7 +45,7 @@ def samples(port: int) -> Samples:
 def fresh(database_url: str) -> Iterator[str]:
     """A database in which a lock is waited for as long as it takes."""
     with Cluster(database_url).database() as url:
-        upgrade(url)
+        migrations.upgrade(url)
         run(url, "ALTER FUNCTION todo_enter(text) SET lock_timeout TO 0")
         yield url
 

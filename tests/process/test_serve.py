@@ -15,7 +15,7 @@ import httpx
 import pytest
 import uvicorn
 
-from db.admin.migrate import upgrade
+from db.migrations import migrations
 from server.app import create_app
 from tests.support.clusters import Cluster, run
 from tests.support.database import open_transaction, wait_for_waiting
@@ -260,7 +260,7 @@ def test_a_signal_lets_what_is_in_flight_finish(
     tmp_path: Path, fresh: str, number: signal.Signals, workers: str
 ) -> None:
     """A change that waits for a lock when the signal comes is still made and answered; the status is 0."""
-    upgrade(fresh)
+    migrations.upgrade(fresh)
     # Two seconds would be too little to be sure that the signal has reached everybody.
     run(fresh, "ALTER FUNCTION todo_enter(text) SET lock_timeout TO 0")
     environment = {"DATABASE_URL": fresh, "WEB_CONCURRENCY": workers, **PRODUCTION}

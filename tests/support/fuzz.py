@@ -21,8 +21,8 @@ from typing import Any
 import click
 from tracecov import CoverageMap
 
-from db.admin.migrate import upgrade
 from db.embedded.cluster import embedded_postgres
+from db.migrations import migrations
 from openapi.contract import CONTRACT_FILE, contract
 from tests.support.running import PROJECT, Service, service_in_thread
 
@@ -204,7 +204,7 @@ def _running_service() -> Iterator[Service]:
         tempfile.TemporaryDirectory(prefix="todo-api-fuzz-") as folder,
         embedded_postgres(Path(folder)) as url,
     ):
-        upgrade(url)
+        migrations.upgrade(url)
         with service_in_thread(url) as service:
             yield service
 

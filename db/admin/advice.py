@@ -1,0 +1,39 @@
+"""What a person is told when PostgreSQL refuses: one line, without the server's words, which may hold values."""
+
+import psycopg2
+
+# A migration raises this SQLSTATE with a sentence that is written for a person.
+FOR_A_PERSON = "TODO1"
+# By SQLSTATE (appendix A of the PostgreSQL manual), where its name does not already say what to do.
+_ADVICE = {
+    "25006": "use the address of the primary server",
+    "42501": "take the login that owns the schema, or make this one its owner (a migration that changes rows also has "
+    "to set NO FORCE ROW LEVEL SECURITY)",
+    "55P03": "try again when no other migration or long transaction runs",
+    "57014": "a step took too long; try again at a quieter time",
+}
+# Of a connection that was refused the driver gives no SQLSTATE, only the server's words or those of TLS.
+# The first that fits: with `sslmode=prefer` the words are those of two attempts.
+_REFUSALS = {
+    "certificate": "The database's certificate is not the one that DATABASE_URL asks for: check the host name, and "
+    "that sslrootcert is the path of its authority's certificate",
+    "authentication failed": "The database refused the login: check user and password in DATABASE_URL",
+    "no password supplied": "The database asks for a password: put one into DATABASE_URL",
+    "does not support SSL": "The database has no TLS, which DATABASE_URL asks for: check host and sslmode",
+    "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it, and may ask "
+    "for TLS (sslmode=require)",
+    "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
+}
+_UNREACHABLE = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+
+
+def advice(error: psycopg2.Error) -> str:
+    """One line that says why `error` came and, where that is known, what would help."""
+    if error.pgcode == FOR_A_PERSON:
+        return str(error.diag.message_primary)
+    if error.pgcode is None:
+        return next((line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE)
+    reason = (
+        f"The database refused ({type(error).__name__}, SQLSTATE {error.pgcode}), and nothing has changed"
+    )
+    return f"{reason}: {_ADVICE[error.pgcode]}" if error.pgcode in _ADVICE else reason
