@@ -26,10 +26,14 @@ from sqlalchemy import (
     text,
 )
 
+from db.driver.names import Names
+from db.driver.ownership import owned
 from openapi.bridge.document.places import Json
 from openapi.contract import contract
 
 metadata = MetaData()
+# What the service calls its roles and functions in the database.
+NAMES = Names("todo")
 
 # The members of a task that a client gives.
 _GIVEN = ("title", "description", "status", "priority", "due_date")
@@ -96,6 +100,7 @@ users = Table(
     *_checks("users", "id", _schema_of("user_id")),
     CheckConstraint("char_length(email) BETWEEN 1 AND 320", name="users_email_length_1_320"),
     Index("users_email_key", "email", unique=True),
+    info=owned("id"),
 )
 
 tasks = Table(
@@ -111,6 +116,7 @@ tasks = Table(
     PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
     *(check for name in _GIVEN for check in _checks("tasks", name, _schema_of(name))),
     Index("tasks_newest_first", "user_id", text("created_at DESC"), text("id DESC")),
+    info=owned("user_id"),
 )
 
 # What a repeated creation answers again: the task's number and time; the rest of it is in the repeated request.
@@ -129,11 +135,5 @@ idempotency_keys = Table(
     _created_at(),
     PrimaryKeyConstraint("user_id", "key", name="idempotency_keys_pkey"),
     *_checks("idempotency_keys", "key", _key_schema()),
+    info=owned("user_id"),
 )
-
-OWNERS: dict[Table, Column[Any]] = {
-    users: users.c.id,
-    tasks: tasks.c.user_id,
-    idempotency_keys: idempotency_keys.c.user_id,
-}
-"""The column of each table that names whose a row is: each statement and each policy is about one owner."""

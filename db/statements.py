@@ -1,7 +1,7 @@
 """Every query of the service, as SQLAlchemy statements; each is bound to its owner by the parameter `tenant`.
 
-A statement is made once for each set of columns that it touches and is then reused, since `db.tenant` keeps its
-compiled text. Times are answered without a zone, in UTC, whatever zone the session has.
+A statement is made once for each set of columns that it touches and is then reused, since `db.driver.messages` keeps
+its compiled text. Times are answered without a zone, in UTC, whatever zone the session has.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from sqlalchemy import (
     DateTime,
     DefaultClause,
     Delete,
+    Insert,
     Select,
     Text,
     Update,
@@ -62,6 +63,15 @@ _columns = [_answered(column).label(column.name) for column in _members]
 
 
 @cache
+def register() -> tuple[Insert, ...]:
+    """Makes the user's row: with the email unless another user has it, and then without; nothing where it is there."""
+    return (
+        insert(users).values(id=_tenant, email=bindparam("email")).on_conflict_do_nothing(),
+        insert(users).values(id=_tenant).on_conflict_do_nothing(),
+    )
+
+
+@cache
 def list_tasks(sort: Sort, filtered: bool, searched: bool, continued: bool) -> Select[Any]:
     """The user's tasks in an order of `db.orders`, at most `count` of them.
 
@@ -96,16 +106,9 @@ def get_task() -> Select[Any]:
 
 @cache
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
-    """Inserts a task with the given columns, and before it the user where this is the first use."""
+    """Inserts a task with the given columns."""
     values: dict[str, Any] = {name: bindparam(name) for name in fields}
-    statement = insert(tasks).values(user_id=_tenant, **values).returning(*_columns)
-    return statement.add_cte(_registered())
-
-
-def _registered() -> Any:
-    return (
-        insert(users).values(id=_tenant, email=bindparam("email")).on_conflict_do_nothing().cte("registered")
-    )
+    return insert(tasks).values(user_id=_tenant, **values).returning(*_columns)
 
 
 @cache
@@ -130,7 +133,6 @@ def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
             where=expired_key,
         )
         .returning(keys.c.task_id, keys.c.created_at)
-        .add_cte(_registered())
         .cte("claimed")
     )
     given = {

@@ -1,6 +1,6 @@
 """Whether the service lives and can serve; each function has the name of its operationId in the contract."""
 
-from db.tenant import Database
+from db.driver.database import Database
 from openapi.bridge.answers import Answer
 from openapi.types import Health
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 import orjson
 
 from db import statements
-from db.tenant import Tenant
+from db.driver.database import Tenant
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
 from handlers.entity_tags import entity_tag, matches, versions

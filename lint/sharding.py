@@ -5,11 +5,9 @@ Citus itself is not needed: the migrations run on a PostgreSQL that has an exten
 for Citus, and a stand-in for `create_distributed_table` that writes down what is distributed by which column.
 """
 
-import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from types import ModuleType
 from typing import Any
 
 from sqlalchemy import Delete, Insert, Update, make_url
@@ -17,12 +15,9 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import iterate
 
 from db.admin.purge import DROP_EXPIRED_KEYS
-from db.driver.messages import Message
-from db.driver.pool import Pool
-from db.driver.url import normalise
+from db.driver.messages import DIALECT
 from db.migrations import migrations
-from db.tenant import Database
-from lint.scoping import DIALECT, statements
+from lint.scoping import ask
 
 DATABASE = "sharded"
 _STAND_IN = """
@@ -106,27 +101,20 @@ def _changes(statement: ClauseElement) -> Iterator[str]:
             yield str(part.compile(dialect=DIALECT)).rpartition(" ON CONFLICT ")[2]
 
 
-def faults(url: str, module: ModuleType) -> Iterator[str]:
-    """Every sentence about what Citus would refuse in the migrations, in the statements of a module and in the purge.
+def faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
+    """Every sentence about what Citus would refuse in the migrations, in statements and in the purge.
 
     Args:
         url: as for `create_sharded`.
+        made: the statements, each with what it is called.
     """
     sharded = create_sharded(url)
     yield from (f"Citus: {fault}" for fault in schema_faults(sharded))
     volatile = volatile_functions(sharded)
-    made = ((f"{module.__name__}.{call}", statement) for call, statement in statements(module))
     for origin, statement in chain(made, [("db.admin.purge.DROP_EXPIRED_KEYS", DROP_EXPIRED_KEYS)]):
         for name in volatile_calls(statement, volatile):
             yield f"Citus: {origin} calls the volatile function {name} where it changes rows"
 
 
 def _rows(url: str, text: str) -> list[Any]:
-    async def ask() -> list[Any]:
-        pool = Pool(normalise(url), size=1, queue=0)
-        try:
-            return await Database(pool, deadline=60).run(Message.of(text), {})
-        finally:
-            pool.close()
-
-    return asyncio.run(ask())
+    return ask(url, [text], {})[0]

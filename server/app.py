@@ -15,9 +15,11 @@ from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from db import statements
+from db.driver.database import Database, Tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.tenant import Database, Tenant
+from db.models import NAMES
 from handlers import health, tasks
 from openapi.bridge.contract import Contract
 from openapi.bridge.failures import PathNotFound
@@ -103,11 +105,13 @@ class Service:
 
     def __init__(self, database_url: str) -> None:
         self._pool = Pool(normalise(database_url), CONNECTIONS, QUEUE)
-        self._database = Database(self._pool)
+        self._database = Database(self._pool, NAMES, register=statements.register())
 
     def caller(self, claims: Mapping[str, Any] | None) -> object:
         """The tenant of a verified token; the whole database's health where no token is asked for."""
-        return self._database if claims is None else self._database.tenant(claims["sub"], claims["email"])
+        return (
+            self._database if claims is None else self._database.tenant(claims["sub"], email=claims["email"])
+        )
 
     def readings(self) -> dict[str, Callable[[], float]]:
         """What tells the values of the gauges, by their names in `server.telemetry.metrics`."""

@@ -10,7 +10,7 @@ from db.admin.isolation import IsolationError
 from db.admin.isolation import examine as examine_isolation
 from db.admin.migrate import MigrationError
 from db.embedded.cluster import EmbeddedPostgresError
-from db.models import metadata
+from db.models import NAMES, metadata
 from openapi.bridge.document.places import ContractError
 from openapi.bridge.operation import bind_handlers
 from openapi.contract import contract
@@ -89,12 +89,14 @@ def _database(settings: Settings) -> Iterator[Finding]:
 def _isolation(url: str) -> Iterator[Finding]:
     asked_at = time.time()
     try:
-        found = examine_isolation(url)
+        found = examine_isolation(url, metadata, NAMES)
     except IsolationError as error:
         yield Finding("database", False, str(error))
         return
-    yield Finding("database", True, f"PostgreSQL {found.version} answers, and requests can enter todo_tenant")
-    bound = "todo_tenant is bound by row level security"
+    yield Finding(
+        "database", True, f"PostgreSQL {found.version} answers, and requests can enter {NAMES.tenant}"
+    )
+    bound = f"{NAMES.tenant} is bound by row level security"
     yield Finding("role", found.role_fault is None, found.role_fault or bound)
     in_force = f"in force on {', '.join(metadata.tables)}"
     yield Finding("row level security", found.security_fault is None, found.security_fault or in_force)

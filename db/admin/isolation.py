@@ -3,23 +3,25 @@
 import asyncio
 from typing import Any, NamedTuple
 
+from sqlalchemy import MetaData
+
+from db.driver.database import Database
 from db.driver.messages import Message
+from db.driver.names import Names
+from db.driver.ownership import OwnershipError, owners
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.models import OWNERS
-from db.tenant import Database
 from openapi.bridge.failures import Failure
 
-_ROLE = "todo_tenant"
 # As a request of a user who cannot exist, since no `sub` may hold a slash. A policy counts if it is permissive, so
 # that it can only add rows, and for everybody or for a role whose rights the tenant's role has.
-_AS_TENANT = f"""
-SELECT todo_enter('/nobody');
+_AS_TENANT = """
+SELECT {enter}('/nobody');
 WITH expected AS (SELECT * FROM unnest(%(tables)s, %(conditions)s) AS expected (name, condition)),
      found AS (SELECT * FROM expected JOIN pg_class ON pg_class.oid = to_regclass(name))
 SELECT current_setting('server_version') AS version,
        extract(epoch FROM clock_timestamp())::float AS time,
-       current_user = '{_ROLE}' AND current_setting('app.user_id', true) = '/nobody' AS enters,
+       current_user = '{tenant}' AND current_setting('{setting}', true) = '/nobody' AS enters,
        (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
        (SELECT string_agg(name, ', ' ORDER BY name) FROM found
          WHERE pg_has_role(current_user, relowner, 'USAGE')) AS owned,
@@ -31,7 +33,7 @@ SELECT current_setting('server_version') AS version,
            AND (pg_get_expr(polqual, polrelid) <> condition OR pg_get_expr(polwithcheck, polrelid) <> condition)
            AND EXISTS (SELECT FROM unnest(polroles) AS role
                         WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
-"""  # noqa: S608 - the name is our own
+"""
 
 
 class IsolationError(Exception):
@@ -50,42 +52,52 @@ class Isolation(NamedTuple):
     security_fault: str | None
 
 
-async def _ask(url: str) -> dict[str, Any]:
-    conditions = [f"({owner.name} = current_setting('app.user_id'::text, true))" for owner in OWNERS.values()]
-    parameters = {"tables": [table.name for table in OWNERS], "conditions": conditions}
+async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
+    columns = {table.name: owner.name for table, owner in owners(metadata).items()}
+    conditions = [
+        f"({column} = current_setting('{names.setting}'::text, true))" for column in columns.values()
+    ]
+    parameters = {"tables": list(columns), "conditions": conditions}
+    question = _AS_TENANT.format(enter=names.enter, tenant=names.tenant, setting=names.setting)
     pool = Pool(normalise(url), size=1, queue=0)
     try:
         found: dict[str, Any]
-        (found,) = await Database(pool).run(Message.of(_AS_TENANT), parameters)
+        (found,) = await Database(pool, names).run(Message.of(question), parameters)
         return found
     finally:
         pool.close()
 
 
-def examine(url: str) -> Isolation:
+def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
     """Asks the database at `url` in the role of a request, in one round trip.
 
+    Args:
+        metadata: the tables, each of which says whose its rows are (`db.driver.ownership`).
+        names: what the service calls its roles and functions.
+
     Raises:
-        IsolationError: if no request can enter that role.
+        IsolationError: if no request can enter that role, or a table does not say whose its rows are.
     """
+    role = names.tenant
     try:
-        found = asyncio.run(_ask(url))
+        found = asyncio.run(_ask(url, metadata, names))
+    except OwnershipError as error:
+        raise IsolationError(str(error)) from error
     except Failure as failure:
         raise IsolationError(
-            f"no request can enter the role {_ROLE} ({failure.reason}): run `todo-api migrate`, or have an "
-            f"administrator GRANT {_ROLE} to the login of DATABASE_URL"
+            f"no request can enter the role {role} ({failure.reason}): run `todo-api migrate`, or have an "
+            f"administrator GRANT {role} to the login of DATABASE_URL"
         ) from failure
     role_fault = security_fault = None
     if not found["enters"]:
-        role_fault = (
-            f"requests do not run as {_ROLE}: have the function todo_enter restored as the migrations made it"
-        )
+        remedy = f"have the function {names.enter} restored as the migrations made it"
+        role_fault = f"requests do not run as {role}: {remedy}"
     elif found["bypasses"]:
-        remedy = f"have an administrator run ALTER ROLE {_ROLE} NOSUPERUSER NOBYPASSRLS"
-        role_fault = f"{_ROLE} bypasses row level security: {remedy}"
+        remedy = f"have an administrator run ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS"
+        role_fault = f"{role} bypasses row level security: {remedy}"
     elif found["owned"]:
         remedy = "have an administrator run ALTER TABLE ... OWNER TO the login that migrates"
-        role_fault = f"{_ROLE} may switch row level security off, as the owner of {found['owned']}: {remedy}"
+        role_fault = f"{role} may switch row level security off, as the owner of {found['owned']}: {remedy}"
     if found["open_tables"]:
         remedy = "have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
         security_fault = f"not in force on {found['open_tables']}: {remedy}"
@@ -96,13 +108,13 @@ def examine(url: str) -> Isolation:
     return Isolation(found["version"], found["time"], role_fault, security_fault)
 
 
-def require(url: str) -> None:
-    """Returns if row level security holds for requests.
+def require(url: str, metadata: MetaData, names: Names) -> None:
+    """Returns if row level security holds for requests; the arguments are those of `examine`.
 
     Raises:
         IsolationError: if it does not.
     """
-    found = examine(url)
+    found = examine(url, metadata, names)
     if found.role_fault:
         raise IsolationError(found.role_fault)
     if found.security_fault:

@@ -4,12 +4,12 @@ import asyncio
 
 from sqlalchemy import bindparam, delete, select, tuple_
 
+from db.driver.database import Database
 from db.driver.messages import as_purger
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.models import idempotency_keys
+from db.models import NAMES, idempotency_keys
 from db.statements import expired_key
-from db.tenant import Database
 
 _key = tuple(idempotency_keys.primary_key.columns)
 _some = select(*_key).where(expired_key).limit(bindparam("count"))
@@ -39,10 +39,10 @@ def purge(url: str) -> int:
 
 async def _purge(url: str) -> int:
     pool = Pool(normalise(url), size=1, queue=0)
-    database = Database(pool, DEADLINE_SECONDS)
+    database = Database(pool, NAMES, DEADLINE_SECONDS)
     dropped = 0
     try:
-        while batch := len(await database.run(as_purger(DROP_EXPIRED_KEYS), {"count": BATCH})):
+        while batch := len(await database.run(as_purger(DROP_EXPIRED_KEYS, NAMES), {"count": BATCH})):
             dropped += batch
     finally:
         pool.close()

@@ -5,15 +5,15 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Dialect
+from sqlalchemy import ClauseElement, Dialect, Insert
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 
-_DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
-_ENTER = "SELECT todo_enter(%(tenant)s); "
-_ENTER_PURGER = "SELECT todo_enter_purger(); "
+from db.driver.names import Names
+
+DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 
 
 class Message(NamedTuple):
@@ -27,6 +27,7 @@ class Message(NamedTuple):
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
         only_reads: whether it can be sent again without harm.
+        inserts: whether it can make a row.
     """
 
     plain: str
@@ -36,6 +37,7 @@ class Message(NamedTuple):
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
     only_reads: bool = True
+    inserts: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Message":
@@ -44,31 +46,40 @@ class Message(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def as_tenant(statement: ReturnsRows) -> Message:
-    """The message that enters the tenant and runs `statement`.
+def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] = ()) -> Message:
+    """The message that enters the tenant and runs `before` and `statement`.
 
     It is kept, since compiling a statement takes longer than PostgreSQL needs to run it.
     """
-    compiled = statement.compile(dialect=_DIALECT)
-    names = list(compiled.params)
-    text = str(compiled)
-    prepared = text % {name: f"${number}" for number, name in enumerate(names, start=1)}
-    name = f"todo_{sha256(prepared.encode()).hexdigest()[:32]}"
-    arguments = f"({', '.join(f'%({name})s' for name in names)})" if names else ""
+    enter = f"SELECT {names.enter}(%(tenant)s); "
+    enter += "".join(f"{text}; " for text, _ in map(_compiled, before))
+    text, constants = _compiled(statement)
+    values = list(constants)
+    prepared = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
+    name = f"{names.service}_{sha256(prepared.encode()).hexdigest()[:32]}"
+    arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
     execute = f"EXECUTE {name}{arguments}"
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = prepared.replace("%", "%%")
+    parts = list(iterate(statement))
     return Message(
-        plain=_ENTER + text,
-        prepare=f"{_ENTER}PREPARE {name} AS {escaped}; {execute}",
-        execute=_ENTER + execute,
+        plain=enter + text,
+        prepare=f"{enter}PREPARE {name} AS {escaped}; {execute}",
+        execute=enter + execute,
         name=name,
         columns=tuple(str(column.key) for column in statement.exported_columns),
-        constants={name: value for name, value in compiled.params.items() if value is not None},
-        only_reads=not any(isinstance(part, UpdateBase) for part in iterate(statement)),
+        constants={name: value for name, value in constants.items() if value is not None},
+        only_reads=not any(isinstance(part, UpdateBase) for part in parts),
+        inserts=any(isinstance(part, Insert) for part in parts),
     )
 
 
-def as_purger(statement: ReturnsRows) -> Message:
+def as_purger(statement: ReturnsRows, names: Names) -> Message:
     """The message that enters the role which reaches only what has expired, and runs `statement`."""
-    return Message.of(_ENTER_PURGER + str(statement.compile(dialect=_DIALECT)))._replace(only_reads=False)
+    text, _ = _compiled(statement)
+    return Message.of(f"SELECT {names.enter_purger}(); {text}")._replace(only_reads=False)
+
+
+def _compiled(statement: ClauseElement) -> tuple[str, Mapping[str, Any]]:
+    compiled = statement.compile(dialect=DIALECT)
+    return str(compiled), compiled.params

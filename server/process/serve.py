@@ -23,6 +23,7 @@ from uvicorn.supervisors import Multiprocess
 from db.admin.isolation import IsolationError, require
 from db.embedded.cluster import embedded_postgres
 from db.migrations import migrations
+from db.models import NAMES, metadata
 from openapi.contract import contract
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
@@ -74,7 +75,7 @@ def isolated_database(settings: Settings) -> Iterator[str]:
     """
     with ready_database(settings) as url:
         try:
-            require(url)
+            require(url, metadata, NAMES)
         except IsolationError as error:
             raise StartError(str(error)) from error
         yield url

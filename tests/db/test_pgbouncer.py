@@ -10,11 +10,12 @@ from typing import Any
 import psycopg2
 import pytest
 
+from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.migrations import migrations
-from db.tenant import Database
+from db.models import NAMES
 from tests.support.clusters import DEPLOYER, cluster, pooler, run
 from tests.support.database import open_transaction
 from tests.support.running import Service, service_in_thread
@@ -60,7 +61,7 @@ def test_no_read_shows_another_user_s_row(pooled: str, record_testsuite_property
 
     async def read_all() -> list[Counter[tuple[str, ...]]]:
         pool = Pool(normalise(pooled), size=len(USERS), queue=0)
-        database = Database(pool, deadline=60)
+        database = Database(pool, NAMES, deadline=60)
 
         async def read(user: str) -> Counter[tuple[str, ...]]:
             seen: Counter[tuple[str, ...]] = Counter()

@@ -9,10 +9,11 @@ from typing import Any
 import psycopg2
 import pytest
 
+from db.driver.database import DEADLINE_SECONDS, Database
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import connection_arguments, normalise
-from db.tenant import DEADLINE_SECONDS, Database
+from db.models import NAMES
 from openapi.bridge.failures import Unavailable
 
 SLOW = Message.of("SELECT pg_sleep(60)")
@@ -41,7 +42,7 @@ def with_pool(url: str, use: Callable[[Pool], Awaitable[Any]], size: int = 1, qu
 
 async def process_of(pool: Pool) -> int:
     """The number of the PostgreSQL process that answers."""
-    (row,) = await Database(pool).run(PROCESS, {})
+    (row,) = await Database(pool, NAMES).run(PROCESS, {})
     return int(row["id"])
 
 
@@ -83,9 +84,9 @@ def test_failures_free_their_place(database_url: str) -> None:
     async def use(pool: Pool) -> int:
         for _ in range(3):
             with pytest.raises(Exception, match="DivisionByZero"):
-                await Database(pool).run(Message.of("SELECT 1 / 0"), {})
+                await Database(pool, NAMES).run(Message.of("SELECT 1 / 0"), {})
             with pytest.raises(Unavailable, match="deadline"):
-                await Database(pool, deadline=0.05).run(SLOW, {})
+                await Database(pool, NAMES, deadline=0.05).run(SLOW, {})
         return await process_of(pool)
 
     async def find_none(pool: Pool) -> None:
@@ -103,7 +104,7 @@ def test_the_deadline_holds_in_the_queue_too(database_url: str) -> None:
     async def use(pool: Pool) -> tuple[Any, int]:
         taken = await pool.acquire()
         with pytest.raises(Unavailable, match="deadline"):
-            await Database(pool, deadline=0.05).run(PROCESS, {})
+            await Database(pool, NAMES, deadline=0.05).run(PROCESS, {})
         pool.release(taken)
         (own,) = await taken.run(PROCESS.plain, {})
         return own[0], await process_of(pool)
@@ -117,7 +118,7 @@ def test_an_answer_that_nobody_waits_for_is_never_given_to_another(database_url:
 
     async def use(pool: Pool) -> tuple[int, int]:
         before = await process_of(pool)
-        slow = asyncio.ensure_future(Database(pool).run(SLOW, {}))
+        slow = asyncio.ensure_future(Database(pool, NAMES).run(SLOW, {}))
         await asyncio.sleep(0.05)
         slow.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -155,7 +156,7 @@ def test_connections_that_are_lost_together(database_url: str) -> None:
         slow = Message.of(
             f"SELECT pg_sleep(CASE WHEN pg_backend_pid() IN {tuple(processes)} THEN 60 ELSE 0 END)::text"
         )
-        calls = [asyncio.ensure_future(Database(pool).run(slow, {})) for _ in range(2)]
+        calls = [asyncio.ensure_future(Database(pool, NAMES).run(slow, {})) for _ in range(2)]
         await asyncio.sleep(0.05)
         # In this thread, so that the event loop finds both ends at once, that of the higher number first.
         end_process(database_url, *reversed(processes))
@@ -181,7 +182,7 @@ def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
     """A message that goes out in many pieces arrives whole."""
 
     async def use(pool: Pool) -> Any:
-        return await Database(pool).run(
+        return await Database(pool, NAMES).run(
             Message.of("SELECT length(%(text)s) AS length"), {"text": 8_000_000 * "a"}
         )
 

@@ -10,13 +10,13 @@ from sqlalchemy import select
 
 from db import statements
 from db.driver.connection import Connection
+from db.driver.database import Database
 from db.driver.messages import as_tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.models import tasks
-from db.tenant import Database
+from db.models import NAMES, tasks
 
-GET = as_tenant(statements.get_task())
+GET = as_tenant(statements.get_task(), NAMES)
 CREATE = statements.create_task(("title",))
 
 
@@ -27,7 +27,11 @@ def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[A
         pool = Pool(normalise(url), size=1, queue=0)
         try:
             user = f"prepared-{uuid.uuid4()}"
-            await Database(pool).tenant(user, None).fetch(CREATE, title="A task")
+            await (
+                Database(pool, NAMES, register=statements.register())
+                .tenant(user, email=None)
+                .fetch(CREATE, title="A task")
+            )
             connection = await pool.acquire()
             pool.release(connection)
             return await use(pool, connection, user)
@@ -45,15 +49,20 @@ async def prepared_in(connection: Connection) -> set[str]:
 async def titles_of(pool: Pool, user: str) -> list[str]:
     """The titles of the user's tasks."""
     statement = statements.list_tasks("-created_at", False, False, False)
-    return [task["title"] for task in await Database(pool).tenant(user, None).fetch(statement, count=10)]
+    return [
+        task["title"]
+        for task in await Database(pool, NAMES, register=statements.register())
+        .tenant(user, email=None)
+        .fetch(statement, count=10)
+    ]
 
 
 def test_a_name_is_a_digest_of_the_text() -> None:
     """Two statements that differ in anything have two names, and the same statement always has the same one."""
-    one, other = as_tenant(select(tasks.c.id)), as_tenant(select(tasks.c.id, tasks.c.title))
+    one, other = as_tenant(select(tasks.c.id), NAMES), as_tenant(select(tasks.c.id, tasks.c.title), NAMES)
     assert one.name != other.name
     as_tenant.cache_clear()
-    assert one.name == as_tenant(select(tasks.c.id)).name
+    assert one.name == as_tenant(select(tasks.c.id), NAMES).name
 
 
 def test_a_statement_is_prepared_once(database_url: str) -> None:
@@ -93,7 +102,11 @@ def test_a_change_that_meets_such_a_session_is_made_once(database_url: str) -> N
 
     async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
         await _forget(connection)
-        await Database(pool).tenant(user, None).fetch(CREATE, title="Another")
+        await (
+            Database(pool, NAMES, register=statements.register())
+            .tenant(user, email=None)
+            .fetch(CREATE, title="Another")
+        )
         return await titles_of(pool, user)
 
     assert ["Another", "A task"] == with_connection(database_url, use)
@@ -104,11 +117,12 @@ def test_prepared_for_one_user_executed_for_another(database_url: str) -> None:
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], list[Any]]:
         forgetful = select(tasks.c.user_id)
-        database = Database(pool)
+        database = Database(pool, NAMES, register=statements.register())
         seen = [
-            await database.tenant(name, None).fetch(forgetful) for name in (user, "nobody", user, "nobody")
+            await database.tenant(name, email=None).fetch(forgetful)
+            for name in (user, "nobody", user, "nobody")
         ]
-        assert as_tenant(forgetful).name in await prepared_in(connection)
+        assert as_tenant(forgetful, NAMES).name in await prepared_in(connection)
         return seen, [[{"user_id": user}], [], [{"user_id": user}], []]
 
     seen, expected = with_connection(database_url, use)

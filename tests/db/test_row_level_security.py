@@ -15,13 +15,13 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import select
 
-from db import tenant
+from db.driver import database
+from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.migrations import migrations
-from db.models import idempotency_keys, tasks, users
-from db.tenant import Database
+from db.models import NAMES, idempotency_keys, tasks, users
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.operation import ValidatedOperation
 from tests.support.running import Service, service_in_thread
@@ -237,7 +237,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
     without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
     async def look(database: Database, name: str) -> tuple[set[str], set[str]]:
-        own_view = database.tenant(name, None)
+        own_view = database.tenant(name, email=None)
         entered: set[str] = set()
         control: set[str] = set()
         for _ in range(50):
@@ -252,7 +252,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
     async def look_all() -> list[tuple[set[str], set[str]]]:
         pool = Pool(normalise(database_url), size=3, queue=len(names))
         try:
-            return await asyncio.gather(*(look(Database(pool), name) for name in names))
+            return await asyncio.gather(*(look(Database(pool, NAMES), name) for name in names))
         finally:
             pool.close()
 
@@ -282,15 +282,15 @@ def bypassing_url(database_url: str) -> Iterator[str]:
 
 
 def _take_scoped_query_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    scoped = tenant.as_tenant
+    scoped = database.as_tenant
 
-    def unscoped(statement: Any) -> Message:
-        message = scoped(statement)
+    def unscoped(*given: Any) -> Message:
+        message = scoped(*given)
         text, conditions = re.subn(r"\w+\.user_id = %\(tenant\)s", "true", message.plain)
         assert conditions or "INSERT INTO tasks" in text
         return message._replace(plain=text, prepare=text, execute=text)
 
-    monkeypatch.setattr(tenant, "as_tenant", unscoped)
+    monkeypatch.setattr(database, "as_tenant", unscoped)
 
 
 def _take_path_check_away(monkeypatch: pytest.MonkeyPatch) -> None:

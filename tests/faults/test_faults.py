@@ -11,10 +11,11 @@ import pytest
 from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import make_url
 
+from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.tenant import Database
+from db.models import NAMES
 from openapi.bridge.failures import InternalError, Unavailable
 from tests.support.clusters import run
 from tests.support.database import open_transaction, wait_for_waiting
@@ -154,7 +155,7 @@ def answer_of(url: str, *texts: str) -> list[Any]:
     async def ask() -> list[Any]:
         pool = Pool(normalise(url), size=1, queue=0)
         try:
-            return [await Database(pool).run(Message.of(text), {}) for text in texts]
+            return [await Database(pool, NAMES).run(Message.of(text), {}) for text in texts]
         finally:
             pool.close()
 

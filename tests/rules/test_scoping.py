@@ -1,22 +1,34 @@
-"""The check of `make lint` that no statement forgets its owner and nothing goes around `db/driver/connection.py`."""
+"""The check of `make lint` that no statement forgets its owner, and that each table says whose its rows are."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
-from sqlalchemy import Text, and_, bindparam, delete, exists, func, literal_column, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    ForeignKeyConstraint,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ClauseElement
 
 from db import statements
-from db.models import idempotency_keys, tasks, users
+from db.driver.ownership import OwnershipError, owned, owned_through, owners, shared
+from db.models import idempotency_keys, metadata, tasks, users
 from lint import scoping
-from openapi.contract import CONTRACT_FILE
-from tests.support.contracts import project_with
-from tests.support.running import PROJECT
+from lint.__main__ import choices
 
 TENANT = bindparam("tenant", type_=Text)
 OWN = tasks.c.user_id == TENANT
@@ -25,70 +37,74 @@ ALIAS = tasks.alias("other")
 KEYS = insert(idempotency_keys).values(user_id=TENANT, key="k", fingerprint="f", task_id=1)
 
 
-def test_our_own_statements_and_modules_are_in_order() -> None:
-    """Every statement that `db.statements` can make is bound to its owner, and nothing else talks to the database."""
-    assert [] == list(scoping.faults(statements))
-    calls = [call for call, _ in scoping.statements(statements)]
+def test_our_own_statements_are_in_order(database_url: str) -> None:
+    """Every public function of `db.statements` makes statements, and each of these is bound to its owner."""
+    made = list(scoping.statements(statements, choices()))
+    assert [] == list(scoping.faults(database_url, metadata, made))
     public = {name: value for name, value in vars(statements).items() if callable(value) and name[0] != "_"}
-    assert {name for name, value in public.items() if value.__module__ == "db.statements"} == {
-        call.partition("(")[0] for call in calls
-    }
+    assert {
+        f"db.statements.{name}" for name, value in public.items() if value.__module__ == "db.statements"
+    } == {call.partition("(")[0] for call, _ in made}
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("fault", "statement"),
     [
-        select(tasks.c.id),
-        select(tasks.c.id).where(THIS),
-        select(tasks.c.id).where(or_(OWN, THIS)),
-        select(tasks.c.id).where(~OWN),
-        select(tasks.c.id).where(tasks.c.user_id != TENANT),
-        select(tasks.c.id).where(tasks.c.user_id == bindparam("other")),
-        select(tasks.c.id).where(tasks.c.user_id == tasks.c.user_id),
-        select(tasks.c.id).where(tasks.c.title == TENANT),
-        select(ALIAS.c.id).select_from(tasks, ALIAS).where(OWN),
-        select(tasks.c.id).join(users, users.c.id == tasks.c.user_id).where(OWN),
-        select(tasks.c.id).where(OWN).union_all(select(tasks.c.id)),
-        select(select(tasks.c.id).cte("inner")),
-        select(tasks.c.id).where(OWN, exists(select(users.c.id))),
-        select(select(func.count(tasks.c.id)).scalar_subquery()),
-        select(text("1")).select_from(text("tasks")),
-        select(literal_column("(SELECT count(*) FROM users)")),
-        update(tasks).values(title="x").where(THIS),
-        update(tasks).values(user_id=bindparam("other")).where(OWN),
-        select(update(tasks).values(title="x").returning(tasks.c.id).cte("changed")),
-        delete(tasks),
-        delete(tasks).where(or_(and_(OWN, THIS), THIS)),
-        insert(tasks).values(title="x"),
-        insert(tasks).values(user_id=bindparam("other"), title="x"),
-        insert(tasks).from_select(["user_id", "title"], select(bindparam("other"), bindparam("title"))),
-        insert(tasks).values(user_id=TENANT).add_cte(insert(users).values(id="x").cte("registered")),
-        KEYS.on_conflict_do_update(index_elements=["key"], set_={"fingerprint": "f"}),
+        ("reads tasks", select(tasks.c.id)),
+        ("reads tasks", select(tasks.c.id).where(or_(OWN, THIS))),
+        ("reads tasks", select(tasks.c.id).where(tasks.c.user_id != TENANT)),
+        ("reads tasks", select(tasks.c.id).where(tasks.c.user_id == bindparam("other"))),
+        ("reads tasks", select(tasks.c.id).where(tasks.c.title == TENANT)),
+        ("reads tasks", select(ALIAS.c.id).select_from(tasks, ALIAS).where(OWN)),
+        ("reads tasks", select(tasks.c.id).where(OWN).union_all(select(tasks.c.id))),
+        ("reads users", select(tasks.c.id).where(OWN, exists(select(users.c.id)))),
+        ("reads tasks", select(text("1")).select_from(text("tasks"))),
+        ("reads users", select(literal_column("(SELECT count(*) FROM users)"))),
+        ("reads tasks", select(update(tasks).values(title="x").returning(tasks.c.id).cte("changed"))),
+        ("gives rows of tasks away", update(tasks).values(user_id=bindparam("other")).where(OWN)),
+        ("reads tasks", delete(tasks).where(or_(and_(OWN, THIS), THIS))),
+        ("inserts into tasks", insert(tasks).values(user_id=bindparam("other"), title="x")),
+        (
+            "inserts into tasks",
+            insert(tasks).from_select(["user_id", "title"], select(bindparam("other"), bindparam("title"))),
+        ),
+        (
+            "inserts into users",
+            insert(tasks).values(user_id=TENANT, title="x").add_cte(insert(users).values(id="x").cte("one")),
+        ),
+        (
+            "replaces in users",
+            insert(users)
+            .values(id=TENANT, email="e")
+            .on_conflict_do_update(index_elements=["email"], set_={"email": "f"}),
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:Column 'tasks.user_id' is marked as a member of the primary key")
-def test_a_statement_that_forgets_its_owner_is_found(statement: ClauseElement) -> None:
+def test_a_statement_that_forgets_its_owner_is_found(
+    database_url: str, fault: str, statement: ClauseElement
+) -> None:
     """A read, change or insertion that is not bound to `:tenant`, wherever in the statement it stands, is a fault."""
-    assert list(scoping.unscoped(statement))
+    assert f"this {fault}" in next(scoping.faults(database_url, metadata, [("this", statement)]))
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        select(tasks.c.id).where(THIS, OWN),
         select(tasks.c.id).where(and_(THIS, and_(OWN, tasks.c.title == "x"))),
         select(ALIAS.c.id).where(ALIAS.c.user_id == TENANT),
+        select(tasks.c.id).join(users, users.c.id == tasks.c.user_id).where(OWN),
         update(tasks).values(title="x").where(OWN),
         delete(tasks).where(OWN),
         KEYS.on_conflict_do_update(index_elements=["user_id", "key"], set_={"fingerprint": "f"}),
     ],
 )
-def test_a_statement_that_names_its_owner_passes(statement: ClauseElement) -> None:
-    """What is bound to `:tenant` by a condition that always holds is in order."""
-    assert [] == list(scoping.unscoped(statement))
+def test_a_statement_that_names_its_owner_passes(database_url: str, statement: ClauseElement) -> None:
+    """What is bound to `:tenant` by a condition that always holds, or by a join with what is, is in order."""
+    assert [] == list(scoping.faults(database_url, metadata, [("this", statement)]))
 
 
-def test_a_statement_that_cannot_be_made_is_told() -> None:
+def test_a_statement_that_cannot_be_made_is_named() -> None:
     """A parameter that does not say what it can be is refused, so that no statement goes unseen."""
     module = ModuleType("made")
 
@@ -97,66 +113,51 @@ def test_a_statement_that_cannot_be_made_is_told() -> None:
 
     find.__module__ = "made"
     module.__dict__["find"] = find
-    with pytest.raises(TypeError, match=r"^find: .*str"):
+    with pytest.raises(TypeError, match=r"^find: .* order .*str"):
         list(scoping.statements(module))
 
 
-@pytest.mark.parametrize(
-    ("path", "source", "fault"),
-    [
-        ("handlers/tasks.py", "engine.raw_connection()", "raw_connection"),
-        ("handlers/tasks.py", "run = connection.execute", "execute"),
-        ("server/app.py", "from psycopg2 import connect\nconnect('')", "connect"),
-        ("db/statements.py", "with engine.begin() as c: pass", "begin"),
-        ("db/admin/migrate.py", "connection.execute(text('SELECT 1'))", "execute"),
-        ("db/tenant.py", "psycopg2.connect('')", "connect"),
-    ],
-)
-def test_another_way_into_the_database_is_found(path: str, source: str, fault: str) -> None:
-    """A connection opened, or SQL run, anywhere but in `db/driver/connection.py` is a fault with its place."""
-    (sentence,) = scoping.foreign_access(path, source)
-    assert f"{path}:{source.count(chr(10)) + 1}: {fault} is for db/driver/connection.py alone" == sentence
-
-
-@pytest.mark.parametrize(
-    ("path", "old", "new", "line"),
-    [
-        (
-            *("db/statements.py", "select(*_columns).where(_this)", "select(*_columns)"),
-            "db.statements.get_task() reads tasks without user_id = :tenant",
-        ),
-        (
-            *("handlers/health.py", "    await database.ping()", "    database.raw_connection()"),
-            "handlers/health.py:15: raw_connection is for db/driver/connection.py alone",
-        ),
-    ],
-)
-def test_make_lint_fails(tmp_path: Path, path: str, old: str, new: str, line: str) -> None:
-    """What `make lint` runs ends with the status 1 and one line on a project with such a fault."""
-    project = project_with(CONTRACT_FILE.read_text(encoding="utf-8"), tmp_path)
-    text = (project / path).read_text(encoding="utf-8")
-    assert old in text
-    (project / path).write_text(text.replace(old, new), encoding="utf-8")
-    ended = subprocess.run(
-        [sys.executable, "-m", "lint"], cwd=project, capture_output=True, text=True, timeout=120
+def library(loans: dict[str, Any], renewals: dict[str, Any]) -> MetaData:
+    """Loans, and renewals of them, with what each table says of its rows."""
+    made = MetaData()
+    key = Column("user_id", Text, primary_key=True), Column("id", Text, primary_key=True)
+    Table("loans", made, *key, info=loans)
+    Table(
+        "renewals",
+        made,
+        Column("user_id", Text),
+        Column("loan_id", Text),
+        ForeignKeyConstraint(["user_id", "loan_id"], ["loans.user_id", "loans.id"]),
+        info=renewals,
     )
-    assert (1, [line]) == (ended.returncode, ended.stderr.splitlines()[-1:])
+    return made
 
 
-@pytest.mark.parametrize("module", ["psycopg2", "sqlalchemy"])
-@pytest.mark.parametrize("folder", ["server", "handlers", "openapi"])
-def test_importing_the_driver_elsewhere_fails_lint(tmp_path: Path, folder: str, module: str) -> None:
-    """A module outside of `db` that imports the driver or SQLAlchemy breaks the contract of import-linter."""
-    for package in ("server", "handlers", "db", "openapi"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("")
-    (tmp_path / "db" / "own.py").write_text(f"import {module}\n")
-    (tmp_path / "pyproject.toml").write_text((PROJECT / "pyproject.toml").read_text())
+def test_each_table_says_whose_its_rows_are() -> None:
+    """The owner's column is found for tables that are owned, also through a parent, and not for what is shared."""
+    every = library(loans=owned("user_id"), renewals=owned_through("loans", "user_id"))
+    assert ["loans.user_id", "renewals.user_id"] == list(map(str, owners(every).values()))
+    assert ["loans"] == [table.name for table in owners(library(loans=owned("user_id"), renewals=shared()))]
 
-    def lint() -> int:
-        command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60).returncode
 
-    assert 0 == lint()
-    (tmp_path / folder / "wrong.py").write_text(f"import {module}\n")
-    assert 1 == lint()
+@pytest.mark.parametrize(
+    ("loans", "renewals", "sentence"),
+    [
+        (owned("user_id"), {}, "the table renewals does not say whose its rows are: give it info=owned"),
+        (owned("reader"), shared(), "the table loans has no column reader, which should name its owner"),
+        (owned("user_id"), owned_through("loans", "loan_id"), "a foreign key to loans must include loan_id"),
+        (shared(), owned_through("loans", "user_id"), "a foreign key to loans must include user_id"),
+        (
+            owned("user_id"),
+            owned_through("nothing", "user_id"),
+            "a foreign key to nothing must include user_id",
+        ),
+    ],
+)
+def test_a_table_that_does_not_say_it_is_refused(
+    loans: dict[str, Any], renewals: dict[str, Any], sentence: str
+) -> None:
+    """A table that says nothing, or whose rows could have a parent of another user, is refused by name."""
+    tables = library(loans, renewals)
+    with pytest.raises(OwnershipError, match=sentence):
+        owners(tables)

@@ -1,28 +1,32 @@
 """The one place where statements run: take a connection, enter the tenant, run one statement, all in one round trip.
 
 psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
-answers with the last result. `todo_enter` puts the transaction into the role `todo_tenant`, which row level security
-binds, and names the user to the policies; both end with the transaction, so a pooled connection carries nothing from
-one user to the next (see docs/decisions/0003-one-round-trip.md).
+answers with the last result. The function puts the transaction into a role that row level security binds, and names
+the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
+next (see docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
 from psycopg2.errors import ForeignKeyViolation
+from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from db.driver.connection import Connection
 from db.driver.faults import failure_of, is_disconnect, is_unprepared
 from db.driver.messages import Message, as_tenant
+from db.driver.names import Names
 from db.driver.pool import Pool
 from openapi.bridge.failures import Unavailable
 
 # Longer than PostgreSQL lets a statement run (see todo_enter), so that it is the one to decide where it can. It
 # cannot while its machine is frozen or cut off, nor for a call that still waits for a connection.
 DEADLINE_SECONDS = 4.5
+# A user beyond them is registered once more, which changes nothing.
+_MOST_KNOWN_USERS = 10_000
 
 
 class Database:
@@ -30,20 +34,55 @@ class Database:
 
     Args:
         pool: its connections.
+        names: what the service calls its roles and functions there.
         deadline: how long a call may take with all its waiting, in seconds.
+        register: insertions that make a user's own row and change nothing where it is there. They are sent before the
+            first insertion of each user, in the same transaction, with the values of the tenant's identity.
     """
 
-    def __init__(self, pool: Pool, deadline: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self, pool: Pool, names: Names, deadline: float = DEADLINE_SECONDS, register: Sequence[Insert] = ()
+    ) -> None:
+        self.names = names
         self._pool = pool
         self._deadline = deadline
+        self._register = tuple(register)
+        self._registered: dict[str, None] = {}
 
-    def tenant(self, user_id: str, email: str | None) -> "Tenant":
-        """The user's own view of the database."""
-        return Tenant(self, user_id, email)
+    def tenant(self, user_id: str, **identity: Any) -> "Tenant":
+        """The user's own view of the database.
+
+        Args:
+            identity: what else is known of the user, as parameters for every statement.
+        """
+        return Tenant(self, user_id, identity)
 
     async def ping(self) -> None:
         """Returns if the database answers; raises Unavailable if not."""
         await self.run(Message.of("SELECT 1 AS one"), {})
+
+    async def run_as(self, user_id: str, statement: ReturnsRows, parameters: Mapping[str, Any]) -> list[Any]:
+        """The rows that `statement` answers, run as the user, as dictionaries by column; see `run`."""
+        message = as_tenant(statement, self.names)
+        if message.inserts and self._register and user_id not in self._registered:
+            return await self._run_registering(user_id, statement, parameters)
+        try:
+            return await self.run(message, {**message.constants, **parameters})
+        except ForeignKeyViolation:
+            # The user's row has been erased by another process since it was made.
+            if not self._register:
+                raise
+            return await self._run_registering(user_id, statement, parameters)
+
+    async def _run_registering(
+        self, user_id: str, statement: ReturnsRows, parameters: Mapping[str, Any]
+    ) -> list[Any]:
+        message = as_tenant(statement, self.names, self._register)
+        rows = await self.run(message, {**message.constants, **parameters})
+        if len(self._registered) >= _MOST_KNOWN_USERS:
+            self._registered.clear()
+        self._registered[user_id] = None
+        return rows
 
     async def run(self, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
@@ -102,14 +141,13 @@ async def _run(connection: Connection, message: Message, parameters: Mapping[str
 class Tenant:
     """An authenticated user with the only view of the database that a handler gets: the user's own rows."""
 
-    def __init__(self, database: Database, user_id: str, email: str | None) -> None:
+    def __init__(self, database: Database, user_id: str, identity: Mapping[str, Any]) -> None:
         self.user_id = user_id
         self._database = database
-        self._identity = {"tenant": user_id, "email": email}
+        self._identity = {"tenant": user_id, **identity}
 
     async def fetch(self, statement: ReturnsRows, **values: Any) -> list[Any]:
-        """The rows, as dictionaries by column, that a statement of `db.statements` answers, run as this user in one
-        round trip.
+        """The rows, as dictionaries by column, that a statement answers, run as this user in one round trip.
 
         Args:
             values: the statement's parameters other than the user's own.
@@ -117,13 +155,7 @@ class Tenant:
         Raises:
             Unavailable: for trouble that passes.
         """
-        message = as_tenant(statement)
-        parameters = {**message.constants, **values, **self._identity}
-        try:
-            return await self._database.run(message, parameters)
-        except ForeignKeyViolation:
-            # The user's row was not made because another user has the same email: go on without the email.
-            return await self._database.run(message, {**parameters, "email": None})
+        return await self._database.run_as(self.user_id, statement, {**values, **self._identity})
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
