@@ -9,10 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from openapi.bridge.document import strict_yaml
+from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
-from openapi.bridge.document.operations import read_operations
-from openapi.bridge.document.places import ContractError, Json, Place, follow
+from openapi.bridge.document.files import Bundle
+from openapi.bridge.document.operations import collected, is_unreachable, read_operations
+from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
 
@@ -23,29 +24,44 @@ class Contract:
     """An OpenAPI 3.1 document that has passed every check of `document/checks` and `document/operations`.
 
     Args:
-        text: the document as YAML; it is published as it is.
+        text: the document as YAML or JSON; it is published as it is.
 
     Raises:
-        ContractError: with one line that names the place and the fault.
+        ContractError: with a line for each thing that is wrong, which names the place and the fault.
     """
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        try:
-            self.document: Json = strict_yaml.loads(text)
-        except strict_yaml.YAMLError as error:
-            raise ContractError(str(error)) from error
-        self._schemas = check_document(self.document)
-        self.operations = {operation.id: operation for operation in read_operations(self.document)}
-        """Every operation by its operationId, in the document's order."""
+        self._read(Bundle(text, files.parse(text), {}))
 
     @classmethod
     def load(cls, path: Path) -> "Contract":
-        """The contract in the file `path`; one that cannot be read is a ContractError too."""
+        """The contract in the file `path`, and in those of its folder to which it refers."""
+        contract = cls.__new__(cls)
+        contract._read(files.load(path))
+        return contract
+
+    def _read(self, bundle: Bundle) -> None:
+        self.text = bundle.text
+        self.document: Json = bundle.document
         try:
-            return cls(path.read_bytes().decode())
-        except (OSError, UnicodeDecodeError) as error:
-            raise ContractError("the file cannot be read as UTF-8 text") from error
+            self._schemas, problems = check_document(self.document)
+            with collected(problems, is_sound=not problems):
+                operations = read_operations(self.document, is_sound=not problems)
+            if problems:
+                raise ContractError(*dict.fromkeys(problems))
+        except ContractError as error:
+            raise bundle.located(error) from None
+        self.operations = {operation.id: operation for operation in operations}
+        """Every operation by its operationId, in the document's order."""
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """A line for each path that is not served, since no request can have it."""
+        return [
+            f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
+            for path in self.document.get("paths", {})
+            if is_unreachable(path)
+        ]
 
     def follow(self, place: Place) -> Place:
         """`place`, or the place that its `$ref` leads to."""

@@ -181,7 +181,7 @@ def test_the_grammar_of_json_schema(old: str, new: str, expected: str) -> None:
             "$ref: file:///etc/passwd",
             "schema: the $ref 'file:///etc/passwd' leads out of the document, which is not followed",
         ),
-        (STATUS, "$ref: '::'", "schema/$ref: '::' is no URI reference (RFC 3986)"),
+        (STATUS, "$ref: '::'", 'schema/$ref: "::" is not a "uri-reference"'),
         (
             STATUS,
             "$ref: '#/components/parameters/TaskId'",
@@ -230,20 +230,42 @@ def test_a_reference_out_of_the_document() -> None:
     assert f"{place}: {said}" == fault(text)
 
 
-def test_references_in_a_circle() -> None:
+@pytest.mark.parametrize(
+    ("components", "references"),
+    [
+        (
+            {
+                "parameters": {
+                    "A": {"$ref": "#/components/parameters/B"},
+                    "B": {"$ref": "#/components/parameters/A"},
+                }
+            },
+            {
+                "/parameters/A": "#/components/parameters/B",
+                "/parameters/B": "#/components/parameters/A",
+            },
+        ),
+        (
+            {
+                "schemas": {
+                    "A": {"allOf": [{"$ref": "#/components/schemas/B"}]},
+                    "B": {"if": {"dependentSchemas": {"x": {"$ref": "#/components/schemas/A"}}}},
+                }
+            },
+            {
+                "/schemas/A/allOf/0": "#/components/schemas/B",
+                "/schemas/B/if/dependentSchemas/x": "#/components/schemas/A",
+            },
+        ),
+    ],
+)
+def test_references_in_a_circle(components: Json, references: Json) -> None:
     """References that only lead to each other mean nothing, and are refused instead of followed for ever."""
-    parameters = {"A": {"$ref": "#/components/parameters/B"}, "B": {"$ref": "#/components/parameters/A"}}
-    assert "#/components/parameters/B: the $ref '#/components/parameters/A' leads back to itself" == fault_of(
-        document(components={"parameters": parameters})
-    )
-    schemas = {
-        "A": {"allOf": [{"$ref": "#/components/schemas/B"}]},
-        "B": {"if": {"dependentSchemas": {"x": {"$ref": "#/components/schemas/A"}}}},
+    expected = {
+        f"#/components{place}: the $ref {reference!r} leads back to itself"
+        for place, reference in references.items()
     }
-    assert (
-        "#/components/schemas/A/allOf/0: the $ref '#/components/schemas/B' leads back to itself"
-        == fault_of(document(components={"schemas": schemas}))
-    )
+    assert expected == set(fault_of(document(components=components)).splitlines())
 
 
 def of_operation(**fields: Any) -> Json:
@@ -261,20 +283,8 @@ THING = "#/paths/~1things~1{id}/get"
     ("made", "expected"),
     [
         (
-            document({"/things": {"get": {"responses": DONE}}}),
-            "#/paths/~1things/get: an operation needs an operationId, which names its handler",
-        ),
-        (
             document({"/a": {"get": operation()}, "/b": {"put": operation()}}),
             "#/paths/~1b/put: the operationId 'act' stands at #/paths/~1a/get too",
-        ),
-        (
-            document({"/things": {"get": {"operationId": "act"}}}),
-            "#/paths/~1things/get: an operation needs a response with a status from 200 to 299",
-        ),
-        (
-            of_operation(responses={"default": {"description": ""}, "2XX": {"description": ""}}),
-            f"{THING}: an operation needs a response with a status from 200 to 299",
         ),
         (of_operation(parameters=[]), f"{THING}: the path has the parameters ['id'], but [] are declared"),
         (
@@ -286,8 +296,8 @@ THING = "#/paths/~1things~1{id}/get"
             "#/paths/~1{id}~1{id}/get: the path has the parameters ['id', 'id'], but ['id'] are declared",
         ),
         (
-            document({"/{a b}": {"get": operation(parameters=[{**ID, "name": "a b"}])}}),
-            "#/paths/~1{a b}/get: the path parameter 'a b' must be letters, digits, '_' or '-'",
+            document({"/{}": {"get": operation()}}),
+            "#/paths/~1{}/get: the path has a parameter without a name",
         ),
         (
             of_operation(parameters=[ID, QUERY, QUERY]),
@@ -317,44 +327,18 @@ THING = "#/paths/~1things~1{id}/get"
     ],
 )
 def test_an_operation_that_cannot_be_served(made: Json, expected: str) -> None:
-    """An operation without a name of its own, a plain success or the parameters of its path is refused by its place."""
+    """An operation without the parameters of its path, or with what another has, is refused by its place."""
     assert expected == fault_of(made)
 
 
 BEARER = {"type": "http", "scheme": "Bearer"}
 
 
-@pytest.mark.parametrize(
-    ("requirement", "scheme", "expected"),
-    [
-        ({"nope": []}, BEARER, "the security requirement 'nope' is not among components.securitySchemes"),
-        (
-            {"token": ["admin"]},
-            BEARER,
-            "the security requirement 'token' must be a bearer token alone, without roles",
-        ),
-        (
-            {"token": [], "key": []},
-            BEARER,
-            "the security requirement 'token' must be a bearer token alone, without roles",
-        ),
-        (
-            {"token": []},
-            {"type": "http", "scheme": "basic"},
-            "the security requirement 'token' must be a bearer token alone, without roles",
-        ),
-        (
-            {"token": []},
-            {"type": "apiKey", "name": "key", "in": "header"},
-            "the security requirement 'token' must be a bearer token alone, without roles",
-        ),
-    ],
-)
-def test_security_that_would_not_be_kept(requirement: Json, scheme: Json, expected: str) -> None:
-    """A security requirement that a bearer token does not fulfil is refused, not passed over."""
-    components = {"securitySchemes": {"token": scheme, "key": BEARER}}
-    made = document({"/things": {"get": operation(security=[requirement])}}, components=components)
-    assert f"#/paths/~1things/get: {expected}" == fault_of(made)
+def test_security_that_is_not_declared() -> None:
+    """A security requirement without a scheme of its name is refused, not passed over."""
+    made = document({"/things": {"get": operation(security=[{"nope": []}])}})
+    said = "the security requirement 'nope' is not among components.securitySchemes"
+    assert f"#/paths/~1things/get: {said}" == fault_of(made)
 
 
 @pytest.mark.parametrize(
@@ -472,4 +456,4 @@ def test_a_contract_that_cannot_be_read(tmp_path: Path, content: bytes | None) -
 
 def test_the_contract_of_the_service_is_right() -> None:
     """The service's own contract passes, and is published as it is in the file."""
-    assert CONTRACT_FILE.read_bytes() == Contract.load().text.encode()
+    assert CONTRACT_FILE.read_bytes() == Contract.load(CONTRACT_FILE).text.encode()

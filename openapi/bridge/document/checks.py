@@ -1,144 +1,172 @@
 """What a document must be before the service starts on it: each fault is one line that names the place."""
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 import jsonschema_rs
 
-from openapi.bridge.document.places import (
-    ContractError,
-    Json,
-    Place,
-    entries,
-    follow,
-    look_up,
-    pointer_to,
-    schema_pointers,
-)
+from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schemas, one_line
 
-_DIALECTS = ("https://spec.openapis.org/oas/3.1/dialect/base", "https://json-schema.org/draft/2020-12/schema")
+_DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
+_DIALECTS = re.compile(
+    r"https://spec\.openapis\.org/oas/3\.1/dialect/(base|[0-9]{4}-[0-9]{2}-[0-9]{2})#?"
+    r"|https://json-schema\.org/draft/2020-12/schema#?"
+)
+# A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
+_HEADERS = {
+    "type": "object",
+    "propertyNames": {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
+    "additionalProperties": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+# Our own extensions, by the kind of object that has them: their rules, and what is said where one is broken.
+_EXTENSIONS: dict[tuple[str, str], tuple[Json, str]] = {
+    ("document", "x-path-not-found"): ({"type": "string"}, "it must be a sentence"),
+    ("document", "x-headers"): (_HEADERS, "it must hold values by the names of headers"),
+    ("responses", "x-message"): ({"type": "string"}, "it must be a sentence"),
+    ("schemas", "x-messages"): (
+        {"type": "object", "additionalProperties": {"type": "string"}},
+        "it must hold sentences by keyword",
+    ),
+}
 
 
-def check_document(document: Any) -> Schemas:
-    """The schemas of a document whose version, grammar, schemas and references are right.
+def check_document(document: Any) -> tuple[Schemas, list[str]]:
+    """The schemas of a document, and a line for each fault of its grammar, schemas and references.
 
     Raises:
-        ContractError: for the first fault.
+        ContractError: for a document that is none of OpenAPI 3.1 at all, or whose schemas cannot be read.
     """
     if not isinstance(document, dict):
         raise ContractError("line 1: the document is not a mapping")
     version = str(document.get("openapi", "(missing)"))
-    if not re.fullmatch(r"3\.1\.[0-9]+", version):
+    if not re.fullmatch(r"3\.1\.[0-9]+(-.+)?", version):
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
-    _check_grammar(document)
-    _check_values(document)
-    for pointer in schema_pointers(document):
-        _check_keywords(pointer, look_up(document, pointer))
+    objects = list(parts(document))
+    problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(objects)]
+    if any("URI reference" in problem or '"uri-reference"' in problem for problem in problems):
+        raise ContractError(*problems)
     schemas = Schemas(document)
-    _check_references(document, schemas)
-    for pointer in schemas.pointers:
-        schemas.validator(pointer)
-    return schemas
+    problems += _reference_problems(document, objects, schemas)
+    if not problems:
+        problems += _pattern_problems(schemas)
+    return schemas, problems
 
 
 @cache
 def _grammar() -> jsonschema_rs.Draft202012Validator:
+    """The schema that the OpenAPI Initiative publishes for 3.1, which openapi-spec-validator ships.
+
+    The package's further checks are left out since they name no place, and fail on schemas with `$id` or `$anchor`.
+    """
     # Imported here since it takes longer than all the checks.
     from openapi_spec_validator.schemas import schema_v31
 
-    return jsonschema_rs.Draft202012Validator(dict(schema_v31))
+    schema = dict(schema_v31)
+    # This edition calls a Link Object's `server` by another name, and refuses what stands beside the `$ref` of a
+    # Reference Object, which "SHALL be ignored".
+    link, reference = schema["$defs"]["link"], schema["$defs"]["reference"]
+    link = {**link, "properties": {**link["properties"], "server": link["properties"]["body"]}}
+    reference = {**reference, "unevaluatedProperties": True}
+    definitions = {**schema["$defs"], "link": link, "reference": reference}
+    return jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions})
 
 
-def _check_grammar(document: Json) -> None:
-    """Holds the document against the schema that the OpenAPI Initiative publishes for 3.1.
-
-    The package openapi-spec-validator ships it; its further checks are left out since they name no place, and
-    fail on schemas with `$id` or `$anchor`.
-    """
+def _grammar_problems(document: Json) -> Iterator[str]:
     errors = list(_grammar().iter_errors(document))
-    if errors:
-        # The outer ones only follow from the innermost.
-        _fail("", max(errors, key=lambda error: len(error.instance_path)))
+    faulty = [tuple(error.instance_path) for error in errors]
+    for error in errors:
+        path = tuple(error.instance_path)
+        if error.kind.name == "unevaluatedProperties":
+            # What holds a faulty object counts as not evaluated, which only follows from the fault.
+            names = error.kind.as_dict()["unexpected"]
+            names = [name for name in names if not any(_leads(other, (*path, name)) for other in faulty)]
+            if names:
+                listed = ", ".join(f"'{name}'" for name in names)
+                verb = "was" if len(names) == 1 else "were"
+                yield (
+                    f"#{pointer_to('', *path)}: Unevaluated properties are not allowed ({listed} {verb} unexpected)"
+                )
+        else:
+            yield f"#{pointer_to('', *path)}: {one_line(error)}"
 
 
-def _check_values(document: Json) -> None:
-    """Checks what JSON Schema's meta-schema leaves open: dialects, references as URIs and our own `x-messages`."""
-    for pointer, key, value in entries(document):
-        place = f"#{pointer_to(pointer, key)}"
-        if key in ("$schema", "jsonSchemaDialect") and value not in _DIALECTS:
-            raise ContractError(f"{place}: the only dialect is JSON Schema 2020-12, as {_DIALECTS[0]}")
-        if key in ("$id", "$ref", "$dynamicRef") and not _uri_reference().is_valid(value):
-            raise ContractError(f"{place}: {value!r} is no URI reference (RFC 3986)")
-        if key in ("x-message", "x-path-not-found") and not isinstance(value, str):
-            raise ContractError(f"{place}: it must be a sentence")
-        if key == "x-messages" and not _messages().is_valid(value):
-            raise ContractError(f"{place}: it must hold sentences by keyword")
-        if key == "x-headers" and not _headers().is_valid(value):
-            raise ContractError(f"{place}: it must hold values by the names of headers")
+def _leads(path: Sequence[str | int], start: Sequence[str | int]) -> bool:
+    return path[: len(start)] == start
 
 
-@cache
-def _uri_reference() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(
-        {"type": "string", "format": "uri-reference"}, validate_formats=True
-    )
-
-
-@cache
-def _messages() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator({"type": "object", "additionalProperties": {"type": "string"}})
-
-
-@cache
-def _headers() -> jsonschema_rs.Draft202012Validator:
-    # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
-    names, values = (
-        {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
-        {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
-    )
-    return jsonschema_rs.Draft202012Validator(
-        {"type": "object", "propertyNames": names, "additionalProperties": values}
-    )
-
-
-def _check_keywords(pointer: str, schema: Any) -> None:
-    try:
-        jsonschema_rs.meta.validate(schema)
-    except jsonschema_rs.ValidationError as error:
-        _fail(pointer, error)
-
-
-def _fail(pointer: str, error: jsonschema_rs.ValidationError) -> None:
-    raise ContractError(f"#{pointer_to(pointer, *error.instance_path)}: {one_line(error)}") from error
-
-
-def _check_references(document: Json, schemas: Schemas) -> None:
-    for pointer, key, reference in entries(document):
-        if key not in ("$ref", "$dynamicRef"):
+def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
+    """Checks what the grammar leaves open: dialects, references as URIs and our own extensions."""
+    for kind, place in objects:
+        if not isinstance(place.node, dict):
             continue
-        fault = _fault_in_schema if schemas.holds(pointer) else _fault_outside
-        if (said := fault(document, schemas, pointer, reference)) is not None:
-            raise ContractError(f"#{pointer}: the $ref {reference!r} {said}")
+        for key, value in place.node.items():
+            where = f"#{pointer_to(place.pointer, key)}"
+            if key == {"document": "jsonSchemaDialect", "schemas": "$schema"}.get(kind) and not (
+                isinstance(value, str) and _DIALECTS.fullmatch(value)
+            ):
+                yield f"{where}: the only dialect is JSON Schema 2020-12, as {_DIALECT}"
+            # In schemas their own meta-schema says so.
+            if key == "$ref" and kind != "schemas" and not _rule("uri-reference").is_valid(value):
+                yield f"{where}: {value!r} is no URI reference (RFC 3986)"
+            if (kind, key) in _EXTENSIONS and not _rule(kind, key).is_valid(value):
+                yield f"{where}: {_EXTENSIONS[kind, key][1]}"
 
 
-def _fault_outside(document: Json, _schemas: Schemas, pointer: str, reference: str) -> str | None:
-    target = follow(document, Place(pointer, {"$ref": reference}))
-    kind = _kind(pointer)
-    return None if _kind(target.pointer) == kind else f"leads to what is not among {kind}"
+@cache
+def _rule(*name: str) -> jsonschema_rs.Draft202012Validator:
+    if name == ("uri-reference",):
+        rule: Json = {"type": "string", "format": "uri-reference"}
+    else:
+        rule, _ = _EXTENSIONS[name[0], name[1]]
+    return jsonschema_rs.Draft202012Validator(rule, validate_formats=True)
 
 
-def _kind(pointer: str) -> str:
-    """The section of `components` whose kind stands at `pointer` by OpenAPI's grammar."""
-    *_, holder, section, name = ["", *pointer.split("/")]
-    if name == "requestBody":
-        return "requestBodies"
-    return "pathItems" if section in ("paths", "webhooks") or holder == "callbacks" else section
+def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
+    root = None
+    for kind, place in objects:
+        # The meta-schema looks through the whole of a schema.
+        if kind == "schemas" and (root is None or not place.pointer.startswith(f"{root}/")):
+            root = place.pointer
+            if isinstance(place.node, dict):
+                for error in _dialect().iter_errors(place.node):
+                    yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
 
 
-def _fault_in_schema(_document: Json, schemas: Schemas, pointer: str, reference: str) -> str | None:
+@cache
+def _dialect() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(
+        {"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True
+    )
+
+
+def _reference_problems(
+    document: Json, objects: Sequence[tuple[str, Place]], schemas: Schemas
+) -> Iterator[str]:
+    kinds = {place.pointer: kind for kind, place in objects}
+    for kind, place in objects:
+        for key in ("$ref", "$dynamicRef"):
+            reference = place.node.get(key) if isinstance(place.node, dict) else None
+            if not isinstance(reference, str):
+                continue
+            if kind == "schemas":
+                said = _fault_in_schema(schemas, place.pointer, reference)
+            else:
+                try:
+                    target = follow(document, place)
+                except ContractError as error:
+                    yield from error.problems
+                    continue
+                said = None if kinds.get(target.pointer) == kind else f"leads to what is not among {kind}"
+            if said is not None:
+                yield f"#{place.pointer}: the $ref {reference!r} {said}"
+
+
+def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | None:
     schema = schemas.at(pointer)
     try:
         target = schema.follow(reference)
@@ -149,3 +177,11 @@ def _fault_in_schema(_document: Json, schemas: Schemas, pointer: str, reference:
     if not isinstance(target.node, dict | bool) or (is_pointer and not schemas.holds(unquote(reference[1:]))):
         return "leads to what is no schema"
     return "leads back to itself" if schema.is_circular() else None
+
+
+def _pattern_problems(schemas: Schemas) -> Iterator[str]:
+    for pointer in schemas.pointers:
+        try:
+            schemas.validator(pointer)
+        except ContractError as error:
+            yield from error.problems

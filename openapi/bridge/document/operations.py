@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from openapi.bridge.document.grammar import METHODS
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 
-# HEAD stands first, since whoever declares it means another answer than that of GET without its body.
-METHODS = ("head", "get", "put", "post", "delete", "options", "patch", "trace")
 # OpenAPI has parameters for these headers ignored.
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")
 
@@ -19,9 +19,10 @@ class Operation:
 
     Attributes:
         place: where it stands in the document.
+        id: its operationId, or its method and path where it has none.
         path: the template, led by the path of the first server.
         owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.
-        success: the status of an ordinary answer, the lowest 2xx that the contract names.
+        success: the status of an ordinary answer.
     """
 
     id: str
@@ -42,24 +43,57 @@ class Operation:
         return bool(self.security) and {} not in self.security
 
 
-def read_operations(document: Json) -> Iterator[Operation]:
-    """The operations of a document that has passed `check_document`, in its order.
+def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]:
+    """The operations of a document that can be reached, in its order.
+
+    Args:
+        is_sound: whether the document has passed `check_document`; if not, what that has reported is passed over.
 
     Raises:
-        ContractError: for the first that cannot be served.
+        ContractError: with a line for each fault of an operation.
     """
+    operations: list[Operation] = []
+    problems: list[str] = []
     templates: dict[str, Place] = {}
     ids: dict[str, Place] = {}
-    paths = Place("/paths", document.get("paths", {}))
-    for path in paths.node:
-        place = paths / path
-        _note(templates, re.sub(r"\{[^}]*\}", "{}", path), place, "the same path")
-        item = follow(document, place)
+
+    def read(path: Place, template: str) -> None:
+        if is_unreachable(template):
+            return
+        _note(templates, re.sub(r"\{[^}]*\}", "{}", template), path, "the same path")
+        item = follow(document, path)
         for method in METHODS:
             if method in item.node:
-                operation = _operation(document, path, method, item)
-                _note(ids, operation.id, item / method, f"the operationId {operation.id!r}")
-                yield operation
+                with collected(problems, is_sound):
+                    operation = _operation(document, template, method, item)
+                    operations.append(operation)
+                    _note(ids, operation.id, item / method, f"the operationId {operation.id!r}")
+
+    paths = Place("/paths", document.get("paths", {}))
+    for template in paths.node:
+        if not template.startswith("x-"):
+            with collected(problems, is_sound):
+                read(paths / template, template)
+    if problems:
+        raise ContractError(*dict.fromkeys(problems))
+    return operations
+
+
+@contextmanager
+def collected(problems: list[str], is_sound: bool) -> Iterator[None]:
+    """Keeps what is wrong for later, so that one fault does not hide the next."""
+    try:
+        yield
+    except ContractError as error:
+        problems += error.problems
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        if is_sound:
+            raise
+
+
+def is_unreachable(template: str) -> bool:
+    """Whether no request can have this path: its `#` or `?` ends the path in any URL (RFC 3986, section 3.3)."""
+    return "#" in template or "?" in template
 
 
 def allowed_methods(operations: Iterable[Operation]) -> dict[str, str]:
@@ -79,8 +113,6 @@ def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
 
 def _operation(document: Json, path: str, method: str, item: Place) -> Operation:
     place = item / method
-    if "operationId" not in place.node:
-        raise ContractError(f"#{place.pointer}: an operation needs an operationId, which names its handler")
     parameters = _parameters(document, item, place)
     _check_template(path, place, parameters)
     security = _security(document, place)
@@ -89,7 +121,7 @@ def _operation(document: Json, path: str, method: str, item: Place) -> Operation
         for status in place.node.get("responses", {})
     }
     return Operation(
-        id=place.node["operationId"],
+        id=place.node.get("operationId", f"{method.upper()} {path}"),
         place=place,
         method=method.upper(),
         path=_base_path(document, item, place) + path,
@@ -99,7 +131,7 @@ def _operation(document: Json, path: str, method: str, item: Place) -> Operation
         responses=responses,
         security=security,
         owner=_owner(place, parameters, security),
-        success=_success(place, responses),
+        success=_success(responses),
     )
 
 
@@ -120,10 +152,8 @@ def _parameters(document: Json, item: Place, place: Place) -> tuple[Place, ...]:
 def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> None:
     names = re.findall(r"\{([^}]*)\}", path)
     for name in names:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]*", name):
-            raise ContractError(
-                f"#{place.pointer}: the path parameter {name!r} must be letters, digits, '_' or '-'"
-            )
+        if not name:
+            raise ContractError(f"#{place.pointer}: the path has a parameter without a name")
     declared = [parameter.node["name"] for parameter in parameters if parameter.node["in"] == "path"]
     if sorted(names) != sorted(declared):
         raise ContractError(
@@ -132,27 +162,19 @@ def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> Non
 
 
 def _security(document: Json, place: Place) -> tuple[Json, ...]:
-    """The operation's security requirements, which a bearer token alone can fulfil."""
-    schemes = Place("/components/securitySchemes", document.get("components", {}).get("securitySchemes", {}))
+    """The operation's security requirements, each a scheme's name to the scopes that it asks for."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
     requirements = place.node.get("security", document.get("security", ()))
-    for requirement in requirements:
-        for name, roles in requirement.items():
-            where = f"#{place.pointer}: the security requirement {name!r}"
-            if name not in schemes.node:
-                raise ContractError(f"{where} is not among components.securitySchemes")
-            scheme = follow(document, schemes / name).node
-            if (
-                scheme["type"] != "http"
-                or scheme["scheme"].lower() != "bearer"
-                or roles
-                or len(requirement) > 1
-            ):
-                raise ContractError(f"{where} must be a bearer token alone, without roles")
+    for name in (name for requirement in requirements for name in requirement):
+        if name not in schemes:
+            raise ContractError(
+                f"#{place.pointer}: the security requirement {name!r} is not among components.securitySchemes"
+            )
     return tuple(requirements)
 
 
 def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) -> str | None:
-    owners = [parameter.node for parameter in parameters if parameter.node.get("x-owner")]
+    owners = [parameter.node for parameter in parameters if parameter.node.get("x-owner") is True]
     if not owners:
         return None
     if len(owners) > 1 or owners[0]["in"] != "path" or not security:
@@ -162,11 +184,12 @@ def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) 
     return str(owners[0]["name"])
 
 
-def _success(place: Place, responses: Mapping[str, Json]) -> int:
-    statuses = [int(status) for status in responses if re.fullmatch("2[0-9][0-9]", status)]
-    if not statuses:
-        raise ContractError(f"#{place.pointer}: an operation needs a response with a status from 200 to 299")
-    return min(statuses)
+def _success(responses: Mapping[str, Json]) -> int:
+    """The lowest status of a success; where no success is declared as such, that of what is declared."""
+    by_wish = ("2[0-9]{2}", "2XX", "default", "3[0-9]{2}", "[1-5][0-9X]{2}")
+    found = [status for wish in by_wish for status in sorted(responses) if re.fullmatch(wish, status)]
+    status = found[0] if found else "default"
+    return 200 if status == "default" else int(status.replace("X", "0"))
 
 
 def _base_path(document: Json, item: Place, place: Place) -> str:
@@ -182,4 +205,6 @@ def _base_path(document: Json, item: Place, place: Place) -> str:
         if name not in variables:
             raise ContractError(f"#{holder.pointer}/servers/0: the variable {name!r} has no default")
     url = re.sub(r"\{([^}]*)\}", lambda match: str(variables[match[1]]["default"]), server["url"])
-    return urlsplit(url).path.rstrip("/")
+    path = urlsplit(url).path.rstrip("/")
+    # A path without a slash is relative to where the document is published, which is the root.
+    return f"/{path}" if path and not path.startswith("/") else path

@@ -1,23 +1,21 @@
 """An OpenAPI document as data: JSON pointers, `$ref`s, and what stands where by OpenAPI's grammar."""
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Json = dict[str, Any]
 
-# Below these keys the next key is a name that an author chose, so it has no meaning of its own.
-_NAME_MAPS = {
-    *("paths", "webhooks", "schemas", "responses", "parameters", "examples", "requestBodies", "headers"),
-    *("securitySchemes", "links", "callbacks", "pathItems", "content", "encoding", "variables"),
-    *("properties", "patternProperties", "dependentSchemas", "$defs"),
-}
-# What stands below these keys, or below an extension, is data and no part of the grammar.
-_DATA = {"example", "examples", "default", "const", "enum", "value"}
-
 
 class ContractError(Exception):
-    """The contract cannot be served; the message is one line that names the place and the fault."""
+    """The contract cannot be served.
+
+    Args:
+        problems: one line for each thing that is wrong, which names the place and the fault.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class Place(NamedTuple):
@@ -64,37 +62,6 @@ def follow(document: Json, place: Place) -> Place:
             raise ContractError(f"{fault} back to itself")
         seen.add(pointer)
     return place
-
-
-def entries(node: Any, pointer: str = "", names: bool = False) -> Iterator[tuple[str, str, Any]]:
-    """Every key to which OpenAPI's grammar gives a meaning: its mapping's pointer, the key and its value.
-
-    Args:
-        names: whether the keys of `node` are names that an author chose.
-    """
-    if isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from entries(value, pointer_to(pointer, index))
-    elif isinstance(node, dict):
-        for key, value in node.items():
-            if not names:
-                yield pointer, key, value
-                # `examples` is a map in OpenAPI's own objects and a list of values in a schema.
-                data = key.startswith("x-") or (
-                    key in _DATA and not (key == "examples" and isinstance(value, dict))
-                )
-                if data:
-                    continue
-            yield from entries(value, pointer_to(pointer, key), not names and key in _NAME_MAPS)
-
-
-def schema_pointers(document: Json) -> Iterator[str]:
-    """The pointer of each schema that a parameter, header or media type holds, and of each named one."""
-    for pointer, key, value in entries(document):
-        if key == "schema":
-            yield pointer_to(pointer, key)
-        elif (pointer, key) == ("/components", "schemas"):
-            yield from (pointer_to(pointer, key, name) for name in value)
 
 
 def copy_of(value: Any) -> Any:

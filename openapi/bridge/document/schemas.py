@@ -8,7 +8,8 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from openapi.bridge.document.places import ContractError, Json, Place, look_up, pointer_to, schema_pointers
+from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.places import ContractError, Json, Place, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
 # Stands for whatever a reference names outside of the document, which is never fetched.
@@ -23,7 +24,9 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
-        self.pointers = list(schema_pointers(document))
+        self._all = {place.pointer for kind, place in parts(document) if kind == "schemas"}
+        self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
+        """Of those that stand in no other."""
         self._document = document
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
@@ -56,16 +59,21 @@ class Schemas:
         return Schema(look_up(self._document, pointer), self._document, resolved.resolver)
 
     def holds(self, pointer: str) -> bool:
-        """Whether a schema stands at `pointer` or around it."""
-        return any(_is_within(pointer, root) for root in self.pointers)
+        """Whether a schema stands at `pointer`."""
+        return pointer in self._all
+
+    def _root(self, pointer: str) -> str:
+        """The outermost schema in which the one at `pointer` stands."""
+        above = pointer
+        while above:
+            above = above.rpartition("/")[0]
+            if above in self._all:
+                pointer = above
+        return pointer
 
     def _fragment(self, pointer: str) -> str:
-        root = next(root for root in self.pointers if _is_within(pointer, root))
+        root = self._root(pointer)
         return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
-
-
-def _is_within(pointer: str, root: str) -> bool:
-    return f"{pointer}/".startswith(f"{root}/")
 
 
 @dataclass(frozen=True, slots=True)
