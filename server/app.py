@@ -1,5 +1,5 @@
-"""The parts put together. A request passes, from the outside in: observation, CORS, errors, routing and security
-(Connexion, from the contract), then validation and handler. What is no operation goes on to the pages."""
+"""The parts put together. A request passes, from the outside in: observation, CORS, then the contract's service with
+its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -7,12 +7,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import connexion
 from a2wsgi import WSGIMiddleware
-from connexion.middleware.lifespan import LifespanMiddleware
-from connexion.middleware.main import API
-from connexion.middleware.security import SecurityMiddleware
-from connexion.resolver import Resolver
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db import statements
@@ -21,11 +17,10 @@ from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES
 from handlers import health, tasks
-from openapi.bridge.contract import Contract
 from openapi.bridge.failures import PathNotFound
-from openapi.bridge.operation import Handler, ValidationMiddleware, bind_handlers
-from openapi.bridge.routing import ContractRouting, OpenAPI31Specification
-from openapi.bridge.service import ErrorMiddleware
+from openapi.bridge.operation import CallerOf, Handler
+from openapi.bridge.security import Verifier
+from openapi.bridge.service import ContractService
 from openapi.contract import contract
 from openapi.types import HealthHandlers, TasksHandlers
 from server.cors import cors_middleware
@@ -43,7 +38,7 @@ CONNECTIONS = 8
 QUEUE = 512
 
 
-def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
+def create_app(settings: Settings, database_url: str) -> ASGIApp:
     """The service as an ASGI application; it connects to the database with the first request.
 
     Raises:
@@ -56,32 +51,21 @@ def create_app(settings: Settings, database_url: str) -> connexion.AsyncApp:
         contract(),
         {**service.readings(), "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds},
     )
-    operations = bind_handlers(contract(), find_handler, service.caller)
-    app = connexion.AsyncApp(
-        "todo-api",
+    wsgi: Any = create_pages(contract(), partial(demo_token, settings))
+    beyond = Router(
+        default=partial(answer_pages, WSGIMiddleware(wsgi)),
         lifespan=partial(lifespan, service, observer),
-        resolver=Resolver(find_handler),
-        security_map=verifier.security_map(),
-        middlewares=[
-            partial(ObserveMiddleware, observer=observer),
-            *cors_middleware(contract(), settings.cors_origins),
-            partial(ErrorMiddleware, contract=contract()),
-            ContractRouting,
-            SecurityMiddleware,
-            partial(ValidationMiddleware, operations=operations),
-            LifespanMiddleware,
-            partial(Pages, wsgi=create_pages(contract(), partial(demo_token, settings))),
-        ],
+        redirect_slashes=False,
     )
-    add_contract(app, contract())
-    return app
+    app: ASGIApp = serve_contract(service.caller, verifier.verify, beyond)
+    for middleware in reversed(cors_middleware(contract(), settings.cors_origins)):
+        app = middleware(app)
+    return ObserveMiddleware(app, observer)
 
 
-def add_contract(app: connexion.AsyncApp, contract: Contract) -> None:
-    """Registers the contract as `ConnexionMiddleware.add_api` does, which would take OpenAPI 3.0 only."""
-    specification = OpenAPI31Specification(contract.document)
-    options = app.middleware.options
-    app.middleware.apis.append(API(specification, base_path=None, name=None, **vars(options)))
+def serve_contract(caller_of: CallerOf, verify: Verifier, beyond: ASGIApp) -> ContractService:
+    """The contract's operations, each with its handler; raises ContractError as `ContractService` does."""
+    return ContractService(contract(), find_handler, caller_of, {"bearer": verify}, beyond)
 
 
 @asynccontextmanager
@@ -125,13 +109,8 @@ class Service:
         self._pool.close()
 
 
-class Pages:
-    """The pages for people, in Flask; any other path is none of ours."""
-
-    def __init__(self, _app: ASGIApp, wsgi: Any) -> None:
-        self._pages: Any = WSGIMiddleware(wsgi)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not is_page(scope["path"]):
-            raise PathNotFound
-        await self._pages(scope, receive, send)
+async def answer_pages(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    """Has the pages for people, which are Flask's, answer; raises PathNotFound for any path but theirs."""
+    if not is_page(scope["path"]):
+        raise PathNotFound
+    await pages(scope, receive, send)

@@ -1,57 +1,125 @@
-"""Whatever is raised while a request is served becomes the answer to it."""
+"""A contract, served: an ASGI application that finds a request's operation, has it answered and sends the answer.
+
+Whatever is raised on the way becomes a refusal.
+"""
 
 import logging
 from asyncio import CancelledError
+from collections.abc import Callable
 
+from connexion.exceptions import ProblemException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from openapi.bridge.answers import AnswerWriter
+from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import ContractError
 from openapi.bridge.failures import Failure, InternalError, Unauthorized, Unavailable
+from openapi.bridge.operation import CallerOf, Handler, ServedOperation
+from openapi.bridge.routing import OpenAPI31Specification, Routes, verifications_of
+from openapi.bridge.security import Security, Verifiers, as_security_failure
 
 log = logging.getLogger("todo_api")
 
 
-class ErrorMiddleware:
-    """The outermost ASGI layer: whatever is raised below becomes a refusal."""
+class ContractService:
+    """Serves every operation of a contract.
 
-    def __init__(self, app: ASGIApp, contract: Contract) -> None:
-        self.app = app
+    Args:
+        find: the handler that has the name of an operationId, or None.
+        caller_of: makes a handler's first argument.
+        verifiers: what verifies credentials, by the names or kinds of security schemes (`openapi.bridge.security`).
+        beyond: what answers the paths that the contract does not have, and all that is no request; it raises
+            PathNotFound for a path that it does not have either.
+
+    Raises:
+        ContractError: for an operation without a handler, with one that cannot take its parameters, or whose
+            credentials cannot be verified.
+    """
+
+    def __init__(
+        self,
+        contract: Contract,
+        find: Callable[[str], Handler | None],
+        caller_of: CallerOf,
+        verifiers: Verifiers,
+        beyond: ASGIApp,
+    ) -> None:
         self._contract = contract
+        self._beyond = beyond
         self._writer = AnswerWriter(contract)
+        security = Security(contract.document, verifiers)
+        operations = contract.operations
+        specification = OpenAPI31Specification(contract.document["openapi"], operations.values(), security)
+        verifications = verifications_of(specification, security)
+        self._challenges = {name: security.challenge(each) for name, each in operations.items()}
+        served = {
+            name: ServedOperation(
+                contract, each, _handler(find, each), caller_of, verifications.get(name), self._writer
+            )
+            for name, each in operations.items()
+        }
+        self._routes = Routes(specification, operations, served)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await self._beyond(scope, receive, send)
             return
-        started = False
+        has_begun = False
 
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
+        async def send_beyond(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             await send(message)
 
+        answer: WrittenAnswer | None = None
         try:
-            await self.app(scope, receive, watched_send)
-        except ClientDisconnect:
-            log.info("the client went away before its request was complete")
+            served = self._routes.find(scope)
+            if served is None:
+                await self._beyond(scope, receive, send_beyond)
+            else:
+                # What reports the request takes the route from here, so that it need not read the path.
+                scope["operation"] = served.operation
+                answer = await served.answer(scope, receive)
         except (Exception, CancelledError) as error:
-            failure = as_failure(error, self._contract)
-            report(failure, error)
-            if started:
+            answer = self._refusal(scope, error)
+            if has_begun:
                 raise
-            accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
-            await self._writer.refuse(failure, accept).send(send)
+        if answer is not None:
+            await answer.send(send)
+
+    def _refusal(self, scope: Scope, error: BaseException) -> WrittenAnswer | None:
+        """The answer for what was raised; None where nobody is there to read one."""
+        if isinstance(error, ClientDisconnect):
+            log.info("the client went away before its request was complete")
+            return None
+        failure = self._failure(error)
+        report(failure, error)
+        if isinstance(failure, Unauthorized) and "operation" in scope:
+            challenge = self._challenges[scope["operation"].id]
+            failure.headers = {"WWW-Authenticate": challenge, **failure.headers}
+        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
+        return self._writer.refuse(failure, accept)
+
+    def _failure(self, error: BaseException) -> Failure:
+        """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
+        if isinstance(error, CancelledError):
+            return Unavailable("the server stopped before the request was complete")
+        if isinstance(error, ProblemException):
+            return as_security_failure(error)
+        if isinstance(error, Failure) and self._contract.knows(error):
+            return error
+        return InternalError()
 
 
-def as_failure(error: BaseException, contract: Contract) -> Failure:
-    """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
-    if isinstance(error, CancelledError):
-        return Unavailable("the server stopped before the request was complete")
-    if isinstance(error, Failure) and contract.knows(error):
-        return error
-    return InternalError()
+def _handler(find: Callable[[str], Handler | None], operation: Operation) -> Handler:
+    handler = find(operation.id)
+    if handler is None:
+        raise ContractError(
+            f"{operation.method} {operation.path}: no handler has the name of the operationId {operation.id!r}"
+        )
+    return handler
 
 
 def report(failure: Failure, error: BaseException) -> None:

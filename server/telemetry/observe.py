@@ -12,12 +12,12 @@ from functools import lru_cache
 from hashlib import sha256
 from time import perf_counter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from connexion.middleware.abstract import ROUTING_CONTEXT
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
 from server.pages.site import is_page
 from server.settings import Settings
 from server.telemetry.logs import request_fields
@@ -53,7 +53,6 @@ class Observer:
     def __init__(
         self, contract: Contract, metrics: "Metrics | None" = None, tracing: "Tracing | None" = None
     ) -> None:
-        self._routes = {operation.id: operation.path for operation in contract.operations.values()}
         self._is_request_id = contract.header_validator(REQUEST_ID).is_valid
         self._metrics = metrics
         self.tracing = tracing
@@ -77,11 +76,10 @@ class Observer:
 
     def route(self, scope: Scope) -> str:
         """The template of the path that a request was for, as far as routing has come."""
-        routing = scope["extensions"].get(ROUTING_CONTEXT)
-        operation_id = routing["operation_id"] if routing else None
-        if operation_id is None:
+        operation: Operation | None = scope.get("operation")
+        if operation is None:
             return PAGES if is_page(scope["path"]) else NONE
-        return self._routes[operation_id]
+        return operation.path
 
     def answered(self, method: str, route: str, status: int, seconds: float, user: str | None = None) -> None:
         """Counts one answer and writes its line.
@@ -148,8 +146,6 @@ class ObserveMiddleware:
         started = perf_counter()
         observer = self._observer
         headers = dict(scope["headers"])
-        # Made here, so that what the layers below note in it can be read.
-        extensions: dict[str, Any] = scope.setdefault("extensions", {})
         fields = {"request_id": observer.request_id(headers)}
         span = observer.tracing.start(scope["method"], headers) if observer.tracing else None
         fields.update(span.fields if span else trace_fields(headers))
@@ -168,7 +164,7 @@ class ObserveMiddleware:
             await self.app(scope, receive, watched_send)
         finally:
             route = observer.route(scope)
-            claims = extensions.get("connexion_context", {}).get("token_info")
+            claims = scope.get("claims")
             observer.answered(
                 scope["method"], route, status, perf_counter() - started, claims["sub"] if claims else None
             )

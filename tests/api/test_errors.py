@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import openapi.failures
 from openapi.bridge import failures
@@ -27,9 +27,10 @@ from openapi.bridge.failures import (
     UnsupportedMediaType,
     Violation,
 )
-from openapi.bridge.service import ErrorMiddleware
+from openapi.bridge.service import ContractService
 from openapi.contract import contract
 from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
+from server.app import find_handler
 
 AWAY = "The service is temporarily unavailable. Try again shortly"
 ALWAYS = {name.lower(): value for name, value in contract().headers.items()}
@@ -67,6 +68,11 @@ async def nothing() -> Message:
     return {}
 
 
+def service_before(app: ASGIApp) -> ContractService:
+    """A service of the contract with `app` beyond it."""
+    return ContractService(contract(), find_handler, lambda claims: claims, {"bearer": dict}, app)
+
+
 def answer_to(
     error: BaseException, scope_type: str = "http", started: bool = False, accept: bytes = b"*/*"
 ) -> Sent:
@@ -78,8 +84,9 @@ def answer_to(
             await send({"type": "http.response.start", "status": 200, "headers": []})
         raise error
 
-    scope = {"type": scope_type, "headers": [(b"accept", accept)]}
-    asyncio.run(ErrorMiddleware(app, contract())(scope, nothing, answer.send))
+    headers = [(b"accept", accept)]
+    scope = {"type": scope_type, "method": "GET", "path": "/", "raw_path": b"/", "headers": headers}
+    asyncio.run(service_before(app)(scope, nothing, answer.send))
     return answer
 
 
@@ -265,7 +272,7 @@ def test_only_http_is_answered() -> None:
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         sent.append("started")
 
-    asyncio.run(ErrorMiddleware(app, contract())({"type": "lifespan"}, nothing, Sent().send))
+    asyncio.run(service_before(app)({"type": "lifespan"}, nothing, Sent().send))
     assert ["started"] == sent
     with pytest.raises(ValueError, match="details"):
         answer_to(ValueError("details"), scope_type="lifespan")

@@ -2,23 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
-import connexion
 import httpx
 import pytest
-from connexion.middleware.lifespan import LifespanMiddleware
-from connexion.middleware.security import SecurityMiddleware
-from connexion.resolver import Resolver
 
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.failures import BadRequest, PathNotFound
-from openapi.bridge.operation import ValidationMiddleware, bind_handlers
-from openapi.bridge.routing import ContractRouting, OpenAPI31Specification, check_path_encoding
-from openapi.bridge.service import ErrorMiddleware
-from server.app import add_contract
+from openapi.bridge.routing import check_path_encoding
+from openapi.bridge.service import ContractService
 from server.identity.bearer import BearerVerifier, TokenRules, issue_token
 from server.identity.keys import SharedSecret
 from tests.support.contracts import Json, contract_of, document, refusals, refusing
@@ -41,35 +34,15 @@ def echo(identifier: str) -> Callable[..., Any]:
     return handle
 
 
-class NotFound:
+async def nothing(*_: object) -> None:
     """What stands behind the bridge."""
-
-    def __init__(self, _app: object) -> None:
-        pass
-
-    async def __call__(self, *_: object) -> None:
-        raise PathNotFound
+    raise PathNotFound
 
 
-def app_of(contract: Contract) -> connexion.AsyncApp:
-    """An application that serves `contract`, put together as the service is."""
-    operations = bind_handlers(contract, echo, caller_of)
+def app_of(contract: Contract) -> ContractService:
+    """An application that serves `contract`."""
     verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
-    app = connexion.AsyncApp(
-        "test",
-        resolver=Resolver(echo),
-        security_map=verifier.security_map(),
-        middlewares=[
-            partial(ErrorMiddleware, contract=contract),
-            ContractRouting,
-            SecurityMiddleware,
-            partial(ValidationMiddleware, operations=operations),
-            LifespanMiddleware,
-            NotFound,
-        ],
-    )
-    add_contract(app, contract)
-    return app
+    return ContractService(contract, echo, caller_of, {"bearer": verifier.verify}, beyond=nothing)
 
 
 def serve(paths: Json, **fields: Any) -> Callable[..., httpx.Response]:
@@ -338,24 +311,6 @@ def test_what_needs_a_token_is_told() -> None:
     )
     secured = {identifier for identifier, operation in contract.operations.items() if operation.secured}
     assert {"inherited", "mine"} == secured
-
-
-def test_connexion_gets_no_more_than_it_needs() -> None:
-    """Connexion sees the routes and their security, and the document stays as it was."""
-    contract = contract_of(
-        document(
-            SECURITY,
-            security=[{"token": []}],
-            components={"securitySchemes": {"token": BEARER}, "responses": refusals()},
-        )
-    )
-    before = repr(contract.document)
-    specification = OpenAPI31Specification(contract.document)
-    assert {"operationId": "optional", "security": [{"token": []}, {}]} == specification["paths"][
-        "/optional"
-    ]["get"]
-    assert {"securitySchemes": {"token": BEARER}} == specification["components"]
-    assert before == repr(contract.document)
 
 
 @pytest.mark.parametrize("path", [b"/a%20b", b"/%41", b"/caf%C3%A9", b"/%25", b"/%2e%2e", b"/%00", b"/%0Aa"])

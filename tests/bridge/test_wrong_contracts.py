@@ -7,7 +7,7 @@ import pytest
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import ContractError
-from openapi.bridge.operation import bind_handlers
+from openapi.bridge.service import ContractService
 from openapi.contract import CONTRACT_FILE
 from tests.support.contracts import Json, contract_of, document, edited, operation, project_with
 from tests.support.running import SECRET, free_port, todo_api
@@ -357,7 +357,7 @@ def test_an_owner_must_be_one_who_is_known(fields: Json) -> None:
     assert f"{THING}: x-owner is for one path parameter of an operation with security" == fault_of(made)
 
 
-def no_caller(_claims: object) -> object:
+def no_caller(*_: object) -> Any:
     """What no operation gets to call."""
     raise NotImplementedError
 
@@ -365,7 +365,7 @@ def no_caller(_claims: object) -> object:
 def binding(made: Json, **handlers: Any) -> str:
     """The line with which a document is refused when its handlers are looked for."""
     with pytest.raises(ContractError) as refused:
-        bind_handlers(contract_of(made), handlers.get, no_caller)
+        ContractService(contract_of(made), handlers.get, no_caller, {"bearer": no_caller}, no_caller)
     return str(refused.value)
 
 

@@ -1,7 +1,7 @@
 """The operations of a document: what one method of one path takes and answers."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -94,15 +94,6 @@ def collected(problems: list[str], is_sound: bool) -> Iterator[None]:
 def is_unreachable(template: str) -> bool:
     """Whether no request can have this path: its `#` or `?` ends the path in any URL (RFC 3986, section 3.3)."""
     return "#" in template or "?" in template
-
-
-def allowed_methods(operations: Iterable[Operation]) -> dict[str, str]:
-    """The value of the `Allow` header by path; HEAD stands beside GET (RFC 9110, section 9.3.2)."""
-    methods: dict[str, set[str]] = {}
-    for operation in operations:
-        names = {"GET", "HEAD"} if operation.method == "GET" else {operation.method}
-        methods.setdefault(operation.path, set()).update(names)
-    return {path: ", ".join(sorted(names)) for path, names in methods.items()}
 
 
 def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:

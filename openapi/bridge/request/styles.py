@@ -183,9 +183,9 @@ class StyleReader:
 
 
 def key_of(parameter: Json) -> str:
-    """The name under which a parameter's texts are found: headers in lower case, paths as Starlette has them."""
+    """The name under which a parameter's texts are found: headers in lower case."""
     name: str = parameter["name"]
-    return {"header": name.lower(), "path": name.replace("-", "_")}.get(parameter["in"], name)
+    return name.lower() if parameter["in"] == "header" else name
 
 
 def _member_converters(schema: Schema) -> dict[str, Convert]:

@@ -1,0 +1,286 @@
+"""The security schemes of a contract, verified by Connexion's own security handlers.
+
+Connexion finds the credentials of a request, tries the alternatives and combines what has to come together. What the
+credentials prove is for a verifier to say, one for each scheme's name or kind:
+
+| Kind | Credentials |
+| --- | --- |
+| `bearer`, `oauth2`, `openIdConnect` | the token; where the two latter have no verifier, that of `bearer` is asked |
+| `basic` | the user's name and the password |
+| `apiKey` | the key, from the header, query parameter or cookie that the scheme names |
+| another `http` scheme, by its name in small letters | what follows the scheme's name in `Authorization` |
+| `mutualTLS` | nothing; the verifier vouches that the connection, or the proxy before it, has proved the client |
+
+An operation's scopes must all be among those of the claims (RFC 8693, section 4.2: `scope`, with spaces between; some
+issuers send a list, or `scp`). Without credentials a request is 401, with a scope missing it is 403.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from inspect import isawaitable
+from typing import Any
+from urllib.parse import parse_qs
+
+from connexion.exceptions import ProblemException
+from connexion.security import (
+    NO_VALUE,
+    AbstractSecurityHandler,
+    ApiKeySecurityHandler,
+    BasicSecurityHandler,
+    BearerSecurityHandler,
+)
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import ContractError, Json, Place, follow
+from openapi.bridge.failures import Failure, Forbidden, Unauthorized
+
+Claims = Mapping[str, Any]
+_BEARER_KINDS = ("oauth2", "openIdConnect")
+
+
+# Called with the credentials of the scheme's kind, as text; says what they prove, later only where something has to be
+# asked first. It raises Unauthorized for credentials that are not valid.
+Verifier = Callable[..., Claims | Awaitable[Claims]]
+Verifiers = Mapping[str, Verifier]
+
+
+class CredentialsRequest:
+    """What Connexion's security handlers read of a request, read when they ask."""
+
+    __slots__ = ("_fields", "context", "query_string")
+
+    def __init__(self, scope: Scope) -> None:
+        self._fields = scope["headers"]
+        self.query_string: bytes = scope["query_string"]
+        self.context: dict[str, Any] = {}
+
+    @property
+    def headers(self) -> "CredentialsRequest":
+        """The headers, of which only `get` is used."""
+        return self
+
+    @property
+    def query_params(self) -> "_QueryParameters":
+        """The query parameters, of which only `get` is used."""
+        return _QueryParameters(self.query_string)
+
+    def get(self, name: str) -> str | None:
+        """The value of a header; raises Unauthorized where it came twice, since only one could be meant."""
+        key = name.lower().encode("latin-1")
+        values = [value for field, value in self._fields if field == key]
+        return _only(values, name).decode("latin-1") if values else None
+
+
+class _QueryParameters:
+    def __init__(self, query_string: bytes) -> None:
+        self._values = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
+
+    def get(self, name: str) -> str | None:
+        return _only(self._values[name], name) if name in self._values else None
+
+
+def _only(values: Sequence[Any], name: str) -> Any:
+    if len(values) > 1:
+        raise Unauthorized(f"{name} was sent more than once")
+    return values[0]
+
+
+class _Handler(AbstractSecurityHandler):
+    """What all kinds have in common: the verifier is a function that is handed in, not the name of one."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
+        """The function that Connexion calls with every request of an operation under this scheme."""
+        return self._get_verify_func(_with_scopes(self._verifier, required_scopes))
+
+    def _generic_check(self, func: Verifier, exception_msg: str) -> Callable[..., Any]:
+        # Connexion's own looks through the function's signature at every request.
+        return lambda _request, *credentials, required_scopes=None: func(*credentials)
+
+    @staticmethod
+    def get_auth_header_value(request: CredentialsRequest) -> tuple[str | None, str | None]:
+        """Scheme and credentials (RFC 9110, section 11.6.2); Connexion's own takes any white space for the space."""
+        field = request.get("authorization")
+        if field is None:
+            return None, None
+        scheme, _, credentials = field.partition(" ")
+        return scheme.lower(), credentials.lstrip(" ")
+
+
+class _Bearer(_Handler, BearerSecurityHandler):
+    pass
+
+
+class _Basic(_Handler, BasicSecurityHandler):
+    pass
+
+
+class _ApiKey(_Handler, ApiKeySecurityHandler):
+    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
+        verifier = _with_scopes(self._verifier, required_scopes)
+        return self._get_verify_func(verifier, security_scheme["in"], security_scheme["name"], None)
+
+    @staticmethod
+    def get_cookie_value(cookies: str | None, name: str) -> str | None:
+        """The cookie's value; Connexion's own parser raises for a name that it does not like."""
+        return cookie_parser(cookies or "").get(name)
+
+
+class _OtherHttp(_Handler):
+    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
+        verifier = _with_scopes(self._verifier, required_scopes)
+        own = security_scheme["kind"]
+
+        def verify(request: CredentialsRequest) -> Any:
+            scheme, credentials = self.get_auth_header_value(request)
+            return verifier(credentials) if scheme == own and credentials is not None else NO_VALUE
+
+        return verify
+
+
+class _MutualTls(_Handler):
+    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
+        verifier = _with_scopes(self._verifier, required_scopes)
+        return lambda _request: verifier()
+
+
+_HANDLERS: dict[str, type[_Handler]] = {
+    **dict.fromkeys(("bearer", *_BEARER_KINDS), _Bearer),
+    "basic": _Basic,
+    "apiKey": _ApiKey,
+    "mutualTLS": _MutualTls,
+}
+
+
+def _with_scopes(verifier: Verifier, required: Iterable[str]) -> Verifier:
+    needed = frozenset(required)
+    if not needed:
+        return verifier
+
+    def checked(claims: Claims) -> Claims:
+        if missing := needed - scopes(claims):
+            raise Forbidden(f"the scope {min(missing)!r} is missing")
+        return claims
+
+    async def checked_later(claims: Awaitable[Claims]) -> Claims:
+        return checked(await claims)
+
+    def verify(*credentials: str) -> Claims | Awaitable[Claims]:
+        claims = verifier(*credentials)
+        return checked_later(claims) if isawaitable(claims) else checked(claims)
+
+    return verify
+
+
+def scopes(claims: Claims) -> frozenset[str]:
+    """The scopes that claims hold, in whatever form their issuer writes them."""
+    values = [claims[name] for name in ("scope", "scopes", "scp") if name in claims]
+    lists = (value.split() if isinstance(value, str) else value for value in values)
+    return frozenset(
+        scope for each in lists if isinstance(each, Iterable) for scope in each if isinstance(scope, str)
+    )
+
+
+def kind_of(scheme: Json) -> str:
+    """The kind of a security scheme, by which a verifier is found."""
+    return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
+
+
+class Security:
+    """The security schemes of a document and what verifies them.
+
+    Args:
+        verifiers: by the scheme's name in the document or, for all schemes of a kind, by that.
+    """
+
+    def __init__(self, document: Json, verifiers: Verifiers) -> None:
+        place = Place(
+            "/components/securitySchemes", document.get("components", {}).get("securitySchemes", {})
+        )
+        self._schemes: dict[str, Json] = {name: follow(document, place / name).node for name in place.node}
+        self._verifiers = {
+            name: verifier
+            for name, scheme in self._schemes.items()
+            if (verifier := _find(verifiers, name, kind_of(scheme))) is not None
+        }
+
+    def schemes(self) -> dict[str, Json]:
+        """The schemes for Connexion, each of a type of its own, so that each has its own verifier."""
+        return {
+            name: {
+                "type": _own_type(name),
+                "kind": kind_of(scheme),
+                "in": scheme.get("in"),
+                "name": scheme.get("name"),
+            }
+            for name, scheme in self._schemes.items()
+        }
+
+    def security_map(self) -> dict[str, Callable[[], AbstractSecurityHandler]]:
+        """Connexion's security handlers by the types of `schemes`."""
+        return {
+            _own_type(name): partial(_HANDLERS.get(kind_of(self._schemes[name]), _OtherHttp), verifier)
+            for name, verifier in self._verifiers.items()
+        }
+
+    def requirements(self, operation: Operation) -> list[Json]:
+        """The alternatives of an operation that can be verified, that of no credentials last.
+
+        Whoever sends credentials is their user even where they are not needed.
+
+        Raises:
+            ContractError: if there is not one, so that every request would be refused.
+        """
+        possible = [each for each in operation.security if self._verifiers.keys() >= each.keys()]
+        if operation.security and not possible:
+            name = next(name for name in operation.security[0] if name not in self._verifiers)
+            raise ContractError(
+                f"#{operation.place.pointer}: no verifier is there for the security scheme {name!r} "
+                f"({kind_of(self._schemes[name])})"
+            )
+        return sorted(possible, key=lambda requirement: not requirement)
+
+    def challenge(self, operation: Operation) -> str:
+        """The value of `WWW-Authenticate` on a 401 (RFC 9110, section 11.6.1)."""
+        names = dict.fromkeys(name for requirement in operation.security for name in requirement)
+        return ", ".join(dict.fromkeys(_challenge(kind_of(self._schemes[name])) for name in names))
+
+
+def _own_type(name: str) -> str:
+    return f"#/components/securitySchemes/{name}"
+
+
+def _find(verifiers: Verifiers, name: str, kind: str) -> Verifier | None:
+    by_kind = verifiers.get(kind) or (verifiers.get("bearer") if kind in _BEARER_KINDS else None)
+    return verifiers.get(name) or by_kind
+
+
+def _challenge(kind: str) -> str:
+    if kind == "basic":
+        return 'Basic realm="api", charset="UTF-8"'
+    return "Bearer" if kind in _BEARER_KINDS else kind[:1].upper() + kind[1:]
+
+
+def claims_of(request: CredentialsRequest, combined: Iterable[frozenset[str]]) -> Claims | None:
+    """The claims that Connexion has noted in a request, None where no credentials were needed.
+
+    Args:
+        combined: the names of the schemes that have to come together, of which Connexion notes each one's claims; the
+            first scheme's count first.
+    """
+    claims: Claims = request.context.get("token_info") or {}
+    if claims and frozenset(claims) in combined:
+        merged: dict[str, Any] = {}
+        for each in claims.values():
+            merged = {**each, **merged}
+        return merged
+    return claims or None
+
+
+def as_security_failure(error: ProblemException) -> Failure:
+    """The failure for which Connexion's own exception stands: no or broken credentials, or a scope that is missing."""
+    return (Forbidden if error.status == Forbidden.status_code else Unauthorized)(str(error.detail))
