@@ -15,10 +15,8 @@ Status = Literal["incomplete", "complete"]
 Priority = Literal["low", "medium", "high"]
 DueDate = date | None
 Timestamp = datetime
-Day = date
-Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at", "title"]
+Sort = Literal["-created_at", "priority", "due_date", "-due_date"]
 Cursor = str
-EntityTag = str
 EntityTags = str
 
 
@@ -32,7 +30,6 @@ class Task(TypedDict):
     due_date: DueDate
     created_at: Timestamp
     updated_at: Timestamp
-    etag: EntityTag
 
 
 class TaskCreate(TypedDict):
@@ -76,15 +73,11 @@ class TasksHandlers(Protocol[Caller]):
         caller: Caller,
         /,
         *,
-        status: list[Status] | None,
-        priority: list[Priority] | None,
-        due_from: Day | None,
-        due_to: Day | None,
+        status: Status | None,
         q: str | None,
         sort: Sort,
         limit: int,
         cursor: Cursor | None,
-        count: bool,
     ) -> Answer[list[Task]]: ...
 
     async def create_task(

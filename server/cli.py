@@ -67,7 +67,7 @@ def _advice(error: Exception) -> str | None:
     from server.settings import SettingsError
 
     if isinstance(error, ContractError):
-        return "\n".join(f"openapi.yaml: {problem}" for problem in error.problems)
+        return f"openapi.yaml: {error}"
     known = (click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
     return str(error) if isinstance(error, known) else None
 

@@ -98,7 +98,6 @@ class AnswerWriter:
             "detail": sentence,
         }
         if isinstance(failure, BadRequest):
-            violations = failure.violations() if callable(failure.violations) else failure.violations
             problem["errors"] = [
                 {
                     **({} if each.pointer is None else {"pointer": each.pointer}),
@@ -106,7 +105,7 @@ class AnswerWriter:
                     "code": each.code,
                     "detail": each.sentence,
                 }
-                for each in islice(violations, MAX_VIOLATIONS)
+                for each in islice(failure.violations(), MAX_VIOLATIONS)
             ]
         return problem
 

@@ -14,7 +14,8 @@ from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.files import Bundle
 from openapi.bridge.document.operations import collected, is_unreachable, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.document.views import ANSWER, REQUEST, view
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -79,6 +80,16 @@ class Contract:
     def validator(self, schema: Place) -> jsonschema_rs.Draft202012Validator:
         """A compiled JSON Schema 2020-12 validator whose `$ref`s are resolved in this document."""
         return self._schemas.validator(schema.pointer)
+
+    @cached_property
+    def requests(self) -> Schemas:
+        """The schemas as requests are held to them."""
+        return view(self.document, self._schemas, REQUEST)
+
+    @cached_property
+    def answers(self) -> Schemas:
+        """The schemas as answers are held to them."""
+        return view(self.document, self._schemas, ANSWER)
 
     def header_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
         """A compiled validator for the values of the header `components.headers.<name>`.

@@ -17,7 +17,7 @@ A class has the name of its response in `components.responses`, where status, se
 stands here is used where a contract does not name that response (`openapi.bridge.contract.Contract.refusal`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -82,7 +82,24 @@ class BadRequest(Failure):
 
     def __init__(self, sentence: str, violations: Violations = ()) -> None:
         super().__init__(sentence)
-        self.violations = violations
+        self._violations = violations
+
+    def violations(self) -> Iterator[Violation]:
+        """All broken rules that were found; a sentence that stands for no rule is one violation itself."""
+        found = self._violations() if callable(self._violations) else self._violations
+        yield from found or [Violation(self.reason, "request")]
+
+    def joined_by(self, check: Callable[[], object]) -> "BadRequest":
+        """This refusal with the violations of a further check, which is made where the client wants to know."""
+
+        def joined() -> Iterator[Violation]:
+            yield from self.violations()
+            try:
+                check()
+            except BadRequest as refused:
+                yield from refused.violations()
+
+        return BadRequest(self.reason, joined)
 
 
 class Unauthorized(Failure):

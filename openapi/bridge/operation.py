@@ -6,6 +6,7 @@ parameters and body (400).
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope
@@ -14,8 +15,8 @@ from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError
-from openapi.bridge.failures import Forbidden
-from openapi.bridge.request.body import BodyReader
+from openapi.bridge.failures import BadRequest, Forbidden
+from openapi.bridge.request.body import NO_BODY, BodyReader
 from openapi.bridge.request.parameters import ParameterReader
 from openapi.bridge.routing import Verify
 from openapi.bridge.security import CredentialsRequest, claims_of
@@ -88,9 +89,15 @@ class ServedOperation:
         owner = self._owner
         if owner is not None and (claims is None or scope["path_params"][owner] != claims.get("sub")):
             raise Forbidden
-        content = await self._body.receive(scope, receive) if self._body is not None else b""
-        arguments = self._parameters.read(scope)
+        received = await self._body.receive(scope, receive) if self._body is not None else NO_BODY
+        try:
+            arguments = self._parameters.read(scope)
+        except BadRequest as refused:
+            # Whoever asks for all violations gets those of the body too.
+            raise (
+                refused if self._body is None else refused.joined_by(partial(self._body.parse, received))
+            ) from None
         if self._body is not None:
-            arguments["body"] = self._body.parse(content)
+            arguments["body"] = self._body.parse(received)
         answer = await self._handler(self._caller_of(claims), **arguments)
         return self._writer.write(answer.status or self._success, answer.body, answer.headers)

@@ -107,7 +107,7 @@ def test_enums_and_dependencies(alice: httpx.Client, tasks: str) -> None:
     path = create(alice, tasks, title="buy milk").headers["Location"]
     expected = {
         '{"status": "complete"}': "Invalid status value. Must be 'incomplete'",
-        '{"status": "incomplete"}': "title is required",
+        '{"status": "incomplete"}': "Title is required",
         "{}": "Change 1 thing or more",
     }
     headers = {"If-Match": "*", "Content-Type": "application/json"}
@@ -122,7 +122,7 @@ def test_a_parameters_default_and_limit(alice: httpx.Client, tasks: str) -> None
         create(alice, tasks, title="buy milk")
     assert 2 == len(alice.get(tasks).json())
     assert 3 == len(alice.get(tasks, params={"limit": 3}).json())
-    assert {"error": "limit must be 3 or less"} == alice.get(tasks, params={"limit": 4}).json()
+    assert {"error": "Limit must be 3 or less"} == alice.get(tasks, params={"limit": 4}).json()
 
 
 def test_a_parameter_moves_to_a_cookie(alice: httpx.Client, tasks: str) -> None:

@@ -27,18 +27,18 @@ BODIES: list[tuple[Any, Any, Any, str]] = [
     ({"enum": ["a", 1, None]}, None, "b", "The request body must be 'a' or 1 or null"),
     ({"const": {"a": [1]}}, {"a": [1.0]}, {"a": [2]}, 'The request body must be {"a": [1]}'),
     ({"not": {"required": ["a"]}}, {"b": 1}, {"a": 1}, "The request body breaks the contract's rule 'not'"),
-    ({"dependentRequired": {"a": ["b"]}}, {"a": 1, "b": 2}, {"a": 1}, "b is required"),
+    ({"dependentRequired": {"a": ["b"]}}, {"a": 1, "b": 2}, {"a": 1}, "B is required"),
     (
         {"dependentSchemas": {"a": {"properties": {"b": STRING}}}},
         {"b": 1},
         {"a": 1, "b": 1},
-        "b must be a string",
+        "B must be a string",
     ),
     (
         {"if": {"properties": {"a": {"const": 1}}}, "then": {"required": ["b"]}, "else": {"required": ["c"]}},
         {"a": 2, "c": 3},
         {"a": 1, "c": 3},
-        "b is required",
+        "B is required",
     ),
     (
         {
@@ -88,7 +88,7 @@ BODIES: list[tuple[Any, Any, Any, str]] = [
         {"$anchor": "tree", "properties": {"child": {"$ref": "#tree"}}, "maxProperties": 1},
         {"child": {}},
         {"child": {"a": 1, "b": 2}},
-        "child must have 1 member or less",
+        "Child must have 1 member or less",
     ),
     (
         {"propertyNames": {"pattern": "^x"}},
@@ -106,7 +106,7 @@ BODIES: list[tuple[Any, Any, Any, str]] = [
         {"properties": {"a": False, "b": {"contentMediaType": "application/json"}}},
         {"b": "{"},
         {"a": 1},
-        "a is not allowed",
+        "A is not allowed",
     ),
 ]
 
@@ -119,7 +119,7 @@ def parameter(where: str, schema: Any = STRING, name: str = "value", **fields: A
 ARRAY = {"type": "array", "items": INTEGER, "maxItems": 2}
 OBJECT = {"type": "object", "properties": {"a": INTEGER, "b": STRING}, "additionalProperties": False}
 PATH = {"required": True}
-MANY = "value must have 2 items or less"
+MANY = "Value must have 2 items or less"
 
 # A parameter, a request that it allows, the value of that, a request that it does not allow, and what is said.
 # A request is what stands behind the path, and headers.
@@ -147,20 +147,20 @@ PARAMETERS: list[tuple[Json, tuple[str, Json], Any, tuple[str, Json], str]] = [
         ("?value=1%7C2%7C3", {}),
         MANY,
     ),
-    (parameter("query", OBJECT), ("?a=1&b=x", {}), {"a": 1, "b": "x"}, ("?a=x", {}), "a must be an integer"),
+    (parameter("query", OBJECT), ("?a=1&b=x", {}), {"a": 1, "b": "x"}, ("?a=x", {}), "A must be an integer"),
     (
         parameter("query", OBJECT, explode=False),
         ("?value=a,1,b,x", {}),
         {"a": 1, "b": "x"},
         ("?value=a", {}),
-        "value must be pairs of a name and a value",
+        "Value must be pairs of a name and a value",
     ),
     (
         parameter("query", OBJECT, style="deepObject"),
         ("?value[a]=1", {}),
         {"a": 1},
         ("?value[c]=1", {}),
-        "value must not have members other than 'a' or 'b'",
+        "Value must not have members other than 'a' or 'b'",
     ),
     (
         parameter("query", {"type": "object", "additionalProperties": INTEGER}),
@@ -174,22 +174,22 @@ PARAMETERS: list[tuple[Json, tuple[str, Json], Any, tuple[str, Json], str]] = [
         ("", {}),
         True,
         ("?value=1", {}),
-        "value must be true or false",
+        "Value must be true or false",
     ),
-    (parameter("query", STRING, required=True), ("?value=", {}), "", ("", {}), "value is required"),
+    (parameter("query", STRING, required=True), ("?value=", {}), "", ("", {}), "Value is required"),
     (
         parameter("query", {"type": "number", "exclusiveMaximum": 1}),
         ("?value=0.5", {}),
         0.5,
         ("?value=1", {}),
-        "value must be less than 1",
+        "Value must be less than 1",
     ),
     (
         parameter("path", {**INTEGER, "enum": [1, 2]}, **PATH),
         ("/2", {}),
         2,
         ("/3", {}),
-        "value must be 1 or 2",
+        "Value must be 1 or 2",
     ),
     (parameter("path", ARRAY, **PATH), ("/1,2", {}), [1, 2], ("/1,2,3", {}), MANY),
     (
@@ -197,21 +197,21 @@ PARAMETERS: list[tuple[Json, tuple[str, Json], Any, tuple[str, Json], str]] = [
         ("/.1.2", {}),
         [1, 2],
         ("/1.2", {}),
-        "value must begin with '.'",
+        "Value must begin with '.'",
     ),
     (
         parameter("path", ARRAY, style="matrix", explode=True, **PATH),
         ("/;value=1;value=2", {}),
         [1, 2],
         ("/1", {}),
-        "value must begin with ';value='",
+        "Value must begin with ';value='",
     ),
     (
         parameter("path", OBJECT, explode=True, **PATH),
         ("/a=1,b=x", {}),
         {"a": 1, "b": "x"},
         ("/a=x", {}),
-        "a must be an integer",
+        "A must be an integer",
     ),
     (parameter("header", ARRAY), ("", {"value": "1, 2"}), [1, 2], ("", {"value": "1,2,3"}), MANY),
     (
@@ -219,21 +219,21 @@ PARAMETERS: list[tuple[Json, tuple[str, Json], Any, tuple[str, Json], str]] = [
         ("", {"value": "a=1"}),
         {"a": 1},
         ("", {"value": "c=1"}),
-        "value must not have members other than 'a' or 'b'",
+        "Value must not have members other than 'a' or 'b'",
     ),
     (
         parameter("header", {"format": "uuid"}, required=True),
         ("", {"value": "7f8ad2c4-6a1b-4d43-9d7e-1a2b3c4d5e6f"}),
         "7f8ad2c4-6a1b-4d43-9d7e-1a2b3c4d5e6f",
         ("", {}),
-        "value is required",
+        "Value is required",
     ),
     (
         parameter("cookie", INTEGER),
         ("", {"cookie": "a=b; value=5"}),
         5,
         ("", {"cookie": "value=x"}),
-        "value must be an integer",
+        "Value must be an integer",
     ),
     (
         parameter("cookie", ARRAY, explode=False),
@@ -247,7 +247,7 @@ PARAMETERS: list[tuple[Json, tuple[str, Json], Any, tuple[str, Json], str]] = [
         ("?value=%7B%22a%22:1%7D", {}),
         {"a": 1},
         ("?value=%7B%7D%7D", {}),
-        "value must be valid JSON",
+        "Value must be valid JSON",
     ),
     ({"$ref": "#/components/parameters/Shared"}, ("?value=1", {}), 1, ("?value=2", {}), "One at most"),
 ]

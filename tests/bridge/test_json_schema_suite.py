@@ -11,7 +11,7 @@ import pytest
 from openapi.bridge.document.places import ContractError
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.request.body import BodyReader
-from tests.support.contracts import VECTORS, with_body
+from tests.support.contracts import VECTORS, body_reader, parsed
 
 FOLDER = VECTORS / "json_schema_2020_12"
 SKIPPED = pytest.mark.skip("the JSON Schema suite is not there (TEST_VECTORS)")
@@ -54,16 +54,13 @@ def reader(schema: Any) -> BodyReader:
     """
     if isinstance(schema, dict):
         schema = {"$id": "https://suite.example/schema", **schema}
-    contract = with_body(schema)
-    body = contract.operations["act"].body
-    assert body is not None
-    return BodyReader(contract, body)
+    return body_reader({"application/json": {"schema": schema}})
 
 
 def is_accepted(body: BodyReader, value: Any) -> bool:
     """Whether a body that holds `value` is taken; any answer but the refusal is an error of the test."""
     try:
-        body.parse(json.dumps(value, ensure_ascii=False).encode())
+        parsed(body, json.dumps(value, ensure_ascii=False).encode())
     except BadRequest:
         return False
     return True

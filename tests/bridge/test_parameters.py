@@ -221,7 +221,7 @@ def test_the_type_is_found_where_the_schema_has_it(schema: Any, text: str, expec
 def test_only_a_decimal_number_is_an_integer(text: str) -> None:
     """What Python would take for an integer, and JSON would not, is none."""
     reading = reader(parameter("query", {"type": "integer"}))
-    assert "color must be an integer" == refusal(reading, scope(f"color={quote(text)}"))
+    assert "Color must be an integer" == refusal(reading, scope(f"color={quote(text)}"))
 
 
 @pytest.mark.parametrize(
@@ -230,14 +230,14 @@ def test_only_a_decimal_number_is_an_integer(text: str) -> None:
 def test_only_a_json_number_that_a_double_holds_is_a_number(text: str) -> None:
     """What Python would take for a number, and JSON would not, is none; nor is what would become infinite."""
     reading = reader(parameter("query", {"type": "number"}))
-    assert "color must be a number" == refusal(reading, scope(f"color={quote(text)}"))
+    assert "Color must be a number" == refusal(reading, scope(f"color={quote(text)}"))
 
 
 @pytest.mark.parametrize("text", ["True", "TRUE", "1", "0", "yes", ""])
 def test_a_truth_value_is_written_as_json_has_it(text: str) -> None:
     """Only `true` and `false` are truth values."""
     reading = reader(parameter("query", {"type": "boolean"}))
-    assert "color must be true or false" == refusal(reading, scope(f"color={text}"))
+    assert "Color must be true or false" == refusal(reading, scope(f"color={text}"))
 
 
 def test_items_have_types() -> None:
@@ -281,26 +281,26 @@ def test_spaces_around_a_headers_items_are_none_of_them() -> None:
 def test_a_header_is_given_once_unless_it_is_a_list() -> None:
     """A header that the contract does not call a list (`x-list`) is refused on two lines."""
     request = {**scope(), "headers": [(b"color", b"blue"), (b"color", b"black")]}
-    assert "color must be given once" == refusal(reader(parameter("header", STRING)), request)
+    assert "Color must be given once" == refusal(reader(parameter("header", STRING)), request)
     assert "blue, black" == reader(parameter("header", STRING, **{"x-list": True})).read(request)["color"]
 
 
 @pytest.mark.parametrize(
     ("schema", "fields", "query", "expected"),
     [
-        (STRING, {}, "color=a&color=b", "color must be given once"),
-        (ARRAY, {"explode": False}, "color=a&color=b", "color must be given once"),
-        (OBJECT, {}, "R=1&R=2", "color must be given once"),
-        (OBJECT, {"style": "deepObject"}, "color[R]=1&color[R]=2", "color must be given once"),
-        (OBJECT, {"explode": False}, "color=R,1,R,2", "color must name each member once"),
-        (OBJECT, {"explode": False}, "color=R,1,G", "color must be pairs of a name and a value"),
+        (STRING, {}, "color=a&color=b", "Color must be given once"),
+        (ARRAY, {"explode": False}, "color=a&color=b", "Color must be given once"),
+        (OBJECT, {}, "R=1&R=2", "Color must be given once"),
+        (OBJECT, {"style": "deepObject"}, "color[R]=1&color[R]=2", "Color must be given once"),
+        (OBJECT, {"explode": False}, "color=R,1,R,2", "Color must name each member once"),
+        (OBJECT, {"explode": False}, "color=R,1,G", "Color must be pairs of a name and a value"),
         (OBJECT, {"explode": False}, "color=R,x", "R must be an integer"),
         (OBJECT, {}, "R=x", "R must be an integer"),
         (
             OBJECT,
             {"style": "deepObject"},
             "color[x]=1",
-            "color must not have members other than 'R' or 'G' or 'B'",
+            "Color must not have members other than 'R' or 'G' or 'B'",
         ),
     ],
 )
@@ -323,7 +323,7 @@ def test_a_style_may_ask_for_a_prefix(
 ) -> None:
     """A path parameter whose style puts something before it is refused without that."""
     reading = reader(parameter("path", schema, style=style, explode=explode))
-    assert f"color must begin with '{prefix}'" == refusal(reading, scope(path=text))
+    assert f"Color must begin with '{prefix}'" == refusal(reading, scope(path=text))
 
 
 @pytest.mark.parametrize(
@@ -348,8 +348,8 @@ def test_a_parameter_may_hold_json(where: str, sent: Json) -> None:
 def test_json_in_a_parameter_is_strict() -> None:
     """A parameter that should be JSON and is not is refused, and UTF-8 in a header is read as such."""
     declared = {"name": "color", "in": "header", "content": {"application/json": {"schema": {}}}}
-    assert "color must be valid JSON" == refusal(reader(declared), scope(color="{'R': 1}"))
-    assert "color must be valid JSON" == refusal(reader(declared), scope(color='{"R":1,"R":2}'))
+    assert "Color must be valid JSON" == refusal(reader(declared), scope(color="{'R': 1}"))
+    assert "Color must be valid JSON" == refusal(reader(declared), scope(color='{"R":1,"R":2}'))
     assert "é" == read(declared, color='"é"'.encode().decode("latin-1"))
     assert read(declared) is None
 
@@ -410,7 +410,7 @@ def test_absent_is_the_default_or_none(where: str) -> None:
     assert read(parameter(where, OBJECT, explode=False)) is None
     assert "red" == read(parameter(where, {"type": "string", "default": "red"}))
     assert "red" == read(parameter(where, {"allOf": [{"default": "red"}]}))
-    assert "color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())
+    assert "Color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())
     asked = {"type": "string", "x-messages": {"required": "Which colour?"}}
     assert "Which colour?" == refusal(reader(parameter(where, asked, required=True)), scope())
 
@@ -437,7 +437,7 @@ def test_the_argument_is_the_name_in_python(where: str, name: str, argument: str
     assert [argument] == reading.arguments
     sent = {
         "query_string": f"{name}=x".encode() if where == "query" else b"",
-        "path_params": {"task_id": "x"},
+        "path_params": {"task-id": "x"},
     }
     headers = [(name.lower().encode(), b"x"), (b"cookie", f"{name}=x".encode())]
     assert {argument: "x"} == reading.read({**sent, "headers": headers})

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from openapi.bridge.contract import fill
-from openapi.bridge.document.places import Place
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.contract import contract
@@ -19,14 +18,19 @@ BODY = "The request body"
 def validator(schema: Any, **components: Any) -> SpeakingValidator:
     """A validator of `schema` in a contract with further named schemas."""
     made = contract_of(document(components={"schemas": {"Subject": schema, **components}}))
-    return SpeakingValidator(made, Place("/components/schemas/Subject", schema), BODY)
+    return SpeakingValidator(made.requests, "/components/schemas/Subject", BODY)
 
 
-def sentence(schema: Any, value: Any, size: int = 0, **components: Any) -> str:
-    """What is said of `value` where `schema` asks for something else."""
+def refusal(schema: Any, value: Any, **components: Any) -> BadRequest:
+    """How `value` is refused where `schema` asks for something else."""
     with pytest.raises(BadRequest) as refused:
-        validator(schema, **components).check(value, size)
-    return refused.value.reason
+        validator(schema, **components).check(value)
+    return refused.value
+
+
+def sentence(schema: Any, value: Any, **components: Any) -> str:
+    """What is said of `value` where `schema` asks for something else."""
+    return refusal(schema, value, **components).reason
 
 
 def of_member(rules: Any, value: Any) -> str:
@@ -37,57 +41,57 @@ def of_member(rules: Any, value: Any) -> str:
 @pytest.mark.parametrize(
     ("rules", "value", "expected"),
     [
-        ({"type": "string"}, 5, "size must be a string"),
-        ({"type": "integer"}, 1.5, "size must be an integer"),
-        ({"type": "number"}, "1", "size must be a number"),
-        ({"type": "boolean"}, 0, "size must be true or false"),
-        ({"type": "array"}, {}, "size must be an array"),
-        ({"type": "object"}, [], "size must be an object"),
-        ({"type": "null"}, 0, "size must be null"),
-        ({"type": ["string", "null"]}, 1, "size must be a string or null"),
-        ({"minLength": 2}, "a", "size must be 2 characters or more"),
-        ({"minLength": 1}, "", "size must be 1 character or more"),
-        ({"maxLength": 2}, "abc", "size must be 2 characters or less"),
-        ({"pattern": "^a+$"}, "b", "size must match the pattern ^a+$"),
-        ({"format": "uuid"}, "b", "size must have the format uuid"),
-        ({"enum": ["S", "M"]}, "L", "size must be 'S' or 'M'"),
-        ({"enum": [1, None, True, "x"]}, 2, "size must be 1 or null or true or 'x'"),
-        ({"const": "S"}, "M", "size must be 'S'"),
-        ({"const": 4}, 5, "size must be 4"),
-        ({"minimum": 4}, 3, "size must be 4 or more"),
-        ({"maximum": 4}, 5, "size must be 4 or less"),
-        ({"exclusiveMinimum": 4}, 4, "size must be more than 4"),
-        ({"exclusiveMaximum": 4.5}, 4.5, "size must be less than 4.5"),
-        ({"multipleOf": 3}, 4, "size must be a multiple of 3"),
-        ({"minItems": 1}, [], "size must have 1 item or more"),
-        ({"maxItems": 1}, [1, 2], "size must have 1 item or less"),
-        ({"uniqueItems": True}, [1, 1], "size must not hold the same item twice"),
-        ({"contains": {"const": 1}}, [2], "size must hold an item of the kind that the contract asks for"),
-        ({"minProperties": 2}, {}, "size must have 2 members or more"),
-        ({"maxProperties": 0}, {"a": 1}, "size must have 0 members or less"),
-        ({"required": ["unit"]}, {}, "unit is required"),
-        ({"dependentRequired": {"a": ["unit"]}}, {"a": 1}, "unit is required"),
-        ({"additionalProperties": False}, {"a": 1}, "size must not have members"),
+        ({"type": "string"}, 5, "Size must be a string"),
+        ({"type": "integer"}, 1.5, "Size must be an integer"),
+        ({"type": "number"}, "1", "Size must be a number"),
+        ({"type": "boolean"}, 0, "Size must be true or false"),
+        ({"type": "array"}, {}, "Size must be an array"),
+        ({"type": "object"}, [], "Size must be an object"),
+        ({"type": "null"}, 0, "Size must be null"),
+        ({"type": ["string", "null"]}, 1, "Size must be a string or null"),
+        ({"minLength": 2}, "a", "Size must be 2 characters or more"),
+        ({"minLength": 1}, "", "Size must be 1 character or more"),
+        ({"maxLength": 2}, "abc", "Size must be 2 characters or less"),
+        ({"pattern": "^a+$"}, "b", "Size must match the pattern ^a+$"),
+        ({"format": "uuid"}, "b", "Size must have the format uuid"),
+        ({"enum": ["S", "M"]}, "L", "Size must be 'S' or 'M'"),
+        ({"enum": [1, None, True, "x"]}, 2, "Size must be 1 or null or true or 'x'"),
+        ({"const": "S"}, "M", "Size must be 'S'"),
+        ({"const": 4}, 5, "Size must be 4"),
+        ({"minimum": 4}, 3, "Size must be 4 or more"),
+        ({"maximum": 4}, 5, "Size must be 4 or less"),
+        ({"exclusiveMinimum": 4}, 4, "Size must be more than 4"),
+        ({"exclusiveMaximum": 4.5}, 4.5, "Size must be less than 4.5"),
+        ({"multipleOf": 3}, 4, "Size must be a multiple of 3"),
+        ({"minItems": 1}, [], "Size must have 1 item or more"),
+        ({"maxItems": 1}, [1, 2], "Size must have 1 item or less"),
+        ({"uniqueItems": True}, [1, 1], "Size must not hold the same item twice"),
+        ({"contains": {"const": 1}}, [2], "Size must hold an item of the kind that the contract asks for"),
+        ({"minProperties": 2}, {}, "Size must have 2 members or more"),
+        ({"maxProperties": 0}, {"a": 1}, "Size must have 0 members or less"),
+        ({"required": ["unit"]}, {}, "Unit is required"),
+        ({"dependentRequired": {"a": ["unit"]}}, {"a": 1}, "Unit is required"),
+        ({"additionalProperties": False}, {"a": 1}, "Size must not have members"),
         (
             {"properties": {"a": {}, "b": {}}, "additionalProperties": False},
             {"c": 1},
-            "size must not have members other than 'a' or 'b'",
+            "Size must not have members other than 'a' or 'b'",
         ),
         (
             {"allOf": [{"properties": {"b": {}}}], "properties": {"a": {}}, "unevaluatedProperties": False},
             {"c": 1},
-            "size must not have members other than 'a' or 'b'",
+            "Size must not have members other than 'a' or 'b'",
         ),
-        ({"unevaluatedItems": False}, [1], "size must not have more items than the contract lists"),
-        (False, 1, "size is not allowed"),
-        ({"not": {"const": 1}}, 1, "size breaks the contract's rule 'not'"),
-        ({"anyOf": [{"const": 1}, {"const": 2}]}, 3, "size breaks the contract's rule 'anyOf'"),
-        ({"oneOf": [{}, {}]}, 3, "size breaks the contract's rule 'oneOf'"),
-        ({"if": {"const": 1}, "then": {"type": "null"}}, 1, "size must be null"),
-        ({"dependentSchemas": {"a": {"minProperties": 2}}}, {"a": 1}, "size must have 2 members or more"),
+        ({"unevaluatedItems": False}, [1], "Size must not have more items than the contract lists"),
+        (False, 1, "Size is not allowed"),
+        ({"not": {"const": 1}}, 1, "Size breaks the contract's rule 'not'"),
+        ({"anyOf": [{"const": 1}, {"const": 2}]}, 3, "Size breaks the contract's rule 'anyOf'"),
+        ({"oneOf": [{}, {}]}, 3, "Size breaks the contract's rule 'oneOf'"),
+        ({"if": {"const": 1}, "then": {"type": "null"}}, 1, "Size must be null"),
+        ({"dependentSchemas": {"a": {"minProperties": 2}}}, {"a": 1}, "Size must have 2 members or more"),
         ({"items": {"type": "string"}}, ["a", 1], "An item of size must be a string"),
         ({"items": {"items": {"type": "string"}}}, [[1]], "An item of size must be a string"),
-        ({"items": {"properties": {"a": {"type": "null"}}}}, [{"a": 1}], "a must be null"),
+        ({"items": {"properties": {"a": {"type": "null"}}}}, [{"a": 1}], "A must be null"),
         ({"prefixItems": [{"const": "a"}]}, ["b"], "An item of size must be 'a'"),
         ({"prefixItems": [{}], "items": False}, [1, 2], "An item of size is not allowed"),
         ({"additionalProperties": {"type": "null"}}, {"a": 1}, "A member of size must be null"),
@@ -109,8 +113,8 @@ def test_a_derived_sentence_names_the_field_and_the_rule(rules: Any, value: Any,
     [
         ({"type": "object"}, 5, "The request body must be an object"),
         (False, 5, "The request body is not allowed"),
-        ({"required": ["a"]}, {}, "a is required"),
-        ({"properties": {"properties": {"type": "null"}}}, {"properties": 1}, "properties must be null"),
+        ({"required": ["a"]}, {}, "A is required"),
+        ({"properties": {"properties": {"type": "null"}}}, {"properties": 1}, "Properties must be null"),
         ({"properties": {"$ref": {"type": "null"}}}, {"$ref": 1}, "$ref must be null"),
         (
             {"properties": {"items": {"items": {"type": "null"}}}},
@@ -127,7 +131,7 @@ def test_a_name_that_is_also_a_keyword_is_a_name(schema: Any, value: Any, expect
 def test_a_type_is_found_through_references() -> None:
     """A rule of a named type is told with the name of the member that uses the type."""
     schema = {"type": "object", "properties": {"size": {"$ref": "#/components/schemas/Size"}}}
-    assert "size must be 9 or less" == sentence(schema, {"size": 10}, Size={"maximum": 9})
+    assert "Size must be 9 or less" == sentence(schema, {"size": 10}, Size={"maximum": 9})
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_a_type_is_found_through_references() -> None:
         ({"type": "Invalid size"}, "x", "Invalid size"),
         ({"type": "Invalid size", "null": "No size"}, None, "No size"),
         ({"type": "Invalid size"}, None, "Invalid size"),
-        ({"minimum": "Too small"}, 10, "size must be 9 or less"),
+        ({"minimum": "Too small"}, 10, "Size must be 9 or less"),
     ],
 )
 def test_the_contract_words_its_rules(messages: Any, value: Any, expected: str) -> None:
@@ -162,7 +166,7 @@ def test_a_missing_member_is_worded_where_the_member_is_declared() -> None:
     """A `required` sentence stands with the member, not with the object that asks for it."""
     member = {"type": "string", "x-messages": {"required": "Say how big"}}
     assert "Say how big" == sentence({"required": ["size"], "properties": {"size": member}}, {})
-    assert "colour is required" == sentence({"required": ["colour"], "properties": {"size": member}}, {})
+    assert "Colour is required" == sentence({"required": ["colour"], "properties": {"size": member}}, {})
 
 
 def test_a_sentence_of_the_contract_comes_before_a_derived_one() -> None:
@@ -172,22 +176,45 @@ def test_a_sentence_of_the_contract_comes_before_a_derived_one() -> None:
     assert "Say how big" == sentence(schema, {"other": 1})
 
 
-def test_of_a_large_value_only_the_first_broken_rule_is_told() -> None:
-    """Beyond 4 KiB no second violation is looked for, so that a large array of wrong items costs no more than one."""
+def test_all_violations_are_listed() -> None:
+    """Each broken rule has its sentence, its keyword and a JSON pointer (RFC 6901) to where it was broken."""
     schema = {
         "type": "object",
+        "required": ["size", "colour"],
         "properties": {"size": {"type": "string", "x-messages": {"required": "Say how big"}}},
-        "additionalProperties": False,
-        "required": ["size"],
+        "additionalProperties": {"items": {"type": "integer"}},
+        "maxProperties": 1,
     }
-    assert "Say how big" == sentence(schema, {"other": 1}, 4096)
-    assert "The request body must not have members other than 'size'" == sentence(schema, {"other": 1}, 4097)
+    violations = refusal(schema, {"a/b~": [1, "x"], "c": []}).violations()
+    expected = [
+        ("Say how big", "required", "/size", None),
+        ("Colour is required", "required", "/colour", None),
+        ("The request body must have 1 member or less", "maxProperties", "", None),
+        ("A member of the request body must be an integer", "type", "/a~1b~0/1", None),
+    ]
+    assert sorted(expected) == sorted(map(tuple, violations))
+
+
+def test_a_violation_within_names_of_the_clients_is_short() -> None:
+    """A pointer ends where it would be longer than a sentence, since a client chooses the names of members."""
+    schema = {"additionalProperties": {"additionalProperties": {"type": "null"}}}
+    [violation] = refusal(schema, {"a": {"b" * 600: 1}}).violations()
+    assert "/a" == violation.pointer
+
+
+def test_of_a_large_value_only_the_first_broken_rule_is_found() -> None:
+    """Beyond 1,000 parts no second violation is looked for: in a large array there may be as many as items."""
+    schema = {"items": {"type": "string", "x-messages": {"minLength": "Say something"}, "minLength": 1}}
+    assert "Say something" == sentence(schema, [1, *("a" for _ in range(400)), ""])
+    assert "An item of the request body must be a string" == sentence(schema, [1] * 1000 + [""])
+    assert 1 == len(list(refusal(schema, [1] * 2000).violations()))
+    assert 400 == len(list(refusal(schema, [1] * 400).violations()))
 
 
 def test_a_very_long_rule_is_not_repeated() -> None:
     """A rule whose value would fill a page is told by its keyword, so that an answer stays a sentence."""
-    assert "size breaks the contract's rule 'pattern'" == of_member({"pattern": "a" * 600}, "b")
-    assert "size must match the pattern " + "a" * 400 == of_member({"pattern": "a" * 400}, "b")
+    assert "Size breaks the contract's rule 'pattern'" == of_member({"pattern": "a" * 600}, "b")
+    assert "Size must match the pattern " + "a" * 400 == of_member({"pattern": "a" * 400}, "b")
 
 
 def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
@@ -205,8 +232,8 @@ def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
             }
         },
     }
-    assert "data must be an integer" == sentence(schema, {"data": "x"})
-    assert "strict must be 3 or less" == sentence(schema, {"child": {"strict": 4}})
+    assert "Data must be an integer" == sentence(schema, {"data": "x"})
+    assert "Strict must be 3 or less" == sentence(schema, {"child": {"strict": 4}})
 
 
 @pytest.mark.parametrize(
@@ -220,7 +247,8 @@ def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
 def test_what_is_missing_altogether(schema: Any, expected: str) -> None:
     """A value that must be given and is not is told in the contract's words where there are any."""
     size = {"x-messages": {"required": "Say how big"}}
-    assert expected == validator(schema, Size=size).missing()
+    missing = validator(schema, Size=size).missing()
+    assert (expected, "required") == (missing.reason, next(missing.violations()).code)
 
 
 def test_a_valid_value_says_nothing() -> None:
@@ -244,13 +272,21 @@ SCHEMAS = sorted(contract().document["components"]["schemas"])
 )
 def test_no_sentence_repeats_what_was_sent(schema: str, value: Any) -> None:
     """Whatever is sent for a schema of the contract, the sentence holds nothing of it."""
-    place = Place(f"/components/schemas/{schema}", contract().schema(schema))
     said = ""
     try:
-        SpeakingValidator(contract(), place, BODY).check(value)
+        SpeakingValidator(contract().requests, f"/components/schemas/{schema}", BODY).check(value)
     except BadRequest as refusal:
         said = refusal.reason
     assert "secret" not in said
+
+
+def test_a_sentence_names_the_members_that_may_be_given() -> None:
+    """`{properties}` is the list of the rule's own members, without those that a request may not have."""
+    messages = {"minProperties": "At least one field ({properties}) must be provided"}
+    members = {"a": {}, "b": {}, "id": {"readOnly": True}, "c": {}}
+    schema = {"minProperties": 1, "x-messages": messages, "properties": members}
+    assert "At least one field (a, b or c) must be provided" == sentence(schema, {})
+    assert "At least one field (a) must be provided" == sentence({**schema, "properties": {"a": {}}}, {})
 
 
 def test_braces_take_lists_and_scalars() -> None:

@@ -148,7 +148,7 @@ def test_path_parameters_may_have_hyphens() -> None:
     number = parameter("task-id", schema={"type": "integer"})
     send = serve({"/tasks/{task-id}": {"get": operation("act", parameters=[number])}})
     assert {"operation": "act", "task_id": 5} == told(send("GET", "/tasks/5"))
-    assert {"error": "task-id must be an integer"} == send("GET", "/tasks/x").json()
+    assert {"error": "Task-id must be an integer"} == send("GET", "/tasks/x").json()
 
 
 def test_a_path_may_be_percent_encoded_in_the_contract() -> None:
@@ -220,7 +220,7 @@ def test_what_is_referred_to_is_served() -> None:
     assert {"operation": "change", "caller": "alice", "id": 5, "body": 6} == told(
         send("PUT", "/things/5", json=6, headers=signed_in("alice"))
     )
-    assert {"error": "id must be an integer"} == send(
+    assert {"error": "Id must be an integer"} == send(
         "PUT", "/things/x", json=6, headers=signed_in("alice")
     ).json()
     assert 401 == send("PUT", "/things/5", json=6).status_code
@@ -232,8 +232,8 @@ def test_an_operations_parameter_replaces_the_paths() -> None:
     more = parameter("limit", "query", schema={"type": "integer", "maximum": 20})
     item = {"parameters": [limit], "get": operation("few"), "put": operation("many", parameters=[more])}
     send = serve({"/things": item})
-    assert {"error": "limit must be 10 or less"} == send("GET", "/things?limit=21").json()
-    assert {"error": "limit must be 20 or less"} == send("PUT", "/things?limit=21").json()
+    assert {"error": "Limit must be 10 or less"} == send("GET", "/things?limit=21").json()
+    assert {"error": "Limit must be 20 or less"} == send("PUT", "/things?limit=21").json()
 
 
 def test_a_recursive_schema_is_no_endless_one() -> None:
@@ -257,8 +257,8 @@ def test_a_recursive_schema_is_no_endless_one() -> None:
     planted = {"children": [{"name": "a", "children": []}, {"twin": {"tree": {"name": "b"}}}]}
     assert {"operation": "plant", "body": planted} == told(send("POST", "/trees", json=planted))
     wrong = {"children": [{"twin": {"tree": {"name": 5}}}]}
-    assert {"error": "name must be a string"} == send("POST", "/trees", json=wrong).json()
-    assert {"error": "name must be a string"} == send(
+    assert {"error": "Name must be a string"} == send("POST", "/trees", json=wrong).json()
+    assert {"error": "Name must be a string"} == send(
         "POST", "/trees?tree=%7B%22name%22:5%7D", json={}
     ).json()
     bare = {"children": [{}]}

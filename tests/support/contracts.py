@@ -1,5 +1,6 @@
 """Contracts made by tests: small ones from nothing, and edited copies of the service's own."""
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document import strict_yaml
 from openapi.bridge.document.places import look_up
+from openapi.bridge.request.body import BodyReader
 from openapi.contract import CONTRACT_FILE
 from tests.support.running import SECRET, ServeProcess, Service, copy_project
 
@@ -69,10 +72,25 @@ def contract_of(document: Json) -> Contract:
     return Contract(json.dumps(document, ensure_ascii=False))
 
 
-def with_body(schema: Any, *, required: bool = True, media_type: str = "application/json") -> Contract:
-    """A contract whose one operation, `POST /things`, takes a body of this schema."""
-    body = {"required": required, "content": {media_type: {"schema": schema}}}
-    return contract_of(document({"/things": {"post": operation(requestBody=body)}}))
+def body_reader(content: Json, required: bool = True, limit: int = 1024, **schemas: Any) -> BodyReader:
+    """What reads the body of an operation with this `content`, in a contract with these named schemas."""
+    made = operation(requestBody={"required": required, "content": content})
+    responses = {"ContentTooLarge": {"description": "", "x-max-body-bytes": limit}}
+    components = {"responses": responses, "schemas": schemas}
+    contract = contract_of(document({"/things": {"post": made}}, components=components))
+    body = contract.operations["act"].body
+    assert body is not None
+    return BodyReader(contract, body)
+
+
+def parsed(body: BodyReader, content: bytes, content_type: str | None = "application/json") -> Any:
+    """What a handler gets of a body of this media type."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content}
+
+    headers = [] if content_type is None else [(b"content-type", content_type.encode("latin-1"))]
+    return body.parse(asyncio.run(body.receive({"headers": headers}, receive)))
 
 
 def edited(*edits: tuple[str, str]) -> str:

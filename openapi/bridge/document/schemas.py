@@ -118,15 +118,15 @@ class Schema:
             return True
         return any(part.is_circular((*above, self)) for part in self._parts(_LAYERS | _CONDITIONS))
 
-    def layers(self) -> "Iterator[Schema]":
+    def layers(self, keywords: Set[str] = _LAYERS) -> "Iterator[Schema]":
         """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first.
 
         A schema that is true or false has no layers.
         """
         if isinstance(self.node, dict):
             yield self
-            for part in self._parts(_LAYERS):
-                yield from part.layers()
+            for part in self._parts(keywords):
+                yield from part.layers(keywords)
 
     def _parts(self, keywords: Set[str]) -> "Iterator[Schema]":
         """The schemas that these keywords of this one apply to the same value."""
@@ -160,6 +160,15 @@ class Schema:
             if not declared:
                 types.update(_type_of(value) for value in values)
         return types
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the values are bytes: strings of the format `binary`, or of a media type without an encoding."""
+        layers = [layer.node for layer in self.layers()]
+        is_raw = any("contentMediaType" in node for node in layers)
+        is_encoded = any("contentEncoding" in node for node in layers)
+        is_named = any(node.get("format") == "binary" for node in layers)
+        return self.types() <= {"string", "null"} and (is_named or (is_raw and not is_encoded))
 
 
 def _type_of(value: Any) -> str:

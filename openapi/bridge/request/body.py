@@ -1,47 +1,81 @@
-"""The request body: read within its limit, of the right media type, strict JSON, valid by its schema."""
+"""The request body: received within its limit, of a media type that the operation takes, read by that type."""
 
 from collections.abc import Sequence
-from email.message import Message
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import Place, copy_of
-from openapi.bridge.document.schemas import Schema, json_schema_in
-from openapi.bridge.failures import BadRequest, ContentTooLarge, RequestTimeout, UnsupportedMediaType
-from openapi.bridge.request import strict_json
-from openapi.bridge.request.sentences import SpeakingValidator
-
-_NAME = "The request body"
+from openapi.bridge.document.places import ContractError, Place
+from openapi.bridge.failures import (
+    BadRequest,
+    ContentTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+    Violation,
+)
+from openapi.bridge.media_types import MediaType, read_media_type
+from openapi.bridge.request.contents import BODY, ContentReader, Defaults, content_readers, kind_of
 
 # The server puts this into a request's `state` (ASGI's lifespan state) when it has waited for it long enough.
 TOOK_TOO_LONG = "took_too_long"
 
+# What a body is whose sender does not say (RFC 9110, section 8.3).
+_UNNAMED = b"application/octet-stream"
+
+
+class ReceivedBody(NamedTuple):
+    """A body as it was sent and what reads it; no `reader` where there is no body."""
+
+    content: bytes
+    media_type: MediaType | None = None
+    reader: ContentReader | None = None
+
+
+NO_BODY = ReceivedBody(b"")
+
+
+class _Range(NamedTuple):
+    media_range: MediaType
+    readers: dict[str, ContentReader]
+
+
+def _range(contract: Contract, place: Place) -> _Range:
+    key = place.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    media_range = read_media_type(key)
+    if media_range is None:
+        raise ContractError(f"#{place.pointer}: it is no media type (RFC 9110, section 8.3.1)")
+    return _Range(media_range, content_readers(contract, place, media_range))
+
 
 class BodyReader:
-    """Reads the JSON body of one operation; the validator is compiled when it is made.
+    """Reads the body of one operation; all that can be is compiled when it is made.
 
     Args:
         body: the operation's request body object.
 
     Raises:
-        ContractError: for a body that is not JSON, or where the contract sets it no limit.
+        ContractError: for a key of its `content` that is no media type or range.
     """
 
     def __init__(self, contract: Contract, body: Place) -> None:
-        place = json_schema_in(body)
-        schema = contract.schema_at(place)
-        self._media_type = next(iter(body.node["content"])).lower().encode()
-        self._validator = SpeakingValidator(contract, place, _NAME)
+        self._media_types = ", ".join(body.node["content"])
         self._required: bool = body.node.get("required", False)
         self._max_bytes = contract.max_body_bytes
-        self._default = next(iter(schema.defaults()), None)
-        self._member_defaults = _member_defaults(schema)
+        ranges = [_range(contract, body / "content" / key) for key in body.node["content"]]
+        self._defaults = next(iter(ranges[0].readers.values())).defaults if ranges else Defaults(None)
+        # Most clients write the media type as the contract does, which then needs no reading.
+        self._literal = {
+            key.encode(): ReceivedBody(b"", each.media_range, next(iter(each.readers.values())))
+            for key, each in zip(body.node["content"], ranges, strict=True)
+            if len(each.readers) == 1 and "*" not in key
+        }
+        # The most specific range that covers a media type decides.
+        self._ranges = sorted(ranges, key=lambda each: each.media_range.specificity, reverse=True)
 
-    async def receive(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body as it was sent, `b""` where there is none.
+    async def receive(self, scope: Scope, receive: Receive) -> ReceivedBody:
+        """The whole body as it was sent.
 
         Raises:
             RequestTimeout: if the server has given up waiting for the rest of it.
@@ -57,9 +91,15 @@ class BodyReader:
             elif name == b"content-encoding":
                 encodings.append(value)
         content = await self._receive_all(scope, receive)
-        if content and (encodings not in ([], [b"identity"]) or not self._accepts(content_types)):
-            raise UnsupportedMediaType(self._media_type.decode())
-        return content
+        if not content and not content_types:
+            return NO_BODY
+        choice = None if encodings not in ([], [b"identity"]) else self._choose(content_types or [_UNNAMED])
+        if not content:
+            takes_empty = choice is not None and choice.reader is not None and choice.reader.takes_empty
+            return choice if choice is not None and takes_empty else NO_BODY
+        if choice is None:
+            raise UnsupportedMediaType(self._media_types)
+        return choice._replace(content=content)
 
     async def _receive_all(self, scope: Scope, receive: Receive) -> bytes:
         chunks = []
@@ -78,47 +118,31 @@ class BodyReader:
             if TOOK_TOO_LONG in scope.get("state", ()):
                 raise RequestTimeout
 
-    def _accepts(self, content_types: Sequence[bytes]) -> bool:
+    def _choose(self, content_types: Sequence[bytes]) -> ReceivedBody | None:
+        """What reads a body of the one media type that is named, None where nothing does."""
         if len(content_types) != 1:
-            return False
-        if content_types[0] == self._media_type:
-            return True
-        header = Message()
-        header["content-type"] = content_types[0].decode("latin-1")
-        charset = str(header.get_param("charset", "utf-8")).lower()
-        return header.get_content_type() == self._media_type.decode() and charset in ("utf-8", "utf8")
+            return None
+        if (literal := self._literal.get(content_types[0])) is not None:
+            return literal
+        media_type = read_media_type(content_types[0].decode("latin-1"))
+        if media_type is None or "*" in media_type[:2]:
+            return None
+        for media_range, readers in self._ranges:
+            if media_range.covers(media_type):
+                reader = readers.get(kind_of(media_type)) or next(iter(readers.values()))
+                accepted = reader.charsets is None or media_type.charset in reader.charsets
+                return ReceivedBody(b"", media_type, reader) if accepted else None
+        return None
 
-    def parse(self, content: bytes) -> Any:
+    def parse(self, received: ReceivedBody) -> Any:
         """The valid value with the contract's defaults filled in; of no body, the schema's own default.
 
         Raises:
             BadRequest: with the contract's sentence for the rule that the body breaks.
         """
-        if content:
-            value = self._parse(content)
-        elif self._required:
-            raise BadRequest(f"{_NAME} is required, as {self._media_type.decode()}")
-        else:
-            value = copy_of(self._default)
-        if self._member_defaults and isinstance(value, dict):
-            return {**copy_of(self._member_defaults), **value}
-        return value
-
-    def _parse(self, content: bytes) -> Any:
-        try:
-            value = strict_json.loads(content)
-        except strict_json.JSONError as error:
-            raise BadRequest(str(error)) from None
-        self._validator.check(value, len(content))
-        return value
-
-
-def _member_defaults(schema: Schema) -> dict[str, Any]:
-    """The defaults of an object's members by name; where several layers name a member, the outermost decides."""
-    defaults: dict[str, Any] = {}
-    for layer in schema.layers():
-        for name in layer.node.get("properties", {}):
-            member = layer.below("properties", name)
-            for default in member.defaults()[:1]:
-                defaults.setdefault(name, default)
-    return defaults
+        if received.reader is not None and received.media_type is not None:
+            return received.reader.read(received.content, received.media_type)
+        if self._required:
+            sentence = f"{BODY} is required, as {self._media_types}"
+            raise BadRequest(sentence, [Violation(sentence, "required", pointer="")])
+        return self._defaults.of_nothing()

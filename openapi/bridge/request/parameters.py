@@ -1,21 +1,24 @@
 """The parameters of one operation, from the request to typed and valid values."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Place, copy_of
 from openapi.bridge.document.schemas import json_schema_in
-from openapi.bridge.failures import BadRequest
+from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
+
+# An unknown parameter has whatever name the client gave it.
+_LONGEST_NAME = 100
 
 
 class ParameterReader:
@@ -52,30 +55,39 @@ class ParameterReader:
         """The value of each parameter by its argument name, None where an optional one is absent.
 
         Raises:
-            BadRequest: for the first parameter that breaks a rule, and for one that the contract does not know.
+            BadRequest: for an unknown query parameter, else for the first that breaks a rule; with all violations.
         """
-        texts: dict[str, Texts] = {
+        texts = self._texts(scope)
+        try:
+            self._check_names(texts["query"])
+            return {each.argument: each.read(texts[each.location]) for each in self._parameters}
+        except BadRequest as refused:
+            raise BadRequest(refused.reason, partial(self._violations, texts)) from None
+
+    def _texts(self, scope: Scope) -> dict[str, Texts]:
+        return {
             "path": {name: (value,) for name, value in scope["path_params"].items()},
-            "query": self._read_query(scope["query_string"]) if scope["query_string"] else {},
+            "query": _read_query(scope["query_string"]) if scope["query_string"] else {},
             "header": self._read_headers(scope["headers"]) if self._headers else {},
             "cookie": _read_cookies(scope["headers"]) if self._has_cookies else {},
         }
-        return {
-            parameter.argument: parameter.read(texts[parameter.location]) for parameter in self._parameters
-        }
 
-    def _read_query(self, query: bytes) -> Texts:
-        if not query.isascii() or (b"%" in query and decoded(query) is None):
-            raise BadRequest("The query must be percent-encoded UTF-8")
-        texts: dict[str, list[str]] = {}
-        for pair in query.decode("ascii").split("&"):
-            if pair:
-                name, _, value = pair.partition("=")
-                texts.setdefault(unquote_plus(name), []).append(value)
-        if not all(any(parameter.reader.takes(name) for parameter in self._query) for name in texts):
+    def _check_names(self, query: Texts) -> None:
+        unknown = [name for name in query if not any(each.reader.takes(name) for each in self._query)]
+        if unknown:
             known = ", ".join(f"'{parameter.name}'" for parameter in self._query) or "none"
-            raise BadRequest(f"Unknown query parameter. Known here: {known}")
-        return texts
+            sentence = f"Unknown query parameter. Known here: {known}"
+            violations = [Violation(sentence, "unknown", parameter=name[:_LONGEST_NAME]) for name in unknown]
+            raise BadRequest(sentence, violations)
+
+    def _violations(self, texts: Mapping[str, Texts]) -> Iterator[Violation]:
+        checks = [partial(self._check_names, texts["query"])]
+        checks += [partial(each.read, texts[each.location]) for each in self._parameters]
+        for check in checks:
+            try:
+                check()
+            except BadRequest as refused:
+                yield from refused.violations()
 
     def _read_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Texts:
         texts: dict[str, list[str]] = {}
@@ -85,9 +97,25 @@ class ParameterReader:
         return texts
 
 
+def _read_query(query: bytes) -> Texts:
+    if not query.isascii() or (b"%" in query and decoded(query) is None):
+        raise BadRequest("The query must be percent-encoded UTF-8")
+    texts: dict[str, list[str]] = {}
+    for pair in query.decode("ascii").split("&"):
+        if pair:
+            name, _, value = pair.partition("=")
+            texts.setdefault(unquote_plus(name), []).append(value)
+    return texts
+
+
 def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:
-    texts = [value.decode("latin-1") for name, value in headers if name == b"cookie"]
-    return {name: (value,) for name, value in cookie_parser("; ".join(texts)).items()}
+    """The cookies by name (RFC 6265, section 5.4); of a name that comes twice the last."""
+    pairs = b";".join(value for name, value in headers if name == b"cookie").decode("latin-1").split(";")
+    return {
+        name.strip(): (re.sub('^"(.*)"$', r"\1", value.strip()),)
+        for name, equals, value in (pair.partition("=") for pair in pairs)
+        if equals
+    }
 
 
 class _Parameter:
@@ -100,17 +128,25 @@ class _Parameter:
         self.location: str = node["in"]
         self.key = key_of(node)
         self.argument = re.sub(r"\W", "_", self.name).lower()
-        self.reader = StyleReader(node, contract.schema_at(schema))
+        self.reader = StyleReader(node, contract.requests.at(schema.pointer))
         self._required: bool = node.get("required", False)
-        self._default = next(iter(contract.schema_at(schema).defaults()), None)
-        self._validator = SpeakingValidator(contract, schema, self.name)
+        self._default = next(iter(contract.requests.at(schema.pointer).defaults()), None)
+        self._takes_empty = node.get("allowEmptyValue", False) and self.location == "query"
+        self._validator = SpeakingValidator(contract.requests, schema.pointer, self.name, self.name)
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""
-        value = self.reader.read(texts)
+        try:
+            value = self.reader.read(texts)
+        except BadRequest as refused:
+            # It can be read in no way, so no rule of its schema is broken.
+            raise BadRequest(refused.reason, [Violation(refused.reason, "style", None, self.name)]) from None
+        if value is not ABSENT and self._takes_empty and texts.get(self.key) in ([""], ("",)):
+            # The contract allows an empty value; where its schema does not, no value is meant.
+            value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
             self._validator.check(value)
             return value
         if self._required:
-            raise BadRequest(self._validator.missing())
+            raise self._validator.missing()
         return copy_of(self._default)

@@ -1,17 +1,19 @@
 """From a broken rule of the contract to a sentence for a person, which never echoes what was sent."""
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from jsonschema_rs import ValidationError
 
-from openapi.bridge.contract import Contract, fill, quoted
-from openapi.bridge.document.places import Json, Place
-from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import BadRequest
+from openapi.bridge.contract import fill, quoted
+from openapi.bridge.document.places import Json, pointer_to
+from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.failures import BadRequest, Violation
 
-# Up to here all violations are looked at. Each costs microseconds, and a large array can hold thousands.
-_SMALL = 4096
+# Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
+_MANY_PARTS = 1000
 _LONGEST = 500
 
 _TYPES = {
@@ -65,44 +67,72 @@ class SpeakingValidator:
     """A compiled schema of the contract that says in a sentence what is wrong with a value.
 
     Args:
-        name: what the value is called where no member of it is concerned, "The request body" say.
+        schema: the pointer of the schema.
+        name: what the value is called where no member of it is concerned, such as "The request body".
+        parameter: the name of the parameter whose value it is, None for a body.
     """
 
-    def __init__(self, contract: Contract, schema: Place, name: str) -> None:
-        self._validator = contract.validator(schema)
-        self._schema = contract.schema_at(schema)
+    def __init__(self, schemas: Schemas, schema: str, name: str, parameter: str | None = None) -> None:
+        self._validator = schemas.validator(schema)
+        self._schema = schemas.at(schema)
         self._name = name
+        self._parameter = parameter
+        self.is_valid: Callable[[Any], bool] = self._validator.is_valid
 
-    def check(self, value: Any, size: int = 0) -> None:
+    def check(self, value: Any) -> None:
         """Returns if `value` is valid.
-
-        Args:
-            size: how many bytes the value took on the wire.
 
         Raises:
             BadRequest: with a sentence that the contract fixes (`x-messages`) for one of the broken rules, or
-                else with one that is derived from the first of them.
+                else with one that is derived from the first of them, and with all violations.
         """
         if not self._validator.is_valid(value):
-            raise BadRequest(self._sentence(value, size))
+            raise BadRequest(self._sentence(value), partial(self._violations, value))
 
-    def missing(self) -> str:
-        """The sentence for a value that must be given and is not."""
+    def missing(self) -> BadRequest:
+        """The refusal of a request in which the value must be given and is not."""
         messages = (layer.node.get("x-messages", {}) for layer in self._schema.layers())
         fixed = (message["required"] for message in messages if "required" in message)
-        return next(fixed, fill(_DERIVED["required"], {"name": self._name}))
+        sentence = next(fixed, capital(fill(_DERIVED["required"], {"name": self._name})))
+        return BadRequest(sentence, [Violation(sentence, "required", parameter=self._parameter)])
 
-    def _sentence(self, value: Any, size: int) -> str:
-        try:
-            self._validator.validate(value)
-        except ValidationError as error:
-            first = _Violation(self._schema, self._name, error)
-        errors = self._validator.iter_errors(value) if first.fixed() is None and size <= _SMALL else ()
-        violations = [first, *(_Violation(self._schema, self._name, error) for error in errors)]
-        return next(filter(None, (each.fixed() for each in violations)), None) or first.derived()
+    def _sentence(self, value: Any) -> str:
+        broken = self._broken_rules(value)
+        first = next(broken)
+        if (fixed := first.fixed()) is not None:
+            return fixed
+        return next(filter(None, (rule.fixed() for rule in broken)), None) or first.derived()
+
+    def _violations(self, value: Any) -> Iterator[Violation]:
+        for rule in self._broken_rules(value):
+            pointer = None if self._parameter else rule.pointer
+            yield Violation(rule.fixed() or rule.derived(), rule.code, pointer, self._parameter)
+
+    def _broken_rules(self, value: Any) -> "Iterator[_BrokenRule]":
+        """All broken rules, or the first alone of a value that has many parts."""
+        if _has_many_parts(value):
+            try:
+                self._validator.validate(value)
+            except ValidationError as error:
+                yield _BrokenRule(self._schema, self._name, error)
+        else:
+            yield from (
+                _BrokenRule(self._schema, self._name, each) for each in self._validator.iter_errors(value)
+            )
 
 
-class _Violation:
+def _has_many_parts(value: Any) -> bool:
+    left, parts = [value], 0
+    while left and parts <= _MANY_PARTS:
+        part = left.pop()
+        parts += 1
+        if isinstance(part, dict | list):
+            parts += len(part)
+            left.extend(part.values() if isinstance(part, dict) else part)
+    return parts > _MANY_PARTS
+
+
+class _BrokenRule:
     """A broken rule, the schemas that lead to it (outermost first) and the field that it concerns."""
 
     def __init__(self, schema: Schema, name: str, error: ValidationError) -> None:
@@ -112,15 +142,24 @@ class _Violation:
         # a schema is just `false`.
         path = list(error.evaluation_path[1:])
         is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
+        member = path[-1] if is_false and path[-2:-1] == ["dependentSchemas"] else None
         self.keyword = "false" if is_false else str(path.pop())
         self._descend(path)
         node = self.schemas[-1].node
         self.rules: Json = node if isinstance(node, dict) else {}
         self.is_null = self.keyword == "type" and error.instance is None
         if error.kind.name == "required":
-            self.name = error.kind.as_dict()["property"]
-            if self.name in self.rules.get("properties", {}):
-                self.schemas.append(self.schemas[-1].below("properties", self.name))
+            member = error.kind.as_dict()["property"]
+            if member in self.rules.get("properties", {}):
+                self.schemas.append(self.schemas[-1].below("properties", member))
+        self.code = self.keyword
+        self.pointer = pointer_to("", *error.instance_path)
+        if member is not None:
+            self.name = str(member)
+            self.pointer = pointer_to(self.pointer, member)
+        # Names of members are the client's own, and as long as it likes.
+        while len(self.pointer) > _LONGEST:
+            self.pointer = self.pointer.rpartition("/")[0]
 
     def _descend(self, path: list[str | int]) -> None:
         within_part = False
@@ -145,16 +184,15 @@ class _Violation:
             messages = schema.node.get("x-messages", {}) if isinstance(schema.node, dict) else {}
             for key in ("null", self.keyword) if self.is_null else (self.keyword,):
                 if key in messages:
-                    return fill(messages[key], self.rules)
+                    return fill(messages[key], {**self.rules, "properties": _alternatives(self._members())})
         return None
 
     def derived(self) -> str:
-        """A sentence that names the field and the rule."""
+        """A sentence that names the field, with a capital letter where it begins the sentence, and the rule."""
         if self.keyword == "dependentRequired":
-            return fill(_DERIVED["required"], {"name": self.name})
+            return capital(fill(_DERIVED["required"], {"name": self.name}))
         types = self.rules.get("type", [])
-        members = (layer.node.get("properties", {}) for layer in self.schemas[-1].layers())
-        names = list(dict.fromkeys(name for member in members for name in member))
+        names = self._members()
         facts = {
             **self.rules,
             "name": self.name,
@@ -163,7 +201,31 @@ class _Violation:
             "types": " or ".join(_TYPES[item] for item in ([types] if isinstance(types, str) else types)),
             "only": f"members other than {' or '.join(map(quoted, names))}" if names else "members",
         }
-        sentence = fill(_DERIVED.get(self.keyword, _BY_KEYWORD), facts)
+        sentence = capital(fill(_DERIVED.get(self.keyword, _BY_KEYWORD), facts))
         if len(sentence) > _LONGEST:
-            return fill(_BY_KEYWORD, facts)
+            return capital(fill(_BY_KEYWORD, facts))
         return re.sub(r"\b1 (character|item|member)s\b", r"1 \1", sentence)
+
+    def _members(self) -> list[str]:
+        """The names of the members that an object may have, as the contract lists them."""
+        layers = [layer.node for layer in self.schemas[-1].layers()]
+        barred = {
+            name
+            for node in layers
+            for name, rules in node.get("dependentSchemas", {}).items()
+            if rules is False
+        }
+        return [
+            name
+            for name in dict.fromkeys(name for node in layers for name in node.get("properties", {}))
+            if name not in barred
+        ]
+
+
+def capital(sentence: str) -> str:
+    """`sentence` with a capital letter at its beginning, which may be the name of a field."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _alternatives(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))

@@ -10,6 +10,7 @@ from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.request import strict_json
+from openapi.bridge.request.sentences import capital
 
 # The texts of one part of a request, by name; those of the query are still percent-encoded.
 Texts = Mapping[str, Sequence[str]]
@@ -45,6 +46,7 @@ class StyleReader:
 
     def __init__(self, parameter: Json, schema: Schema) -> None:
         self.name: str = parameter["name"]
+        self._subject = capital(self.name)
         self._location: str = parameter["in"]
         self._key = key_of(parameter)
         self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
@@ -73,18 +75,18 @@ class StyleReader:
             self.read = self._read_json
         elif "array" in types:
             items = schema.find("items")
-            self._convert = _converter(items.types() if items else set())
+            self._convert = converter(items.types() if items else set())
             self.read = self._read_repeated if is_spread else self._read_array
             self._is_list = self._location == "header"
         elif "object" in types:
             self._members = _member_converters(schema)
             other = schema.find("additionalProperties")
             # How members of other names are read, or None where there can be none.
-            self._other = _converter(other.types()) if other and other.node is not False else None
+            self._other = converter(other.types()) if other and other.node is not False else None
             self._is_spread_object = is_spread
             self.read = self._read_spread if is_spread else self._read_object
         else:
-            self._convert = _converter(types)
+            self._convert = converter(types)
             self.read = self._read_primitive
 
     @property
@@ -116,7 +118,7 @@ class StyleReader:
         try:
             return strict_json.loads(self._decode(text).encode(_CHARSETS.get(self._location, "utf-8")))
         except strict_json.JSONError:
-            raise BadRequest(f"{self.name} must be valid JSON") from None
+            raise BadRequest(f"{self._subject} must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
         given = texts.get(self._key)
@@ -143,14 +145,14 @@ class StyleReader:
         if self._explode:
             return self._object(part.partition("=")[::2] for part in parts)
         if len(parts) % 2:
-            raise BadRequest(f"{self.name} must be pairs of a name and a value")
+            raise BadRequest(f"{self._subject} must be pairs of a name and a value")
         return self._object(zip(parts[::2], parts[1::2], strict=True))
 
     def _object(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         members: dict[str, Any] = {}
         for name, text in pairs:
             if name in members:
-                raise BadRequest(f"{self.name} must name each member once")
+                raise BadRequest(f"{self._subject} must name each member once")
             members[name] = self._members.get(name, self._other or str)(text)
         return members
 
@@ -164,11 +166,11 @@ class StyleReader:
             return text[len(self._prefix) :]
         if self._style == "matrix" and text == f";{self.name}":
             return ""
-        raise BadRequest(f"{self.name} must begin with '{self._prefix}'")
+        raise BadRequest(f"{self._subject} must begin with '{self._prefix}'")
 
     def _once(self, given: Sequence[str]) -> str:
         if len(given) > 1 and not self._is_list:
-            raise BadRequest(f"{self.name} must be given once")
+            raise BadRequest(f"{self._subject} must be given once")
         return ", ".join(given)
 
     def _split(self, text: str) -> list[str]:
@@ -192,11 +194,11 @@ def _member_converters(schema: Schema) -> dict[str, Convert]:
     converters: dict[str, Convert] = {}
     for layer in schema.layers():
         for name in layer.node.get("properties", {}):
-            converters.setdefault(name, _converter(layer.below("properties", name).types()))
+            converters.setdefault(name, converter(layer.below("properties", name).types()))
     return converters
 
 
-def _converter(types: set[str]) -> Convert:
+def converter(types: set[str]) -> Convert:
     """From a text to the first of the types that it can mean; else the text, which then fails validation."""
 
     def convert(text: str) -> Any:

@@ -1,0 +1,109 @@
+"""A document's schemas as one direction sees them: what a request may hold, and what an answer may."""
+
+from collections.abc import Set
+from typing import Any
+
+from openapi.bridge.document.places import Json, copy_of, look_up
+from openapi.bridge.document.schemas import Schema, Schemas
+
+REQUEST, ANSWER = "readOnly", "writeOnly"
+
+_INT32, _INT64 = 2**31, 2**63
+_FLOAT, _DOUBLE = 3.4028234663852886e38, 1.7976931348623157e308
+# The smallest and the largest number of each format (OpenAPI 3.1, "Data Types").
+_RANGES = {
+    "int32": (-_INT32, _INT32 - 1),
+    "int64": (-_INT64, _INT64 - 1),
+    "float": (-_FLOAT, _FLOAT),
+    "double": (-_DOUBLE, _DOUBLE),
+}
+# Keywords that hold one schema, several in a list, and several by name.
+_ONE = (
+    *(
+        "additionalProperties",
+        "unevaluatedProperties",
+        "propertyNames",
+        "items",
+        "unevaluatedItems",
+        "contains",
+    ),
+    *("not", "if", "then", "else", "contentSchema"),
+)
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs")
+# The schemas below these apply to the same value, so a member that one names is a member in all.
+_ALWAYS, _LAYERS = {"$ref", "allOf"}, {"$ref", "allOf", "anyOf", "oneOf"}
+_SAME_VALUE = {"allOf", "anyOf", "oneOf", "if", "then", "else"}
+
+
+def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
+    """The schemas of the document with rules that OpenAPI adds to JSON Schema's.
+
+    The formats of numbers are rules. Members that are `readOnly` are neither required nor taken in a request, those
+    that are `writeOnly` in an answer: with `dependentSchemas`, so that whoever refers to the member's own schema
+    still finds it.
+
+    Args:
+        barred: `readOnly` for requests, `writeOnly` for answers.
+    """
+    seen: Json = copy_of(document)
+    for pointer in schemas.pointers:
+        holder, _, key = pointer.rpartition("/")
+        node = look_up(seen, holder)
+        node[key.replace("~1", "/").replace("~0", "~")] = copy_of(
+            _rewritten(schemas.at(pointer), barred, set())
+        )
+    return Schemas(seen)
+
+
+def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
+    if not isinstance(schema.node, dict):
+        return schema.node
+    node: Json = dict(schema.node)
+    # In a branch of `anyOf` and `oneOf` a member may be barred that another branch takes.
+    names = above | _barred(schema, barred, _ALWAYS)
+    for keyword in _ONE:
+        if keyword in node:
+            node[keyword] = _rewritten(
+                schema.below(keyword), barred, names if keyword in _SAME_VALUE else set()
+            )
+    for keyword in _LISTS:
+        if keyword in node:
+            inherited = names if keyword in _SAME_VALUE else set()
+            node[keyword] = [
+                _rewritten(schema.below(keyword, index), barred, inherited)
+                for index in range(len(node[keyword]))
+            ]
+    for keyword in _MAPS:
+        if keyword in node:
+            node[keyword] = {
+                name: _rewritten(schema.below(keyword, name), barred, set()) for name in node[keyword]
+            }
+    if "required" in node:
+        somewhere = names | _barred(schema, barred, _LAYERS)
+        node["required"] = [name for name in node["required"] if name not in somewhere]
+    own = names & node.get("properties", {}).keys()
+    if own:
+        node["dependentSchemas"] = {**node.get("dependentSchemas", {}), **dict.fromkeys(sorted(own), False)}
+    if "dependentRequired" in node:
+        node["dependentRequired"] = {
+            name: [other for other in others if other not in names]
+            for name, others in node["dependentRequired"].items()
+        }
+    if node.get("format") in _RANGES:
+        smallest, largest = _RANGES[node["format"]]
+        node["minimum"] = max(smallest, node.get("minimum", smallest))
+        node["maximum"] = min(largest, node.get("maximum", largest))
+        if node["format"].startswith("int") and node.get("type") != "integer":
+            node.setdefault("multipleOf", 1)
+    return node
+
+
+def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
+    """The names of the members that the layers of a schema declare as `readOnly` or `writeOnly`."""
+    return {
+        name
+        for layer in schema.layers(keywords)
+        for name in layer.node.get("properties", {})
+        if any(part.node.get(barred) is True for part in layer.below("properties", name).layers(_ALWAYS))
+    }

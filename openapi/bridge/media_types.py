@@ -1,0 +1,82 @@
+"""Media types and fields with parameters as HTTP writes them, read in linear time."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_WORD = r"[!#-'*+.^-z|~0-9A-Z-]++"
+_TYPE = re.compile(rf"({_WORD})/({_WORD})")
+# Parameters may be left out between semicolons (RFC 9110, section 5.6.6).
+_PARAMETER = re.compile(rf'(?:[ \t]*+;)++[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?', re.DOTALL)
+_JSON = re.compile(r"application/json|[^/]+/[^/]+\+json")
+
+
+class MediaType(NamedTuple):
+    """A media type, or a media range where `*` stands for any type or subtype; all but parameters in lower case."""
+
+    type: str
+    subtype: str
+    parameters: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """Type and subtype without parameters."""
+        return f"{self.type}/{self.subtype}"
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the content is JSON (RFC 6839, section 3.1)."""
+        return _JSON.fullmatch(self.name) is not None
+
+    @property
+    def charset(self) -> str:
+        """The `charset` in lower case, `utf-8` where there is none."""
+        return self.parameters.get("charset", "utf-8").lower()
+
+    @property
+    def specificity(self) -> tuple[bool, bool, int]:
+        """Sorts media ranges: of those that cover a type the greatest decides (RFC 9110, section 12.5.1)."""
+        return self.type != "*", self.subtype != "*", len(self.parameters)
+
+    def covers(self, other: "MediaType") -> bool:
+        """Whether `other` is in this range: of its type, with at least its parameters.
+
+        The charset is left out, since it says how the content is encoded and not what it is.
+        """
+        return (
+            self.type in ("*", other.type)
+            and self.subtype in ("*", other.subtype)
+            and all(
+                name == "charset" or other.parameters.get(name, "").lower() == value.lower()
+                for name, value in self.parameters.items()
+            )
+        )
+
+
+def read_media_type(text: str) -> MediaType | None:
+    """The media type or range that `text` names, None if it is none (RFC 9110, section 8.3.1).
+
+    A parameter's name with `*` is no such (RFC 6838, section 4.3): that is how mail splits and encodes values.
+    """
+    match = _TYPE.match(text := text.strip(" \t"))
+    parameters = read_parameters(text, match.end()) if match else None
+    if match is None or parameters is None or any("*" in name for name in parameters):
+        return None
+    return MediaType(match[1].lower(), match[2].lower(), parameters)
+
+
+def read_parameters(text: str, start: int) -> dict[str, str] | None:
+    """The parameters from `start` to the end of `text` by their names in lower case (RFC 9110, section 5.6.6).
+
+    None for what is no list of parameters, and where one is named twice.
+    """
+    parameters: dict[str, str] = {}
+    while start < len(text):
+        match = _PARAMETER.match(text, start)
+        if match is None or (name := (match[1] or "").lower()) in parameters:
+            return None
+        if name:
+            quoted = match[3]
+            parameters[name] = match[2] if quoted is None else re.sub(r"(?s)\\(.)", r"\1", quoted)
+        start = match.end()
+    return parameters

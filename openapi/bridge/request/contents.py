@@ -1,0 +1,162 @@
+"""What the content of a body means, by its media type: JSON, a form, text or bytes."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.document.places import Place, copy_of
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import BadRequest, Violation
+from openapi.bridge.media_types import MediaType
+from openapi.bridge.request import strict_json
+from openapi.bridge.request.forms import Form
+from openapi.bridge.request.sentences import SpeakingValidator
+from openapi.bridge.request.styles import converter
+
+BODY = "The request body"
+
+_UTF_8 = ("utf-8", "utf8")
+# The charsets that are named in practice; a codec of Python's may be anything, also slow or no charset at all.
+_CODECS = {
+    **dict.fromkeys(_UTF_8, "utf-8"),
+    "us-ascii": "ascii",
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+}
+
+
+def content_readers(contract: Contract, place: Place, media_range: MediaType) -> "dict[str, ContentReader]":
+    """What reads a body that the media type object at `place` describes, by kind (`kind_of`).
+
+    A range of media types is read by the kind of the one that is sent, unless its schema asks for bytes.
+    """
+    schema = place / "schema" if "schema" in place.node else None
+    kinds = [kind_of(media_range)]
+    if "*" in media_range[:2]:
+        is_bytes = schema is None or contract.requests.at(schema.pointer).is_binary
+        kinds = ["bytes"] if is_bytes else ["json", "form", "text", "bytes"]
+    makers: dict[str, type[ContentReader]] = {"json": _Json, "form": _Form, "text": _Text, "bytes": _Bytes}
+    return {kind: makers[kind](contract, schema, place) for kind in kinds}
+
+
+def kind_of(media_type: MediaType) -> str:
+    """The kind of content, `json`, `form`, `text` or `bytes`; XML names its charset itself, so it is bytes."""
+    if media_type.is_json:
+        return "json"
+    if media_type.name in ("application/x-www-form-urlencoded", "multipart/form-data"):
+        return "form"
+    is_text = media_type.type == "text" and "xml" not in media_type.subtype
+    return "text" if is_text else "bytes"
+
+
+class Defaults:
+    """The defaults of a body: of the whole, and of an object's members by name.
+
+    Where several layers of the schema name a member, the outermost decides.
+    """
+
+    def __init__(self, schema: Schema | None) -> None:
+        self._whole = next(iter(schema.defaults()), None) if schema else None
+        self._members: dict[str, Any] = {}
+        for layer in schema.layers() if schema else ():
+            for name in layer.node.get("properties", {}):
+                for default in layer.below("properties", name).defaults()[:1]:
+                    self._members.setdefault(name, default)
+
+    def of_nothing(self) -> Any:
+        """What stands for a body that is not sent."""
+        return self.fill(copy_of(self._whole))
+
+    def fill(self, value: Any) -> Any:
+        """`value` with the members that are not in it."""
+        if self._members and isinstance(value, dict):
+            return {**copy_of(self._members), **value}
+        return value
+
+
+class ContentReader(ABC):
+    """Reads the content of a body of one kind of media type.
+
+    Attributes:
+        charsets: those that are taken, None where a charset has no meaning.
+        takes_empty: whether no bytes are a value too, where a media type is named.
+    """
+
+    charsets: tuple[str, ...] | None = _UTF_8
+    takes_empty = True
+
+    def __init__(self, contract: Contract, schema: Place | None, _media_type: Place) -> None:
+        self._schema = contract.requests.at(schema.pointer) if schema else None
+        self._validator = SpeakingValidator(contract.requests, schema.pointer, BODY) if schema else None
+        self._types = self._schema.types() if self._schema else set()
+        self.defaults = Defaults(self._schema)
+
+    @abstractmethod
+    def read(self, content: bytes, media_type: MediaType) -> Any:
+        """The valid value; raises BadRequest where there is none."""
+
+    def _check(self, value: Any) -> None:
+        if self._validator is not None:
+            self._validator.check(value)
+
+
+class _Json(ContentReader):
+    takes_empty = False
+
+    def read(self, content: bytes, _media_type: MediaType) -> Any:
+        try:
+            value = strict_json.loads(content)
+        except strict_json.JSONError as error:
+            raise unreadable(str(error)) from None
+        self._check(value)
+        return self.defaults.fill(value)
+
+
+class _Form(ContentReader):
+    """The object that a form's fields are the members of; the members that are files are bytes."""
+
+    def __init__(self, contract: Contract, schema: Place | None, media_type: Place) -> None:
+        super().__init__(contract, schema, media_type)
+        self._form = Form(self._schema, media_type.node.get("encoding", {}))
+
+    def read(self, content: bytes, media_type: MediaType) -> Any:
+        value = self._form.read(content, media_type)
+        # A file's bytes are held to the schema as a string with a character for each byte.
+        self._check({name: _as_text(member) for name, member in value.items()})
+        return self.defaults.fill(value)
+
+
+class _Text(ContentReader):
+    charsets = tuple(_CODECS)
+
+    def read(self, content: bytes, media_type: MediaType) -> Any:
+        try:
+            text = content.decode(_CODECS[media_type.charset])
+        except UnicodeDecodeError:
+            raise unreadable(f"{BODY} must be text in the charset that it names, or in UTF-8") from None
+        # OpenAPI does not say how an array or an object would be written as text.
+        if self._types & {"array", "object"}:
+            return text
+        value = converter(self._types)(text)
+        self._check(value)
+        return value
+
+
+class _Bytes(ContentReader):
+    charsets = None
+
+    def read(self, content: bytes, _media_type: MediaType) -> Any:
+        if self._types <= {"string", "null"}:
+            self._check(_as_text(content))
+        return content
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def unreadable(sentence: str) -> BadRequest:
+    """A body that cannot be read at all."""
+    return BadRequest(sentence, [Violation(sentence, "content", pointer="")])

@@ -1,0 +1,232 @@
+"""Forms, `application/x-www-form-urlencoded` and `multipart/form-data`: from fields to the object they stand for."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_plus
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
+from openapi.bridge.document.places import Json, pointer_to
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import BadRequest, Violation
+from openapi.bridge.media_types import MediaType, read_media_type, read_parameters
+from openapi.bridge.request import strict_json
+from openapi.bridge.request.percent_encoding import decoded
+from openapi.bridge.request.sentences import capital
+from openapi.bridge.request.styles import ABSENT, StyleReader, converter
+
+# What a form may hold at most; the contract's limit of bytes holds beside these.
+MAX_FIELDS = 1000
+MAX_PART_HEADERS = 8
+MAX_PART_HEADER_BYTES = 4096
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]", re.ASCII)
+_STYLE_KEYWORDS = ("style", "explode", "allowReserved")
+
+# The parser logs what a client did wrong, with the bytes that it sent; the client gets a sentence instead.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+class Field(NamedTuple):
+    """One field of a form: its bytes, the media type that a part names, and its percent-encoded text if it came so."""
+
+    name: str
+    content: bytes
+    media_type: MediaType | None = None
+    encoded: str | None = None
+
+
+class Form:
+    """Reads forms of one schema, as the encoding objects of its members say (OpenAPI 3.1, "Encoding Object").
+
+    A member with `style`, `explode` or `allowReserved` is written as a query parameter of its name would be. Of the
+    others, objects are JSON, the items of arrays are fields of the same name, and all else is text or bytes.
+
+    Args:
+        schema: the schema of the whole form, None where any is taken.
+        encoding: the encoding object of each member that has one.
+    """
+
+    def __init__(self, schema: Schema | None, encoding: Mapping[str, Json]) -> None:
+        members: dict[str, Schema] = {}
+        for layer in schema.layers() if schema else ():
+            for name in layer.node.get("properties", {}):
+                members.setdefault(name, layer.below("properties", name))
+        self._styled: dict[str, StyleReader] = {}
+        self._plain: dict[str, _Member] = {}
+        for name, member in members.items():
+            rules = encoding.get(name, {})
+            if any(keyword in rules for keyword in _STYLE_KEYWORDS):
+                self._styled[name] = StyleReader({**rules, "name": name, "in": "query"}, member)
+            else:
+                self._plain[name] = _Member(name, member, rules.get("contentType", ""))
+        self._other = schema.find("additionalProperties") if schema else None
+
+    def read(self, content: bytes, media_type: MediaType) -> dict[str, Any]:
+        """The object, not validated yet; the members that are files are bytes.
+
+        Raises:
+            BadRequest: for what is no form of this media type, and for a field that cannot be read.
+        """
+        fields = _parts(content, media_type) if media_type.type == "multipart" else _pairs(content)
+        by_name: dict[str, list[Field]] = {}
+        for field in fields:
+            by_name.setdefault(field.name, []).append(field)
+        value: dict[str, Any] = {}
+        texts: dict[str, list[str]] = {}
+        for name, given in by_name.items():
+            if name not in self._plain and any(reader.takes(name) for reader in self._styled.values()):
+                texts[name] = [field.encoded or quote(_text(name, field)) for field in given]
+            else:
+                value[name] = (self._plain.get(name) or _Member(name, self._other)).read(given)
+        for name, reader in self._styled.items():
+            if (member := reader.read(texts)) is not ABSENT:
+                value[name] = member
+        return value
+
+
+class _Member:
+    """One member of a form: an array of its fields, or the only one."""
+
+    def __init__(self, name: str, schema: Schema | None, content_types: str = "") -> None:
+        self._name = name
+        named = [read_media_type(each) for each in content_types.split(",")]
+        self._media_types = [each for each in named if each is not None]
+        is_json = any(each.is_json for each in self._media_types)
+        self._is_array = schema is not None and "array" in schema.types() and not is_json
+        item = schema.find("items") if schema is not None and self._is_array else schema
+        self._types = item.types() if item else set()
+        self._is_json = is_json or bool(self._types & {"array", "object"})
+        is_file = any(each.type != "text" for each in self._media_types) and not is_json
+        self._is_file = is_file or (item is not None and item.is_binary)
+        self._convert = converter(self._types)
+
+    def read(self, fields: Sequence[Field]) -> Any:
+        if self._is_array:
+            return [self._read(field) for field in fields]
+        if len(fields) > 1:
+            raise _refused(self._name, "must be given once")
+        return self._read(fields[0])
+
+    def _read(self, field: Field) -> Any:
+        sent = field.media_type
+        if (
+            sent is not None
+            and self._media_types
+            and not any(each.covers(sent) for each in self._media_types)
+        ):
+            raise _refused(self._name, f"must be {' or '.join(each.name for each in self._media_types)}")
+        if self._is_file or (
+            not self._types and sent is not None and sent.type != "text" and not sent.is_json
+        ):
+            return field.content
+        if self._is_json or (sent is not None and sent.is_json and "string" not in self._types):
+            try:
+                return strict_json.loads(field.content)
+            except strict_json.JSONError:
+                raise _refused(self._name, "must be valid JSON") from None
+        return self._convert(_text(self._name, field))
+
+
+def _pairs(content: bytes) -> Iterator[Field]:
+    """The fields of `application/x-www-form-urlencoded` (URL Standard, section 5.1), strictly UTF-8."""
+    if not content.isascii() or decoded(content) is None:
+        raise _unreadable("must be percent-encoded UTF-8")
+    pairs = content.decode("ascii").split("&", MAX_FIELDS)
+    if len(pairs) > MAX_FIELDS:
+        raise _unreadable(f"must have {MAX_FIELDS} fields or less")
+    for pair in filter(None, pairs):
+        name, _, value = pair.partition("=")
+        yield Field(unquote_plus(name), unquote_plus(value).encode(), encoded=value)
+
+
+def _parts(content: bytes, media_type: MediaType) -> list[Field]:
+    """The parts of `multipart/form-data` (RFC 7578)."""
+    boundary = media_type.parameters.get("boundary", "")
+    if not _BOUNDARY.fullmatch(boundary):
+        raise _unreadable("must be multipart/form-data with a boundary of 1 to 70 characters (RFC 2046)")
+    parts = _Parts()
+    parser = MultipartParser(
+        boundary.encode("ascii"),
+        parts.callbacks(),
+        max_header_count=MAX_PART_HEADERS,
+        max_header_size=MAX_PART_HEADER_BYTES,
+    )
+    try:
+        parser.write(content)
+    except FormParserError:
+        raise _unreadable("must be well-formed multipart/form-data (RFC 7578)") from None
+    if not parts.has_ended:
+        raise _unreadable("must end with the last boundary of multipart/form-data")
+    return parts.fields
+
+
+class _Parts:
+    """Collects the parts that the parser finds."""
+
+    def __init__(self) -> None:
+        self.fields: list[Field] = []
+        self.has_ended = False
+        self._headers: dict[bytes, bytes] = {}
+        self._content = bytearray()
+        self._name = self._value = b""
+
+    def callbacks(self) -> Any:
+        return {
+            name: getattr(self, name)
+            for name in (
+                *("on_part_begin", "on_header_field", "on_header_value", "on_header_end"),
+                *("on_part_data", "on_part_end", "on_end"),
+            )
+        }
+
+    def on_part_begin(self) -> None:
+        if len(self.fields) >= MAX_FIELDS:
+            raise _unreadable(f"must have {MAX_FIELDS} parts or less")
+        self._headers = {}
+        self._content = bytearray()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        self._headers[self._name.lower()] = self._value
+        self._name = self._value = b""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def on_part_end(self) -> None:
+        disposition = self._headers.get(b"content-disposition", b"").decode("utf-8", "replace")
+        kind, semicolon, _ = disposition.partition(";")
+        parameters = read_parameters(disposition, len(kind)) if semicolon else None
+        if kind.strip().lower() != "form-data" or parameters is None or "name" not in parameters:
+            raise _unreadable("must name each of its parts (RFC 7578, section 4.2)")
+        content_type = self._headers.get(b"content-type", b"").decode("latin-1")
+        self.fields.append(Field(parameters["name"], bytes(self._content), read_media_type(content_type)))
+
+    def on_end(self) -> None:
+        self.has_ended = True
+
+
+def _text(name: str, field: Field) -> str:
+    try:
+        return field.content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _refused(name, "must be text in UTF-8") from None
+
+
+def _refused(name: str, what: str) -> BadRequest:
+    sentence = f"{capital(name)} {what}"
+    return BadRequest(sentence, [Violation(sentence, "content", pointer=pointer_to("", name))])
+
+
+def _unreadable(what: str) -> BadRequest:
+    sentence = f"The request body {what}"
+    return BadRequest(sentence, [Violation(sentence, "content", pointer="")])

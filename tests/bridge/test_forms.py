@@ -1,0 +1,178 @@
+"""Forms, urlencoded and multipart, as OpenAPI's encoding objects describe them."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from openapi.bridge.failures import BadRequest
+from openapi.bridge.request.body import BodyReader
+from tests.support.contracts import body_reader, parsed
+
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data; boundary=b"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "age": {"type": "integer"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "home": {"type": "object", "properties": {"street": {"type": "string"}}},
+        "file": {"type": "string", "format": "binary", "maxLength": 4},
+        "photo": {"contentMediaType": "image/png"},
+        "any": {},
+    },
+    "additionalProperties": {"type": "boolean"},
+}
+FILE = 'form-data; name="file"; filename="a;b.png"'
+
+
+def form(encoding: Any = None, media_type: str = "multipart/form-data", **options: Any) -> BodyReader:
+    """What reads a form of the schema."""
+    return body_reader({media_type: {"schema": SCHEMA, "encoding": encoding or {}}}, **options)
+
+
+def multipart(*parts: tuple[str, bytes] | tuple[str, bytes, str]) -> bytes:
+    """A multipart body of these parts: Content-Disposition, content and Content-Type."""
+    written = b""
+    for disposition, content, *content_type in parts:
+        header = "".join(f"Content-Type: {each}\r\n" for each in content_type)
+        written += f"--b\r\nContent-Disposition: {disposition}\r\n{header}\r\n".encode() + content + b"\r\n"
+    return written + b"--b--\r\n"
+
+
+def refusal(body: BodyReader, content: bytes, content_type: str = MULTIPART) -> str:
+    """The sentence with which a form is refused."""
+    with pytest.raises(BadRequest) as refused:
+        parsed(body, content, content_type)
+    return refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("", {}),
+        ("name=a+b%26c&age=5&&", {"name": "a b&c", "age": 5}),
+        ("tags=a&tags=b", {"tags": ["a", "b"]}),
+        ('home={"street":"x"}', {"home": {"street": "x"}}),
+        ("other=true&any=1", {"other": True, "any": "1"}),
+    ],
+)
+def test_a_urlencoded_form(sent: str, expected: Any) -> None:
+    """Fields take the types of their schemas: arrays by repetition, objects as JSON, the rest from text."""
+    assert expected == parsed(form(media_type=URLENCODED), sent.encode(), URLENCODED)
+
+
+@pytest.mark.parametrize(
+    ("rules", "sent", "expected"),
+    [
+        ({"explode": False}, "tags=a,b", {"tags": ["a", "b"]}),
+        ({"style": "pipeDelimited", "explode": False}, "tags=a%7Cb", {"tags": ["a", "b"]}),
+        ({"contentType": "application/json"}, 'tags=["a"]', {"tags": ["a"]}),
+    ],
+)
+def test_an_encoding_says_how_an_array_is_written(rules: Any, sent: str, expected: Any) -> None:
+    """`style` and `explode` are those of query parameters, and `contentType` asks for JSON."""
+    assert expected == parsed(
+        form(encoding={"tags": rules}, media_type=URLENCODED), sent.encode(), URLENCODED
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "parts", "expected"),
+    [
+        ({"style": "deepObject"}, [('form-data; name="home[street]"', b"x&y")], {"home": {"street": "x&y"}}),
+        ({"style": "form"}, [('form-data; name="street"', b"x"), ('form-data; name="age"', b"1")], None),
+    ],
+)
+def test_a_style_holds_in_parts_too(rules: Any, parts: Any, expected: Any) -> None:
+    """A member of a multipart form that has a style is written as in a query."""
+    value = parsed(form(encoding={"home": rules}), multipart(*parts), MULTIPART)
+    assert (expected or {"home": {"street": "x"}, "age": 1}) == value
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([], {}),
+        ([("form-data; name=name", b"\xc3\xa4\r\n--")], {"name": "ä\r\n--"}),
+        ([('form-data; name="tags"', b"a"), ('form-data; name="tags"', b"b")], {"tags": ["a", "b"]}),
+        ([('form-data; name="age"', b"5", "application/json")], {"age": 5}),
+        ([('form-data; name="home"', b"{}", "application/json")], {"home": {}}),
+        ([(FILE, b"\xff\0", "image/png")], {"file": b"\xff\0"}),
+        ([('form-data; name="photo"', b"\xff")], {"photo": b"\xff"}),
+        ([('form-data; name="any"', b"\xff", "image/png")], {"any": b"\xff"}),
+    ],
+)
+def test_a_multipart_form(parts: Any, expected: Any) -> None:
+    """Parts take the types of their schemas; those that are files are bytes."""
+    assert expected == parsed(form(), multipart(*parts), MULTIPART)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "expected"),
+    [
+        (multipart(('form-data; name="age"', b"x")), MULTIPART, "Age must be an integer"),
+        (
+            multipart(('form-data; name="x"', b"x")),
+            MULTIPART,
+            "A member of the request body must be true or false",
+        ),
+        (multipart(('form-data; name="name"', b"\xff")), MULTIPART, "Name must be text in UTF-8"),
+        (multipart(('form-data; name="home"', b"{")), MULTIPART, "Home must be valid JSON"),
+        (multipart((FILE, b"12345")), MULTIPART, "File must be 4 characters or less"),
+        (multipart((FILE, b""), (FILE, b"")), MULTIPART, "File must be given once"),
+        (
+            multipart(("form-data", b"")),
+            MULTIPART,
+            "The request body must name each of its parts (RFC 7578, section 4.2)",
+        ),
+        (
+            multipart(("form-data; x", b"")),
+            MULTIPART,
+            "The request body must name each of its parts (RFC 7578, section 4.2)",
+        ),
+        (b"--b\r\n", MULTIPART, "The request body must end with the last boundary of multipart/form-data"),
+        (b"x", MULTIPART, "The request body must be well-formed multipart/form-data (RFC 7578)"),
+        (
+            b"--b\r\n" + b"a: b\r\n" * 9,
+            MULTIPART,
+            "The request body must be well-formed multipart/form-data (RFC 7578)",
+        ),
+        (
+            b"x",
+            "multipart/form-data",
+            "The request body must be multipart/form-data with a boundary of 1 to 70 characters (RFC 2046)",
+        ),
+    ],
+)
+def test_what_is_no_such_form(content: bytes, content_type: str, expected: str) -> None:
+    """A form that is malformed or breaks its schema is refused with what would be right."""
+    assert expected == refusal(form(), content, content_type)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "expected"),
+    [
+        (b"a=true&" * 1001, URLENCODED, "1000 fields or less"),
+        (multipart(*[('form-data; name="tags"', b"")] * 1001), MULTIPART, "1000 parts or less"),
+    ],
+)
+def test_a_form_has_a_limit_of_fields(content: bytes, content_type: str, expected: str) -> None:
+    """However short they are, a form holds 1,000 fields at most."""
+    reader = form(media_type=content_type.partition(";")[0], limit=len(content))
+    assert f"The request body must have {expected}" == refusal(reader, content, content_type)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.binary(max_size=100), st.sampled_from([URLENCODED, MULTIPART]), st.booleans())
+def test_any_form_is_read_or_refused(content: bytes, content_type: str, framed: bool) -> None:
+    """Whatever bytes a form holds, it is an object or a refusal."""
+    sent = b'--b\r\nContent-Disposition: form-data; name="' + content if framed else content
+    with suppress(BadRequest):
+        assert isinstance(parsed(ANY_FORM, sent, content_type), dict)
+
+
+ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {"schema": SCHEMA}})
