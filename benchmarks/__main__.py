@@ -18,8 +18,7 @@ from benchmarks.plot import bars, curves
 from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.summary import Summary
 from benchmarks.table import table
-from db.embedded.cluster import embedded_postgres
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.cluster import EmbeddedPostgresError, embedded_postgres
 
 NAMES = tuple(CONTESTANTS)
 RESULTS = Path(__file__).with_name("results")

@@ -4,14 +4,16 @@ A statement is made once for each set of columns that it touches and is then reu
 its compiled text. Times are answered without a zone, in UTC, whatever zone the session has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    BigInteger,
     Column,
     ColumnElement,
+    Date,
     DateTime,
     DefaultClause,
     Delete,
@@ -58,7 +60,8 @@ def _answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
     return func.timezone(text("'UTC'"), column) if isinstance(column.type, DateTime) else column
 
 
-_members = [tasks.c[name] for name in contract().schema("Task")["properties"]]
+# The members of a task that are columns: all but the tag, which is made of the others.
+_members = [tasks.c[name] for name in contract().schema("Task")["properties"] if name in tasks.c]
 _columns = [_answered(column).label(column.name) for column in _members]
 
 
@@ -72,30 +75,70 @@ def register() -> tuple[Insert, ...]:
 
 
 @cache
-def list_tasks(sort: Sort, filtered: bool, searched: bool, continued: bool) -> Select[Any]:
-    """The user's tasks in an order of `db.orders`, at most `count` of them.
+def list_tasks(
+    sort: Sort, filtered: bool, searched: bool, continued: bool, counted: bool, weighed: bool
+) -> Select[Any]:
+    """The user's tasks in an order of `db.orders`, at most `limit` of them.
 
     Args:
-        filtered: only those with the status `status`.
-        searched: only those whose title or description holds `q`, small and capital letters taken as equal.
+        filtered: only those that `status`, `priority`, `due_from` and `due_to` let through, each of them unless it is
+            NULL. They are one choice, not one for each, so that PostgreSQL has few statements to prepare.
+        searched: only those whose title or description has the regular expression `pattern`.
         continued: only those after the place of the key `key` and the number `id`.
+        counted: with the column `total`, how many all pages hold; if this one holds none, the other columns are NULL.
+        weighed: only those before which the page holds less than `most_bytes` of text; always so if `counted`.
     """
-    column = ORDERS[sort].column
-    statement = select(*_columns).where(_own)
-    if filtered:
-        statement = statement.where(tasks.c.status == bindparam("status"))
-    if searched:
-        statement = statement.where(or_(_holds(tasks.c.title), _holds(tasks.c.description)))
+    key, falls = ORDERS[sort].column, not ORDERS[sort].rises
+    conditions = [_own, *(_FILTERS if filtered else ()), *(_SEARCH if searched else ())]
+    order = [key.desc() if falls else key.asc(), tasks.c.id.desc()]
+    page = select(*_columns).where(*conditions).order_by(*order).limit(bindparam("limit"))
     if continued:
-        after = tuple_(bindparam("key", type_=column.type), bindparam("id"))
-        statement = statement.where(tuple_(column, tasks.c.id) < after)
-    return statement.order_by(column.desc(), tasks.c.id.desc()).limit(bindparam("count"))
+        page = page.where(_after(key, falls))
+    if not (weighed or counted):
+        return page
+    place = func.row_number().over(order_by=order).label("place")
+    listed = page.add_columns(place, _before(order)).subquery("listed")
+    fits = listed.c.before < bindparam("most_bytes", type_=BigInteger)
+    columns = [listed.c[column.name] for column in _columns]
+    if not counted:
+        return select(*columns).where(fits).order_by(listed.c.place)
+    total = select(func.count().label("total")).select_from(tasks).where(*conditions).subquery("total")
+    answer = select(*columns, total.c.total).select_from(total.outerjoin(listed, fits))
+    return answer.order_by(listed.c.place)
 
 
-def _holds(column: Column[Any]) -> ColumnElement[bool]:
-    # Unlike LIKE it has no characters of special meaning. An index could serve neither: under row level security only
-    # leakproof functions come before the policy.
-    return func.strpos(func.lower(column), func.lower(cast(bindparam("q"), Text))) > text("0")
+def _before(order: Sequence[ColumnElement[Any]]) -> ColumnElement[int]:
+    """How many bytes the texts of the tasks before one hold; neither one is read for it, only its length."""
+    size = func.octet_length(tasks.c.title) + func.coalesce(func.octet_length(tasks.c.description), text("0"))
+    return (func.sum(size).over(order_by=order, rows=(None, 0)) - size).label("before")
+
+
+def _unless_null(name: str, kind: Any, condition: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> Any:
+    # With its type, since a prepared statement cannot tell that of a value which is only asked to be NULL.
+    value = cast(bindparam(name), kind)
+    return or_(value.is_(None), condition(value))
+
+
+_FILTERS = (
+    _unless_null("status", ARRAY(Text), lambda value: tasks.c.status == any_(value)),
+    _unless_null("priority", ARRAY(Text), lambda value: tasks.c.priority == any_(value)),
+    _unless_null("due_from", Date, lambda value: tasks.c.due_date >= value),
+    _unless_null("due_to", Date, lambda value: tasks.c.due_date <= value),
+)
+# An index could serve neither: under row level security only leakproof functions come before the policy.
+_SEARCH = (
+    or_(
+        tasks.c.title.regexp_match(bindparam("pattern", type_=Text)),
+        tasks.c.description.regexp_match(bindparam("pattern", type_=Text)),
+    ),
+)
+
+
+def _after(key: ColumnElement[Any], falls: bool) -> ColumnElement[bool]:
+    last = bindparam("key", type_=key.type)
+    if falls:
+        return tuple_(key, tasks.c.id) < tuple_(last, bindparam("id"))
+    return or_(key > last, and_(key == last, tasks.c.id < bindparam("id")))
 
 
 @cache

@@ -18,7 +18,7 @@ def task_address(user_id: str, id: int) -> str:
 def next_page(user_id: str, query: Mapping[str, object]) -> str:
     """A `Link` to the list with these query parameters, those that are None left out (RFC 8288)."""
     given = {name: value for name, value in query.items() if value is not None}
-    return f'<{_path("list_tasks", user_id=user_id)}?{urlencode(given)}>; rel="next"'
+    return f'<{_path("list_tasks", user_id=user_id)}?{urlencode(given, doseq=True)}>; rel="next"'
 
 
 def _path(operation_id: str, **parameters: str) -> str:

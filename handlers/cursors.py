@@ -10,14 +10,19 @@ _SORTS = list(ORDERS)
 
 
 def encode_cursor(sort: Sort, task: Task) -> str:
-    """The place after `task` in an order: a hexadecimal digit for the order, 14 for the task's key in it and 16 for its
-    number, each digit followed by its complement to 15, so that the contract's pattern tells a damaged cursor."""
-    digits = f"{_SORTS.index(sort):x}{ORDERS[sort].key_of(task):014x}{task['id']:016x}"
-    return "".join(map("".join, zip(digits, digits.translate(_COMPLEMENT), strict=True)))
+    """The place after `task` in an order: a hexadecimal digit for the order, those of the task's key in it and 16 for
+    its number, each digit followed by its complement to 15, so that the contract's pattern tells a damaged cursor."""
+    digits = f"{_SORTS.index(sort):x}{ORDERS[sort].digits_of(task)}{task['id']:016x}"
+    return with_complements(digits)
 
 
 def decode_cursor(cursor: str) -> tuple[Sort, dict[str, Any]]:
     """The order, and the last task's `key` in it and `id`, from a cursor that has the form of the contract."""
     digits = cursor[::2]
     sort = _SORTS[int(digits[0], 16)]
-    return sort, {"key": ORDERS[sort].value_of(int(digits[1:15], 16)), "id": int(digits[15:], 16)}
+    return sort, {"key": ORDERS[sort].value_of(digits[1:-16]), "id": int(digits[-16:], 16)}
+
+
+def with_complements(digits: str) -> str:
+    """Hexadecimal digits, each followed by its complement to 15."""
+    return "".join(map("".join, zip(digits, digits.translate(_COMPLEMENT), strict=True)))

@@ -25,6 +25,12 @@ def entity_tag(task: Task) -> str:
     return f'"{_shape()}-{to_microseconds(task["updated_at"]):x}"'
 
 
+def tagged(task: Task) -> Task:
+    """The task with its `etag`."""
+    task["etag"] = entity_tag(task)
+    return task
+
+
 def matches(if_none_match: str, tag: str) -> bool:
     """Whether `If-None-Match` names the tag, by weak comparison."""
     return if_none_match == "*" or tag.strip('"') in (opaque for _, opaque in _TAG.findall(if_none_match))

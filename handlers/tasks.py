@@ -1,35 +1,56 @@
 """The behaviour of the operations on tasks; each function has the name of its operationId in the contract."""
 
+from datetime import date
 from hashlib import sha256
 
 import orjson
 
 from db import statements
 from db.driver.database import Tenant
+from db.search import pattern_of
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import entity_tag, matches, versions
+from handlers.entity_tags import matches, tagged, versions
+from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
 from openapi.bridge.failures import Unavailable
 from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
-from openapi.types import Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
+from openapi.types import Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
 
 
 async def list_tasks(
-    tenant: Tenant, status: Status | None, q: str | None, sort: Sort, limit: int, cursor: str | None
+    tenant: Tenant,
+    status: list[Status] | None,
+    priority: list[Priority] | None,
+    due_from: date | None,
+    due_to: date | None,
+    q: str | None,
+    sort: Sort,
+    limit: int,
+    cursor: str | None,
+    count: bool,
 ) -> Answer[list[Task]]:
-    """The user's tasks in the order of `cursor`, else of `sort`; `Link` leads on where there are more than `limit`."""
+    """The user's tasks in the order of `cursor`, else of `sort`; `Link` leads on where one answer cannot hold them."""
     sort, position = decode_cursor(cursor) if cursor is not None else (sort, {})
-    statement = statements.list_tasks(sort, status is not None, q is not None, cursor is not None)
+    filters = {"status": status, "priority": priority, "due_from": due_from, "due_to": due_to}
+    is_filtered = any(value is not None for value in filters.values())
+    searched = {} if q is None else {"pattern": pattern_of(q)}
+    continued = cursor is not None
+    statement = statements.list_tasks(sort, is_filtered, q is not None, continued, count, is_weighed(limit))
     # One task more than asked for tells whether there is a next page.
-    rows = await tenant.fetch(statement, status=status, q=q, count=limit + 1, **position)
-    if len(rows) <= limit:
-        return Answer(rows)
-    following = encode_cursor(sort, rows[limit - 1])
-    query = {"status": status, "q": q, "sort": sort, "limit": limit, "cursor": following}
-    return Answer(rows[:limit], {"Link": next_page(tenant.user_id, query)})
+    values = {**filters, **searched, **position, "limit": limit + 1, "most_bytes": MOST_BYTES}
+    rows = await tenant.fetch(statement, **values)
+    headers = {}
+    if count:
+        headers["X-Total-Count"] = str(rows[0]["total"])
+        rows = [{name: row[name] for name in row if name != "total"} for row in rows if row["id"] is not None]
+    page = fitting([tagged(row) for row in rows], limit)
+    if len(page) < len(rows):
+        following = {"cursor": encode_cursor(sort, page[-1]), "limit": limit, "sort": sort, "q": q, **filters}
+        headers["Link"] = next_page(tenant.user_id, {**following, "count": "true" if count else None})
+    return Answer(page, headers)
 
 
 async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCreate) -> Answer[Task]:
@@ -40,7 +61,7 @@ async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCre
     else:
         task = await _create_once(tenant, idempotency_key, fields, body)
     location = task_address(tenant.user_id, task["id"])
-    return Answer(task, {"Location": location, "ETag": entity_tag(task)})
+    return Answer(tagged(task), {"Location": location, "ETag": task["etag"]})
 
 
 async def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
@@ -61,8 +82,8 @@ async def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer
     task: Task | None = await tenant.fetch_one(statements.get_task(), id=id)
     if task is None:
         raise TaskNotFound
-    headers = {"ETag": entity_tag(task)}
-    if if_none_match is not None and matches(if_none_match, headers["ETag"]):
+    headers = {"ETag": tagged(task)["etag"]}
+    if if_none_match is not None and matches(if_none_match, task["etag"]):
         return Answer(None, headers, NOT_MODIFIED)
     return Answer(task, headers)
 
@@ -92,4 +113,4 @@ def _answer(task: Task | None, if_match: str | None) -> Answer[Task]:
     if task["id"] is None:
         # Where If-Match allows any state, only a deletion at the same moment can have come before the change.
         raise TaskNotFound if versions(if_match) is None else PreconditionFailed
-    return Answer(task, {"ETag": entity_tag(task)})
+    return Answer(tagged(task), {"ETag": task["etag"]})

@@ -15,8 +15,10 @@ Status = Literal["incomplete", "complete"]
 Priority = Literal["low", "medium", "high"]
 DueDate = date | None
 Timestamp = datetime
-Sort = Literal["-created_at", "priority", "due_date", "-due_date"]
+Day = date
+Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at", "title"]
 Cursor = str
+EntityTag = str
 EntityTags = str
 
 
@@ -30,6 +32,7 @@ class Task(TypedDict):
     due_date: DueDate
     created_at: Timestamp
     updated_at: Timestamp
+    etag: EntityTag
 
 
 class TaskCreate(TypedDict):
@@ -73,11 +76,15 @@ class TasksHandlers(Protocol[Caller]):
         caller: Caller,
         /,
         *,
-        status: Status | None,
+        status: list[Status] | None,
+        priority: list[Priority] | None,
+        due_from: Day | None,
+        due_to: Day | None,
         q: str | None,
         sort: Sort,
         limit: int,
         cursor: Cursor | None,
+        count: bool,
     ) -> Answer[list[Task]]: ...
 
     async def create_task(

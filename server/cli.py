@@ -62,12 +62,12 @@ def main() -> None:
 def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
     from db.admin.migrate import MigrationError
-    from db.embedded.errors import EmbeddedPostgresError
+    from db.embedded.cluster import EmbeddedPostgresError
     from openapi.bridge.document.places import ContractError
     from server.settings import SettingsError
 
     if isinstance(error, ContractError):
-        return f"openapi.yaml: {error}"
+        return "\n".join(f"openapi.yaml: {problem}" for problem in error.problems)
     known = (click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
     return str(error) if isinstance(error, known) else None
 

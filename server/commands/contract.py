@@ -1,14 +1,18 @@
-"""What is asked of contracts, this one or any other: `contract diff`."""
+"""What is asked of contracts, this one or any other: `contract check` and `contract diff`."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from openapi.bridge.contract import Contract
 
 
 @click.group(no_args_is_help=False)
 def contract() -> None:
-    """Compare versions of the contract."""
+    """Look at any OpenAPI 3.1 contract."""
 
 
 class _UnreadableContract(click.ClickException):
@@ -16,6 +20,29 @@ class _UnreadableContract(click.ClickException):
 
 
 _CONTRACT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _load(file: Path) -> "Contract":
+    from openapi.bridge.contract import Contract
+    from openapi.bridge.document.places import ContractError
+
+    try:
+        return Contract.load(file)
+    except ContractError as error:
+        raise _UnreadableContract("\n".join(f"{file}: {problem}" for problem in error.problems)) from error
+
+
+@contract.command()
+@click.argument("file", type=_CONTRACT_FILE)
+def check(file: Path) -> None:
+    """Tell whether FILE, with the files to which it refers, can be served.
+
+    There is a line for each thing that is wrong, with its place; the status is 0 where nothing is, else 2.
+    """
+    loaded = _load(file)
+    for note in loaded.notes:
+        click.echo(f"{file}: {note}")
+    click.echo(f"{file}: sound, {len(loaded.operations)} operations")
 
 
 @contract.command()
@@ -27,16 +54,9 @@ def diff(old: Path, new: Path) -> None:
     The status is 0 where every client of OLD can go on with NEW, 1 where one may break, and 2 where a file is no
     contract.
     """
-    from openapi.bridge.contract import Contract
     from openapi.bridge.diff.compatibility import differences
-    from openapi.bridge.document.places import ContractError
 
-    contracts = []
-    for file in (old, new):
-        try:
-            contracts.append(Contract.load(file))
-        except ContractError as error:
-            raise _UnreadableContract(f"{file}: {error}") from error
+    contracts = (_load(old), _load(new))
     # Many operations share a schema, so the same difference is told once, with all the places where it shows.
     places: dict[tuple[bool, str], dict[str, list[str]]] = {}
     for breaking, sentence, part, operation in differences(*contracts):

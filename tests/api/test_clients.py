@@ -123,7 +123,7 @@ def test_python_drives_every_operation(
         assert ["Buy bread"] == [each.title for each in page.parsed]
         cursor = re.search(r"cursor=(\w+)>", page.headers["Link"])[1]
         assert [completed] == call("list_tasks", user, limit=1, cursor=cursor).parsed
-        assert [completed] == call("list_tasks", user, status=Status.COMPLETE).parsed
+        assert [completed] == call("list_tasks", user, status=[Status.COMPLETE]).parsed
 
         assert 204 == call("delete_task", user, task.id).status_code
         assert refused(call("delete_task", user, task.id), 404, "Task not found")

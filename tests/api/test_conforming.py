@@ -20,6 +20,7 @@ TASK = {
     "due_date": None,
     "created_at": "2026-11-22T10:00:00.125000Z",
     "updated_at": "2026-11-22T10:00:00.125000Z",
+    "etag": '"6a8c52b45d268"',
 }
 ETAG = {"ETag": '"1"'}
 

@@ -48,6 +48,7 @@ def test_a_task_with_a_description(client: httpx.Client, tasks: str, user: str) 
         "due_date": None,
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
+        "etag": response.headers["ETag"],
     } == task
     assert f"{tasks}/{task['id']}" == response.headers["Location"]
     assert task == client.get(response.headers["Location"]).json()

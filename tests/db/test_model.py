@@ -59,7 +59,14 @@ class Tasks(RuleBasedStateMachine):
         assert 201 == response.status_code
         task = response.json()
         rest = {"description": None, "status": "incomplete", "priority": "medium", "due_date": None}
-        assert {**task, "user_id": self.user, **rest, **body, "updated_at": task["created_at"]} == task
+        assert {
+            **task,
+            "user_id": self.user,
+            **rest,
+            **body,
+            "updated_at": task["created_at"],
+            "etag": task["etag"],
+        } == task
         assert task["id"] not in self.model
         self.model[task["id"]] = (task, response.headers["ETag"])
         return int(task["id"])
@@ -95,7 +102,7 @@ class Tasks(RuleBasedStateMachine):
             return
         before, _ = self.model[id]
         after = response.json()
-        assert {**before, **change, "updated_at": after["updated_at"]} == after
+        assert {**before, **change, "updated_at": after["updated_at"], "etag": after["etag"]} == after
         assert before["updated_at"] < after["updated_at"]
         self.model[id] = (after, response.headers["ETag"])
 
@@ -114,7 +121,7 @@ class Tasks(RuleBasedStateMachine):
         before, tag = self.model[id]
         after = response.json()
         status = (body or {}).get("status", "complete")
-        assert {**before, "status": status, "updated_at": after["updated_at"]} == after
+        assert {**before, "status": status, "updated_at": after["updated_at"], "etag": after["etag"]} == after
         same = before["status"] == status
         assert same == (before["updated_at"] == after["updated_at"]) == (tag == response.headers["ETag"])
         self.model[id] = (after, response.headers["ETag"])

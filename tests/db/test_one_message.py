@@ -187,7 +187,7 @@ NO_MESSAGE = {
     "wrong id": (400, "GET", "{tasks}/abc", {}, None),
     "id beyond int64": (400, "GET", "{tasks}/9223372036854775808", {}, None),
     "wrong limit": (400, "GET", "{tasks}?limit=0", {}, None),
-    "wrong sort": (400, "GET", "{tasks}?sort=title", {}, None),
+    "wrong sort": (400, "GET", "{tasks}?sort=-title", {}, None),
     "wrong due date": (400, "PUT", "{task}", {}, {"due_date": "2026-02-29"}),
     "made-up cursor": (400, "GET", "{tasks}?cursor=abc", {}, None),
     "unknown query": (400, "GET", "{tasks}?page=2", {}, None),

@@ -80,7 +80,7 @@ const cursor = /cursor=([0-9a-f]+)>; rel="next"/.exec(page.response.headers.get(
 assert.ok(cursor);
 const rest = await client.GET(tasks, { params: { path: owner, query: { limit: 1, cursor } } });
 assert.deepEqual([completed.data], rest.data);
-const done = await client.GET(tasks, { params: { path: owner, query: { status: "complete" } } });
+const done = await client.GET(tasks, { params: { path: owner, query: { status: ["complete"] } } });
 assert.deepEqual([completed.data], done.data);
 
 assert.equal(204, (await client.DELETE(one, { params: { path } })).response.status);

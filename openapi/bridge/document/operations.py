@@ -65,9 +65,10 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
         for method in METHODS:
             if method in item.node:
                 with collected(problems, is_sound):
-                    operation = _operation(document, template, method, item)
-                    operations.append(operation)
-                    _note(ids, operation.id, item / method, f"the operationId {operation.id!r}")
+                    identifier = (item / method).node.get("operationId", f"{method.upper()} {template}")
+                    _note(ids, identifier, item / method, f"the operationId {identifier!r}")
+                with collected(problems, is_sound):
+                    operations.append(_operation(document, template, method, item, identifier))
 
     paths = Place("/paths", document.get("paths", {}))
     for template in paths.node:
@@ -80,7 +81,7 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
 
 
 @contextmanager
-def collected(problems: list[str], is_sound: bool) -> Iterator[None]:
+def collected(problems: list[str], is_sound: bool = True) -> Iterator[None]:
     """Keeps what is wrong for later, so that one fault does not hide the next."""
     try:
         yield
@@ -102,17 +103,22 @@ def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
     seen[key] = place
 
 
-def _operation(document: Json, path: str, method: str, item: Place) -> Operation:
+def _operation(document: Json, path: str, method: str, item: Place, identifier: str) -> Operation:
     place = item / method
     parameters = _parameters(document, item, place)
-    _check_template(path, place, parameters)
-    security = _security(document, place)
+    faults: list[str] = []
+    with collected(faults):
+        _check_template(path, place, parameters)
+    with collected(faults):
+        security = _security(document, place)
+    if faults:
+        raise ContractError(*faults)
     responses = {
         status: follow(document, place / "responses" / status).node
         for status in place.node.get("responses", {})
     }
     return Operation(
-        id=place.node.get("operationId", f"{method.upper()} {path}"),
+        id=identifier,
         place=place,
         method=method.upper(),
         path=_base_path(document, item, place) + path,

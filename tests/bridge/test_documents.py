@@ -1,0 +1,213 @@
+"""Documents of other people: all that are right are taken, also split over files, and each fault is named."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.document.places import ContractError
+from tests.support.contracts import VECTORS, Json, document, operation
+from tests.support.running import todo_api
+
+FOLDER = VECTORS / "openapi_3_1"
+SKIPPED = pytest.mark.skip("the documents of other people are not there (TEST_VECTORS)")
+
+# What may be refused with the place: another dialect, a parameter that the template lacks, a reference to the network.
+REFUSED = {
+    "oaipass-json_schema_dialect.yaml": "#/jsonSchemaDialect: the only dialect is JSON Schema 2020-12",
+    "oaipass-operation-object-example.yaml": "#/paths/~1pets~1{id}/put: the path has the parameters ['id'], but",
+    "oaipass-security-scheme-object-examples.yaml": "#/components/securitySchemes/external: the $ref",
+}
+
+
+def documents() -> list[Any]:
+    """Every document of other people, or one that is skipped where there are none."""
+    found = [*FOLDER.glob("*.*"), *FOLDER.glob("specification/*"), *FOLDER.glob("split/openapi.yaml")]
+    taken = [pytest.param(path, id=path.stem) for path in sorted(found) if path.name not in REFUSED]
+    return taken or [pytest.param(FOLDER, marks=SKIPPED)]
+
+
+@pytest.mark.parametrize("path", documents())
+def test_a_valid_document_is_taken(path: Path) -> None:
+    """What others have published, and what the specification shows, is a contract; so is what we publish of it."""
+    contract = Contract.load(path)
+    assert contract.operations.keys() == Contract(contract.text).operations.keys()
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the documents of other people are not there (TEST_VECTORS)")
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_served_is_named(name: str) -> None:
+    """A document that needs more than there is here is refused by the place."""
+    with pytest.raises(ContractError) as refused:
+        Contract.load(FOLDER / "specification" / name)
+    assert refused.value.problems[0].startswith(REFUSED[name])
+
+
+def test_a_path_that_no_request_can_have() -> None:
+    """A path with `#` is named, and the rest is served."""
+    contract = Contract(json.dumps(document({"/a#b": {"get": operation()}, "/a": {"get": operation("b")}})))
+    assert (["b"], 1) == (list(contract.operations), len(contract.notes))
+    assert "#/paths/~1a#b: left out, since no request can have a path with '#' or '?'" == contract.notes[0]
+
+
+STRING = {"type": "string"}
+ROOT = document({"/a": {"$ref": "paths/a.yaml"}, "/b": {"$ref": "./all%20paths.json#/b~1c"}})
+FILES: dict[str, Any] = {
+    "openapi.yaml": ROOT,
+    "paths/a.yaml": {
+        "parameters": [{"$ref": "../common.json#/Limit"}],
+        "get": {
+            "responses": {
+                "200": {"$ref": "../common.json#/Done"},
+                "4XX": {"$ref": "../openapi.yaml#/components/responses/BadRequest"},
+            }
+        },
+    },
+    "all paths.json": {
+        "b/c": {
+            "put": operation(
+                requestBody={"content": {"application/json": {"schema": {"$ref": "schemas/Tree.yaml"}}}}
+            )
+        }
+    },
+    "common.json": {
+        "Limit": {"name": "limit", "in": "query", "schema": {"$ref": "#/types/Limit"}},
+        "types": {"Limit": {"type": "integer"}},
+        "Done": {
+            "description": "Done",
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "schemas/Tree.yaml"},
+                    "examples": {"leaf": {"$ref": "leaf.yaml"}},
+                }
+            },
+        },
+    },
+    "leaf.yaml": {"value": {"$ref": "this is data"}},
+    # Two files that refer to each other, and one of them to a place in itself and to an anchor.
+    "schemas/Tree.yaml": {
+        "properties": {"fruit": {"$ref": "Fruit.yaml"}, "name": {"$ref": "#/$defs/name"}},
+        "$defs": {"name": {**STRING, "$anchor": "name"}},
+    },
+    "schemas/Fruit.yaml": {"properties": {"tree": {"$ref": "Tree.yaml"}, "name": {"$ref": "Tree.yaml#name"}}},
+}
+
+
+def written(folder: Path, files: dict[str, Any]) -> Path:
+    """The first of the files, which are all written below `folder`."""
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return folder / next(iter(files))
+
+
+def test_a_document_may_be_split(tmp_path: Path) -> None:
+    """References to files, to places in them and back are followed, and what is published is one document."""
+    contract = Contract.load(written(tmp_path, FILES))
+    for whole in (contract, Contract(contract.text)):
+        read, change = whole.operations.values()
+        assert ("GET /a", "limit", "Done") == (
+            read.id,
+            read.parameters[0].node["name"],
+            read.responses["200"]["description"],
+        )
+        assert change.body is not None
+        validator = whole.validator(change.body / "content" / "application/json" / "schema")
+        assert validator.is_valid({"fruit": {"tree": {"name": "oak"}, "name": "acorn"}})
+        assert not validator.is_valid({"fruit": {"tree": {"name": 5}}})
+        assert not validator.is_valid({"fruit": {"name": 5}})
+    assert {"value": {"$ref": "this is data"}} == contract.document["components"]["examples"]["leaf"]
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("../outside.yaml", "leads out of the document's folder, which is not followed"),
+        ("/etc/passwd", "leads out of the document's folder, which is not followed"),
+        ("link.yaml", "leads out of the document's folder, which is not followed"),
+        ("nothing.yaml", "leads to no file"),
+        ("folder", "leads to no file"),
+        ("%00.yaml", "leads out of the document's folder, which is not followed"),
+        ("other.yaml#/nothing", "leads nowhere"),
+        ("other.yaml#nothing", "leads nowhere"),
+        ("other.yaml#/text", "leads to what is not among parameters"),
+        ("broken.json", "leads to a file at fault: broken.json: line 1: this is not JSON: expecting value"),
+        ("twice.json", "leads to a file at fault: twice.json: line 1: this is not strict JSON"),
+        ("http://127.0.0.1:9/x.yaml", "leads out of the document, which is not followed"),
+        ("//127.0.0.1:9/x.yaml", "leads out of the document, which is not followed"),
+    ],
+)
+def test_a_reference_that_is_not_followed(tmp_path: Path, reference: str, expected: str) -> None:
+    """Nothing is read over the network or outside of the document's folder, and what is not there is named."""
+    (tmp_path / "outside.yaml").write_text("name: q\nin: query\nschema: {}")
+    files = {
+        "openapi.yaml": document({"/a": {"get": operation(parameters=[{"$ref": reference}])}}),
+        "other.yaml": {"text": "text"},
+        "broken.json": '{"a": }',
+        "twice.json": '{"a": 1, "a": 2}',
+        "folder/file.yaml": {},
+    }
+    root = written(tmp_path / "contract", files)
+    os.symlink(tmp_path / "outside.yaml", root.parent / "link.yaml")
+    with pytest.raises(ContractError) as refused:
+        Contract.load(root)
+    place = f"#/paths/~1a/get/parameters/0: the $ref {reference!r}"
+    assert refused.value.problems[0].startswith(f"{place} {expected}")
+
+
+def test_a_fault_in_another_file_is_named_there(tmp_path: Path) -> None:
+    """The place of a fault is the file that its author has written."""
+    files = {
+        "openapi.yaml": document({"/a": {"$ref": "a.yaml"}}),
+        "a.yaml": {"get": operation(parameters=[{"$ref": "b.yaml#/Q"}])},
+        "b.yaml": {"Q": {"name": "q", "in": "query", "schema": {"minimum": "5"}}},
+    }
+    with pytest.raises(ContractError) as refused:
+        Contract.load(written(tmp_path, files))
+    assert ('b.yaml#/Q/schema/minimum: "5" is not of type "number"',) == refused.value.problems
+
+
+WRONG: Json = {
+    "openapi": "3.1.0",
+    "info": {"title": "Many faults"},
+    "paths": {
+        "/a": {"get": operation(), "put": operation(parameters=[{"in": "query", "schema": {}}])},
+        "/b/{id}": {"get": operation("b", security=[{"nobody": []}])},
+        "/c": {"get": operation("c", parameters=[{"$ref": "#/components/parameters/Nope"}])},
+    },
+    "components": {"schemas": {"A": {"type": "text"}, "B": {"pattern": "["}, "C": {"$ref": "#/nowhere"}}},
+}
+
+
+def test_every_fault_is_named() -> None:
+    """One fault does not hide another, and none is named that only follows from it."""
+    with pytest.raises(ContractError) as refused:
+        Contract(json.dumps(WRONG))
+    assert [
+        "#/components/schemas/A/type",
+        "#/components/schemas/B/pattern",
+        "#/components/schemas/C",
+        "#/info",
+        "#/paths/~1a/put",
+        "#/paths/~1a/put/parameters/0",
+        "#/paths/~1b~1{id}/get",
+        "#/paths/~1b~1{id}/get",
+        "#/paths/~1c/get/parameters/0",
+    ] == sorted(problem.partition(": ")[0] for problem in refused.value.problems)
+
+
+def test_the_command_checks(tmp_path: Path) -> None:
+    """`todo-api contract check` says that a document is sound, or names each fault in a line, without a traceback."""
+    sound = todo_api("contract", "check", str(written(tmp_path, FILES)), cwd=tmp_path)
+    assert (0, f"{tmp_path}/openapi.yaml: sound, 2 operations\n", "") == (
+        sound.returncode,
+        sound.stdout,
+        sound.stderr,
+    )
+    wrong = todo_api("contract", "check", str(written(tmp_path, {"wrong.json": WRONG})), cwd=tmp_path)
+    assert (2, "", 9) == (wrong.returncode, wrong.stdout, len(wrong.stderr.splitlines()))
+    assert all(line.startswith(f"error: {tmp_path}/wrong.json: #/") for line in wrong.stderr.splitlines())
