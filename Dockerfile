@@ -28,7 +28,8 @@ WORKDIR /data
 # The number is told to orchestrators that refuse root, which cannot look up a name.
 USER 10001
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["python", "-c", \
-    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/live', timeout=2)"]
+# Ready, not only alive: the embedded database is a part of the container.
+HEALTHCHECK --interval=10s --timeout=6s --start-period=60s CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/ready', timeout=5)"]
 ENTRYPOINT ["todo-api"]
 CMD ["serve"]

@@ -18,7 +18,8 @@ from benchmarks.plot import bars, curves
 from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.summary import Summary
 from benchmarks.table import table
-from db.embedded.cluster import EmbeddedPostgresError, embedded_postgres
+from db.embedded.cluster import embedded_postgres
+from db.embedded.errors import EmbeddedPostgresError
 
 NAMES = tuple(CONTESTANTS)
 RESULTS = Path(__file__).with_name("results")

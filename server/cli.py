@@ -62,7 +62,7 @@ def main() -> None:
 def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
     from db.admin.migrate import MigrationError
-    from db.embedded.cluster import EmbeddedPostgresError
+    from db.embedded.errors import EmbeddedPostgresError
     from openapi.bridge.document.places import ContractError
     from server.settings import SettingsError
 

@@ -11,7 +11,7 @@ from db.admin.deployment import describe
 from db.admin.isolation import IsolationError
 from db.admin.isolation import examine as examine_isolation
 from db.admin.migrate import MigrationError
-from db.embedded.cluster import EmbeddedPostgresError
+from db.embedded.errors import EmbeddedPostgresError
 from db.models import NAMES, metadata
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract

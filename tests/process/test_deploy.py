@@ -40,7 +40,7 @@ def test_the_image_is_run_as_it_should_be() -> None:
 
     assert (2, ["10001"]) == (len(stages), users)
     assert "pip install --constraint constraints.txt '.[embedded]'" in stages[0]
-    assert [contract().operations["get_liveness"].path] == paths
+    assert [contract().operations["get_readiness"].path] == paths
 
 
 @pytest.mark.parametrize("text", [DOCKERFILE, UNIT], ids=["Dockerfile", "todo-api.service"])
