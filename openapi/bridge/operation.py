@@ -19,7 +19,7 @@ from openapi.bridge.failures import BadRequest, Forbidden
 from openapi.bridge.request.body import NO_BODY, BodyReader
 from openapi.bridge.request.parameters import ParameterReader
 from openapi.bridge.routing import Verify
-from openapi.bridge.security import CredentialsRequest, claims_of
+from openapi.bridge.security import CredentialsRequest, claims_of, without_keys
 
 Handler = Callable[..., Awaitable[Answer[Any]]]
 # The handler's first argument, from the claims of the verified credentials, None where nobody asked for any.
@@ -32,6 +32,7 @@ class ServedOperation:
     Args:
         handler: called with the caller, and the parameters and the body by name.
         verify: Connexion's verification of a request's credentials; None where the operation asks for none.
+        query_keys: the names of query parameters that hold credentials.
 
     Raises:
         ContractError: if the handler cannot take the operation's parameters.
@@ -44,12 +45,14 @@ class ServedOperation:
         handler: Handler,
         caller_of: CallerOf,
         verify: Verify | None,
+        query_keys: frozenset[str],
         writer: AnswerWriter,
     ) -> None:
         self.operation = operation
         self._handler = handler
         self._caller_of = caller_of
         self._verify = verify
+        self._query_keys = query_keys
         self._combined = frozenset(frozenset(each) for each in operation.security if len(each) > 1)
         self._owner = operation.owner
         self._success = operation.success
@@ -86,6 +89,8 @@ class ServedOperation:
             request = CredentialsRequest(scope)
             await self._verify(request)
             claims = scope["claims"] = claims_of(request, self._combined)
+            if self._query_keys:
+                scope["query_string"] = without_keys(scope["query_string"], self._query_keys)
         owner = self._owner
         if owner is not None and (claims is None or scope["path_params"][owner] != claims.get("sub")):
             raise Forbidden

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote_plus
 
 from connexion.exceptions import ProblemException
 from connexion.security import (
@@ -102,9 +102,9 @@ class _Handler(AbstractSecurityHandler):
         return lambda _request, *credentials, required_scopes=None: func(*credentials)
 
     @staticmethod
-    def get_auth_header_value(request: CredentialsRequest) -> tuple[str | None, str | None]:
+    def get_auth_header_value(request: Any) -> tuple[str | None, str | None]:
         """Scheme and credentials (RFC 9110, section 11.6.2); Connexion's own takes any white space for the space."""
-        field = request.get("authorization")
+        field = request.headers.get("Authorization")
         if field is None:
             return None, None
         scheme, _, credentials = field.partition(" ")
@@ -135,7 +135,7 @@ class _OtherHttp(_Handler):
         verifier = _with_scopes(self._verifier, required_scopes)
         own = security_scheme["kind"]
 
-        def verify(request: CredentialsRequest) -> Any:
+        def verify(request: Any) -> Any:
             scheme, credentials = self.get_auth_header_value(request)
             return verifier(credentials) if scheme == own and credentials is not None else NO_VALUE
 
@@ -244,6 +244,12 @@ class Security:
             )
         return sorted(possible, key=lambda requirement: not requirement)
 
+    def query_keys(self, operation: Operation) -> frozenset[str]:
+        """The names of query parameters that hold credentials of an operation, and are no parameters of its own."""
+        schemes = [self._schemes[name] for requirement in operation.security for name in requirement]
+        declared = {place.node["name"] for place in operation.parameters if place.node["in"] == "query"}
+        return frozenset(scheme["name"] for scheme in schemes if scheme.get("in") == "query") - declared
+
     def challenge(self, operation: Operation) -> str:
         """The value of `WWW-Authenticate` on a 401 (RFC 9110, section 11.6.1)."""
         names = dict.fromkeys(name for requirement in operation.security for name in requirement)
@@ -279,6 +285,13 @@ def claims_of(request: CredentialsRequest, combined: Iterable[frozenset[str]]) -
             merged = {**each, **merged}
         return merged
     return claims or None
+
+
+def without_keys(query_string: bytes, keys: frozenset[str]) -> bytes:
+    """A query without the parameters of these names."""
+    pairs = query_string.split(b"&")
+    kept = [pair for pair in pairs if unquote_plus(pair.partition(b"=")[0].decode("latin-1")) not in keys]
+    return b"&".join(kept)
 
 
 def as_security_failure(error: ProblemException) -> Failure:

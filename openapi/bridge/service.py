@@ -56,7 +56,13 @@ class ContractService:
         self._challenges = {name: security.challenge(each) for name, each in operations.items()}
         served = {
             name: ServedOperation(
-                contract, each, _handler(find, each), caller_of, verifications.get(name), self._writer
+                contract,
+                each,
+                _handler(find, each),
+                caller_of,
+                verifications.get(name),
+                security.query_keys(each),
+                self._writer,
             )
             for name, each in operations.items()
         }

@@ -1,87 +1,13 @@
-"""The bridge between Connexion 3.3 and a contract in OpenAPI 3.1: routing and security, on small contracts."""
+"""Documents in OpenAPI 3.1 as they are served: paths, methods, servers, references and owners."""
 
-import asyncio
-from collections.abc import Callable, Mapping
 from typing import Any
 
-import httpx
 import pytest
 
-from openapi.bridge.answers import Answer
-from openapi.bridge.contract import Contract
 from openapi.bridge.failures import BadRequest, PathNotFound
 from openapi.bridge.routing import check_path_encoding
-from openapi.bridge.service import ContractService
-from server.identity.bearer import BearerVerifier, TokenRules, issue_token
-from server.identity.keys import SharedSecret
-from tests.support.contracts import Json, contract_of, document, refusals, refusing
-
-SECRET = b"a secret of the test suite, 32 bytes and more"
-BEARER = {"type": "http", "scheme": "bearer"}
-
-
-def caller_of(claims: Mapping[str, Any] | None) -> object:
-    """A caller is the user's name."""
-    return claims and claims["sub"]
-
-
-def echo(identifier: str) -> Callable[..., Any]:
-    """A handler that answers its operation, its caller and its arguments."""
-
-    async def handle(caller: object, **arguments: Any) -> Answer[Any]:
-        return Answer({"operation": identifier, "caller": caller, **arguments}, {"Operation": identifier})
-
-    return handle
-
-
-async def nothing(*_: object) -> None:
-    """What stands behind the bridge."""
-    raise PathNotFound
-
-
-def app_of(contract: Contract) -> ContractService:
-    """An application that serves `contract`."""
-    verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
-    return ContractService(contract, echo, caller_of, {"bearer": verifier.verify}, beyond=nothing)
-
-
-def serve(paths: Json, **fields: Any) -> Callable[..., httpx.Response]:
-    """What sends requests to an application that serves these paths."""
-    components = {
-        "responses": refusals(),
-        "securitySchemes": {"token": BEARER},
-        **fields.pop("components", {}),
-    }
-    app = app_of(contract_of(document(paths, components=components, **fields)))
-
-    async def send(method: str, path: str, **options: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.request(method, path, **options)
-
-    return lambda method, path, **options: asyncio.run(send(method, path, **options))
-
-
-def operation(identifier: str, **fields: Any) -> Json:
-    """An operation that refers to every refusal."""
-    return {"operationId": identifier, "responses": {"200": {"description": "Done"}, **refusing()}, **fields}
-
-
-def parameter(name: str, where: str = "path", **fields: Any) -> Json:
-    """A parameter, a string unless said otherwise."""
-    return {"name": name, "in": where, "required": where == "path", "schema": {"type": "string"}, **fields}
-
-
-def signed_in(user: str) -> dict[str, str]:
-    """The header of `user`'s token."""
-    return {"Authorization": f"Bearer {issue_token(SECRET, user)}"}
-
-
-def told(response: httpx.Response) -> Any:
-    """What an echo answers without what every echo does."""
-    assert 200 == response.status_code, response.text
-    return {name: value for name, value in response.json().items() if value is not None}
-
+from tests.support.contracts import Json, contract_of, document
+from tests.support.serving import BEARER, operation, parameter, serve, signed_in, told
 
 PRECEDENCE = {
     "/things/{id}": {"get": operation("one", parameters=[parameter("id")])},
@@ -215,7 +141,6 @@ def test_what_is_referred_to_is_served() -> None:
         "schemas": {"Number": {"type": "integer"}},
         "securitySchemes": {"token": BEARER, "other": {"$ref": "#/components/securitySchemes/token"}},
     }
-    components["responses"] = refusals()
     send = serve({"/things/{id}": {"$ref": "#/components/pathItems/Things"}}, components=components)
     assert {"operation": "change", "caller": "alice", "id": 5, "body": 6} == told(
         send("PUT", "/things/5", json=6, headers=signed_in("alice"))
@@ -252,7 +177,7 @@ def test_a_recursive_schema_is_no_endless_one() -> None:
     query = {"name": "tree", "in": "query", **content}
     send = serve(
         {"/trees": {"post": operation("plant", requestBody=content, parameters=[query])}},
-        components={"responses": refusals(), "schemas": {"Tree": tree, "Twin": twin}},
+        components={"schemas": {"Tree": tree, "Twin": twin}},
     )
     planted = {"children": [{"name": "a", "children": []}, {"twin": {"tree": {"name": "b"}}}]}
     assert {"operation": "plant", "body": planted} == told(send("POST", "/trees", json=planted))
@@ -306,7 +231,7 @@ def test_what_needs_a_token_is_told() -> None:
         document(
             SECURITY,
             security=[{"token": []}],
-            components={"securitySchemes": {"token": BEARER}, "responses": refusals()},
+            components={"securitySchemes": {"token": BEARER}},
         )
     )
     secured = {identifier for identifier, operation in contract.operations.items() if operation.secured}
