@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from starlette.routing import Router
 
-from db.admin.deployment import describe
+from db.admin.deployment import describe, describe_log
 from db.admin.isolation import IsolationError
 from db.admin.isolation import examine as examine_isolation
 from db.admin.migrate import MigrationError
@@ -81,6 +81,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             yield Finding("schema", True, "the one of this version")
             yield from _isolation(url)
             yield Finding("deployment", True, describe(url))
+            yield Finding("log", True, describe_log(url))
     except (EmbeddedPostgresError, MigrationError) as error:
         yield Finding("database", False, str(error))
     except StartError as error:
@@ -101,6 +102,8 @@ def _isolation(url: str) -> Iterator[Finding]:
     yield Finding("role", found.role_fault is None, found.role_fault or bound)
     in_force = f"in force on {', '.join(metadata.tables)}"
     yield Finding("row level security", found.security_fault is None, found.security_fault or in_force)
+    closed = "nobody else may create what requests would run"
+    yield Finding("search path", found.schema_fault is None, found.schema_fault or closed)
     # The answer was made between the question and now.
     apart = max(asked_at - found.time, found.time - time.time(), 0)
     if apart > MOST_SECONDS_APART:

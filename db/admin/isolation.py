@@ -34,6 +34,20 @@ SELECT current_setting('server_version') AS version,
            AND EXISTS (SELECT FROM unnest(polroles) AS role
                         WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
 """
+# Every name is pinned, since whoever may create there could have this very statement run a function of theirs. Those
+# who own the schema or a table in it, or log in as we do, could do worse anyway.
+_OPEN_SCHEMAS = """
+SELECT pg_catalog.string_agg(DISTINCT nspname::pg_catalog.text, ', ') AS open_schemas
+  FROM pg_catalog.pg_namespace AS schema,
+       pg_catalog.aclexplode(coalesce(nspacl, pg_catalog.acldefault('n', nspowner))) AS granted
+ WHERE nspname OPERATOR(pg_catalog.=) ANY (pg_catalog.current_schemas(false))
+   AND privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+   AND grantee OPERATOR(pg_catalog.<>) nspowner
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS role WHERE role.oid OPERATOR(pg_catalog.=) grantee
+                      AND (rolsuper OR rolname OPERATOR(pg_catalog.=) SESSION_USER))
+   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace OPERATOR(pg_catalog.=) schema.oid
+                      AND relowner OPERATOR(pg_catalog.=) grantee)
+"""
 
 
 class IsolationError(Exception):
@@ -50,6 +64,7 @@ class Isolation(NamedTuple):
     time: float
     role_fault: str | None
     security_fault: str | None
+    schema_fault: str | None
 
 
 async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
@@ -61,15 +76,16 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
     question = _AS_TENANT.format(enter=names.enter, tenant=names.tenant, setting=names.setting)
     pool = Pool(normalise(url), size=1, queue=0)
     try:
-        found: dict[str, Any]
-        (found,) = await Database(pool, names).run(Message.of(question), parameters)
-        return found
+        database = Database(pool, names)
+        (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
+        (found,) = await database.run(Message.of(question), parameters)
+        return {**schemas, **found}
     finally:
         pool.close()
 
 
 def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
-    """Asks the database at `url` in the role of a request, in one round trip.
+    """Asks the database at `url` in the role of a request.
 
     Args:
         metadata: the tables, each of which says whose its rows are (`db.driver.ownership`).
@@ -105,11 +121,18 @@ def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
         # For a role that is not the tenant's, or has every right, policies of other roles count too.
         remedy = "have its owner run DROP POLICY"
         security_fault = f"widened by the policy {found['wider_policies']}: {remedy}"
-    return Isolation(found["version"], found["time"], role_fault, security_fault)
+    schema_fault = None
+    if found["open_schemas"]:
+        schema_fault = (
+            f"others may create functions in {found['open_schemas']}, which requests would run: have its owner run "
+            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks"
+        )
+    return Isolation(found["version"], found["time"], role_fault, security_fault, schema_fault)
 
 
 def require(url: str, metadata: MetaData, names: Names) -> None:
-    """Returns if row level security holds for requests; the arguments are those of `examine`.
+    """Returns if row level security holds for requests and nobody can get around it; the arguments are those of
+    `examine`.
 
     Raises:
         IsolationError: if it does not.
@@ -119,3 +142,5 @@ def require(url: str, metadata: MetaData, names: Names) -> None:
         raise IsolationError(found.role_fault)
     if found.security_fault:
         raise IsolationError(f"row level security is {found.security_fault}")
+    if found.schema_fault:
+        raise IsolationError(found.schema_fault)

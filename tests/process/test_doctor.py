@@ -14,7 +14,10 @@ from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 from tests.support.issuer import AUDIENCE, Issuer, content
 from tests.support.running import SECRET, copy_project, free_port, todo_api
 
-SUBJECTS = ["contract", "settings", "schema", "database", "role", "row level security", "clock", "deployment"]
+SUBJECTS = [
+    *("contract", "settings", "schema", "database", "role", "row level security", "search path", "clock"),
+    *("deployment", "log"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,7 @@ def test_no_server_starts_without_the_third_wall(tmp_path: Path, url: str) -> No
         "CREATE POLICY narrower ON tasks AS RESTRICTIVE USING (true)",
         "CREATE POLICY the_same ON tasks FOR SELECT USING (user_id = current_setting('app.user_id', true))",
         "CREATE POLICY of_others ON tasks TO deployer USING (true)",
+        "GRANT CREATE ON SCHEMA public TO postgres",
     ],
 )
 def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -> None:
@@ -204,6 +208,13 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             "`todo-api migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL",
         ),
         (
+            "GRANT CREATE ON SCHEMA public TO PUBLIC",
+            None,
+            "search path",
+            "others may create functions in public, which requests would run: have its owner run "
+            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks",
+        ),
+        (
             "UPDATE alembic_version SET version_num = 'next'",
             None,
             "schema",
@@ -229,6 +240,39 @@ def test_a_database_that_was_spoiled(
         assert f"{prefix}{sentence}" == refusal_to_start(url)
     finally:
         run(server.url, mend or "SELECT 1")
+
+
+def test_a_squatter_is_found_and_not_run(server: Cluster, url: str) -> None:
+    """A login that may create in the schema is found, and the check itself runs no function of its."""
+    server.add_login("squatter")
+    run(url, "GRANT CREATE ON SCHEMA public TO squatter")
+    trap = "LANGUAGE plpgsql AS $$ BEGIN RAISE 'trapped'; END $$"
+    run(
+        url,
+        f"SET ROLE squatter; CREATE FUNCTION string_agg(name, text) RETURNS text {trap}; "
+        f"CREATE FUNCTION array_position(text[], text) RETURNS int {trap}; "
+        f"CREATE FUNCTION pg_has_role(name, oid, text) RETURNS boolean {trap}",
+    )
+
+    sentence = faults(DATABASE_URL=url)["search path"]
+    assert sentence.startswith("others may create functions in public")
+    assert sentence == refusal_to_start(url)
+    run(url, "DROP OWNED BY squatter; DROP ROLE squatter")
+
+
+def test_what_a_log_may_hold_is_said(server: Cluster, url: str) -> None:
+    """The settings that keep what users send out of PostgreSQL's log are named until they are set."""
+    before = findings(DATABASE_URL=url)["log"].sentence
+    wanted = before.partition("sets ")[2].split(", ")
+    database = url.split("/")[-1].split("?")[0]
+    for setting in wanted:
+        run(url, f"ALTER DATABASE {database} SET {setting}")
+
+    assert "log_min_error_statement = panic" in wanted
+    assert (
+        Finding("log", True, "PostgreSQL's holds nothing that users send")
+        == findings(DATABASE_URL=url)["log"]
+    )
 
 
 def test_a_clock_that_is_wrong(server: Cluster) -> None:
