@@ -1,5 +1,5 @@
-"""The parts put together. A request passes, from the outside in: observation, CORS, then the contract's service with
-its checks, and the handler. What is no operation goes on to the pages."""
+"""The parts put together. A request passes, from the outside in: its exchange with the server, the
+contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,17 +17,18 @@ from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES
 from handlers import health, tasks
+from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import PathNotFound
 from openapi.bridge.operation import CallerOf, Handler
 from openapi.bridge.security import Verifier
 from openapi.bridge.service import ContractService
 from openapi.contract import contract
 from openapi.types import HealthHandlers, TasksHandlers
-from server.cors import cors_middleware
+from server.cors import CrossOrigin
 from server.identity.verifier import create_verifier, demo_token
 from server.pages.site import create_pages, is_page
 from server.settings import Settings
-from server.telemetry.observe import ObserveMiddleware, Observer, create_observer
+from server.telemetry.observe import Observer, create_observer
 
 # The types say that each module has a handler for every operation of its tag, with the contract's own types.
 _tasks: TasksHandlers[Tenant] = tasks
@@ -51,16 +52,16 @@ def create_app(settings: Settings, database_url: str) -> ASGIApp:
         contract(),
         {**service.readings(), "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds},
     )
+    cross_origin = None
+    if settings.cors_origins:
+        cross_origin = CrossOrigin(contract(), AnswerWriter(contract()), settings.cors_origins)
     wsgi: Any = create_pages(contract(), partial(demo_token, settings))
     beyond = Router(
         default=partial(answer_pages, WSGIMiddleware(wsgi)),
-        lifespan=partial(lifespan, service, observer),
+        lifespan=partial(lifespan, service, observer, cross_origin),
         redirect_slashes=False,
     )
-    app: ASGIApp = serve_contract(service.caller, verifier.verify, beyond)
-    for middleware in reversed(cors_middleware(contract(), settings.cors_origins)):
-        app = middleware(app)
-    return ObserveMiddleware(app, observer)
+    return serve_contract(service.caller, verifier.verify, beyond)
 
 
 def serve_contract(caller_of: CallerOf, verify: Verifier, beyond: ASGIApp) -> ContractService:
@@ -69,13 +70,15 @@ def serve_contract(caller_of: CallerOf, verify: Verifier, beyond: ASGIApp) -> Co
 
 
 @asynccontextmanager
-async def lifespan(service: "Service", observer: Observer, _app: object) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(
+    service: "Service", observer: Observer, cross_origin: CrossOrigin | None, _app: object
+) -> AsyncIterator[dict[str, Any]]:
     """From the server's start to its end; what it yields is known to each of the server's connections."""
     # What the start has made stays; the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
     async with observer.running():
-        yield {"observer": observer}
+        yield {"observer": observer, "writer": AnswerWriter(contract()), "cross_origin": cross_origin}
         service.close()
 
 

@@ -28,7 +28,10 @@ from db.driver.url import normalise
 from server.identity.keys import MIN_SECRET_BYTES, JwksStore, SharedSecret, is_loopback
 
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]{1,253}")
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+# One `*`, in the first label of a host that has two more at least: it stands for characters other than the dot.
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+)
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _COMBINATION = "combination"
 
@@ -99,6 +102,9 @@ class Settings(BaseSettings):
     request_timeout: float = Field(
         default=30, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
     )
+    keep_alive: float = Field(
+        default=75, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
+    )
     metrics_host: str = Field(
         default="127.0.0.1", description="must be an IP address or a host name, such as 127.0.0.1"
     )
@@ -113,7 +119,8 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
         description="must be origins with commas between, each scheme://host or scheme://host:port without a "
-        "path (https://app.example,http://localhost:3000), or * alone for every origin",
+        "path (https://app.example,http://localhost:3000), with one * in its first name for many "
+        "(https://*.preview.example), or * alone for every origin",
     )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)

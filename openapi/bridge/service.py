@@ -22,6 +22,9 @@ from openapi.bridge.security import Security, Verifiers, as_security_failure
 
 log = logging.getLogger("todo_api")
 
+CLIENT_IS_GONE = "the client is gone"
+"""What a server cancels the task of a request with when nobody waits for its answer any more."""
+
 
 class ContractService:
     """Serves every operation of a contract.
@@ -97,8 +100,8 @@ class ContractService:
 
     def _refusal(self, scope: Scope, error: BaseException) -> WrittenAnswer | None:
         """The answer for what was raised; None where nobody is there to read one."""
-        if isinstance(error, ClientDisconnect):
-            log.info("the client went away before its request was complete")
+        if isinstance(error, ClientDisconnect) or error.args == (CLIENT_IS_GONE,):
+            log.info("the client went away before its request was answered")
             return None
         failure = self._failure(error)
         report(failure, error)

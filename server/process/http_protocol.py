@@ -1,252 +1,415 @@
-"""uvicorn's HTTP/1.1 on httptools, with what it leaves open: headers have a bound, a request has to arrive in time,
-an offered upgrade does not cost it its body, what cannot be read is refused with the envelope of every other
-refusal, and a server that stops answers what is already on its way."""
+"""One connection: bytes become requests, one at a time, and answers become bytes (HTTP/1.1, RFC 9112, by httptools)."""
 
 import asyncio
-from typing import Any
-from weakref import WeakSet
+import re
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import BadRequest, Failure, RequestTimeout
 from openapi.bridge.request.body import TOOK_TOO_LONG
-from openapi.contract import contract
-from server.telemetry.logs import request_fields
-from server.telemetry.observe import NONE, Observer
+from openapi.bridge.service import CLIENT_IS_GONE
+from server.cors import CrossOrigin
+from server.process.exchange import Exchange, Fields, written
+from server.process.head import HeadError, HeadTooLarge, check_head, read_target
+from server.telemetry.observe import Observer
+
+if TYPE_CHECKING:
+    from server.process.connections import Connections
 
 MAX_HEAD_BYTES = 64 * 1024
-UNREADABLE = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
+NOT_HTTP = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
+NOT_ASCII = "The path must be percent-encoded UTF-8"
 
-# When the server stops, an idle connection is closed so many seconds later: a request may be under way on it, and
-# its client could not know whether to send it again.
+# How long what still comes is thrown away before the connection is closed: a client that is still sending would lose
+# the answer (RFC 9112, section 9.6), and one that has just sent a request could not know whether to send it again.
 LINGER_SECONDS = 1
+
+# A head, and a body in chunks, end with it, so a piece of input that ends with it holds no second request.
+_END = b"\r\n\r\n"
+_ORIGIN = re.compile(rb"\r\norigin:([^\r\n]*)\r\n", re.IGNORECASE)
+# So that other connections have their turn between the pieces of one.
+_PIECES_A_TURN = 64
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
 _OFFER = (b"upgrade", b"http2-settings")
 
-# The servers of this process that stop; uvicorn tells only the connections that it has at that moment.
-_stopping: WeakSet[ServerState] = WeakSet()
 
+class HttpProtocol(asyncio.Protocol):
+    """One connection, which the sweep of `Connections` ends when its `deadline` has passed.
 
-class HeadTooLargeError(Exception):
-    """The request line and the headers are larger than the service reads."""
-
-
-class GatheringTransport:
-    """A transport that sends all that is written in one turn of the event loop as one piece.
-
-    uvicorn writes the head and the body of an answer one after the other; sent together they cost one system call
-    less, and wake the client once (docs/decisions/0006-what-was-worth-it.md).
+    A request is read when the one before it is answered and that answer is taken; until then it waits unread.
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._loop = loop
-        self._written: list[bytes] = []
+    def __init__(
+        self,
+        connections: "Connections",
+        app: ASGIApp,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.app = app
+        self.loop = loop
+        self.observer: Observer = app_state["observer"]
+        self.cross_origin: CrossOrigin | None = app_state.get("cross_origin")
+        self.deadline = inf
+        """When the connection has waited long enough, in the event loop's time."""
+        self._writer: AnswerWriter = app_state["writer"]
+        self._connections = connections
+        self._server_state = server_state
+        self._app_state = app_state
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # connection_made comes first
+        self._parser = httptools.HttpRequestParser(self)
+        self._input = b""
+        self._position = 0
+        self._is_paused = False
+        # Nothing that comes is read any more.
+        self._is_ended = False
+        # No request follows the one that is under way.
+        self._is_last = False
+        # The client has not taken all that was written.
+        self._is_stalled = False
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._forget_request()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+    def _forget_request(self) -> None:
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._expects_continue = False
+        self._in_head = True
+        self._is_timed = False
+        # The last bytes of the piece before, among which an end may have begun.
+        self._tail = b""
+        # What has come of the head or, after the last part of a body, of chunk extensions and trailers.
+        self._head_bytes = 0
+        # What a Content-Length has left of the body.
+        self._body_bytes = 0
 
-    def write(self, data: bytes) -> None:
-        """Keeps `data` until the end of the turn."""
-        if not self._written:
-            self._loop.call_soon(self._send)
-        self._written.append(data)
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._exchange is None and not self._is_timed
 
-    def close(self) -> None:
-        """Closes the transport once everything is sent."""
-        self._send()
-        self._transport.close()
-
-    def _send(self) -> None:
-        if self._written:
-            self._transport.write(b"".join(self._written))
-            self._written.clear()
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """One connection; uvicorn takes the class, with its setting bound, as its `http` setting. The lifespan's
-    state must hold an `observer`.
-
-    Args:
-        request_timeout: the seconds in which a request has to arrive whole; the first one counts from the
-            connection's beginning. What is still missing then is 408.
-    """
-
-    _in_head = False
-    # What has come of the head or, after the last part of a body, of chunk extensions and trailers.
-    _head_bytes = 0
-    # Whether the last piece held the beginning of a request or a part of its body.
-    _has_advanced = False
-    # A request that comes in one piece, as most do, costs no timer.
-    _is_whole = False
-    _is_last = False
-    # What came after the last request could not be read.
-    _is_unreadable = False
-    _patience: asyncio.TimerHandle | None = None
-
-    def __init__(self, *args: Any, request_timeout: float, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._request_timeout = request_timeout
+    # The event loop calls these.
 
     def connection_made(self, transport: Any) -> None:
         """Begins a connection."""
-        super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
-        self._patience = self.loop.call_later(self._request_timeout, self._give_up)
-        if self.server_state in _stopping:
-            self.shutdown()
+        self._transport = transport
+        # Whatever the kernel has not taken at once is known to be waited for.
+        transport.set_write_buffer_limits(high=0)
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        self._connections.admit(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends a connection."""
-        super().connection_lost(exc)
-        self._stop_waiting()
+        """Ends a connection, and the request that nobody waits for any more."""
+        self._server_state.connections.discard(self)
+        self._is_ended = True
+        self._input = b""
+        self.deadline = inf
+        exchange = self._exchange
+        if exchange is not None and not exchange.is_answered:
+            exchange.is_gone = True
+            exchange.wake()
+            if exchange.is_whole and self._task is not None:
+                self._task.cancel(CLIENT_IS_GONE)
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser with what has come in."""
-        if self._is_unreadable:
-            return
-        self._unset_keepalive_if_required()
-        try:
-            self._has_advanced = False
-            self.parser.feed_data(data)
-            if not (self._is_whole or self._has_advanced):
-                # The parser would keep any amount of a header, or of a trailer, that does not end. A piece in which
-                # the request began or its body went on is not counted: it has a bound, and holds other things too.
-                self._head_bytes += len(data)
-                self._check(self._head_bytes)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._offers_upgrade():
-                self._decline(data[upgrade.args[0] :])
-        except (httptools.HttpParserError, HeadTooLargeError):
-            if self._is_answering() and not self.cycle.more_body:
-                # It came after whole requests, whose answers come first.
-                self._is_unreadable = True
-            else:
-                self._refuse(BadRequest(UNREADABLE))
-        if self._is_whole:
-            self._stop_waiting()
-        elif self._patience is None:
-            self._patience = self.loop.call_later(self._request_timeout, self._give_up)
+        """Reads what has come, as far as it may."""
+        if not self._is_ended:
+            self._input = self._input[self._position :] + data if self._input else data
+            self._position = 0
+            self._read()
 
-    def on_message_begin(self) -> None:
-        """Begins a request."""
-        super().on_message_begin()
-        self._in_head, self._head_bytes, self._is_whole, self._has_advanced = True, 0, False, True
+    def eof_received(self) -> bool:
+        """Answers the whole request of a client that has shut its sending side (RFC 9112, section 9.6)."""
+        exchange = self._exchange
+        if exchange is None or not exchange.is_whole:
+            return False
+        exchange.keep_alive = False
+        return True
+
+    def pause_writing(self) -> None:
+        """Begins to wait for a client that does not take its answer as fast as it is written."""
+        self._is_stalled = True
+        self.deadline = self.loop.time() + self._connections.request_timeout
+
+    def resume_writing(self) -> None:
+        """Goes on when the client has taken all."""
+        self._is_stalled = False
+        self._go_on()
+
+    def shutdown(self) -> None:
+        """Lets the request that is under way be the last one; uvicorn calls it when the server stops."""
+        self._connections.stop()
+        self._is_last = True
+        if self._exchange is not None:
+            self._exchange.keep_alive = False
+        elif not self._is_timed:
+            self.deadline = min(self.deadline, self.loop.time() + LINGER_SECONDS)
+
+    # The sweep calls these.
+
+    def expire(self) -> None:
+        """Ends what has waited for too long, in the way that its state allows."""
+        exchange = self._exchange
+        if self._is_stalled or self._is_ended:
+            self.abort()
+        elif exchange is None and self._is_timed:
+            self._refuse(RequestTimeout())
+        elif exchange is None or exchange.is_answered:
+            # Nothing was asked, or it was answered before its body had come.
+            self._transport.close()
+        else:
+            # The service may wait for the body, and then finds out; whatever it answers is the last answer.
+            self.deadline = inf
+            exchange.keep_alive = False
+            exchange.is_late = exchange.scope["state"][TOOK_TOO_LONG] = True
+            exchange.wake()
+
+    def give_way(self) -> None:
+        """Makes room for another connection."""
+        if self.is_idle:
+            self._transport.close()
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Closes the connection at once."""
+        self._is_ended = True
+        self._transport.abort()
+
+    # The exchange calls these.
+
+    def interim(self, content: bytes) -> None:
+        """Sends an interim answer (RFC 9110, section 15.2)."""
+        self._transport.write(content)
+
+    def resume(self) -> None:
+        """Reads on from the network."""
+        if self._is_paused and not self._is_ended:
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
+        """Sends the final answer."""
+        self._server_state.total_requests += 1
+        all_fields = [*self._server_state.default_headers, *fields]
+        if not exchange.keep_alive:
+            all_fields.append((b"connection", b"close"))
+        is_head = exchange.scope["method"] == "HEAD"
+        self._transport.write(written(status, all_fields, content, is_head=is_head))
+        self._go_on()
+
+    # The parser calls these.
+
+    def on_url(self, target: bytes) -> None:
+        """Takes a part of the request's target."""
+        self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Takes a header; a trailer is none (RFC 9110, section 6.5.1), and nothing here has a use for it."""
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            self._headers.append((name, value))
+            if name == b"expect" and value.lower() == b"100-continue":
+                self._expects_continue = True
+            elif name == b"content-length":
+                self._body_bytes = int(value)
 
     def on_headers_complete(self) -> None:
-        """Starts the request, unless its head is too large or has to be read again."""
-        self._in_head = False
-        self._check(sum(len(name) + len(value) for name, value in self.headers))
-        if not self._offers_upgrade():
-            super().on_headers_complete()
-            if self._is_last:
-                self.cycle.keep_alive = False
+        """Starts the request, unless its head has to be read again."""
+        parser = self._parser
+        if self._offers_upgrade():
+            return
+        version = parser.get_http_version()
+        check_head(version, self._headers)
+        path, raw_path, query = read_target(self._target)
+        self._in_head, self._head_bytes = False, 0
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": version,
+            "server": None,
+            "client": None,
+            "scheme": "http",
+            "method": parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": path,
+            "raw_path": raw_path,
+            "query_string": query,
+            "headers": self._headers,
+            "state": self._app_state.copy(),
+            "extensions": {},
+        }
+        keep_alive = version == "1.1" and parser.should_keep_alive() and not self._is_last
+        exchange = self._exchange = Exchange(self, scope, keep_alive, self._expects_continue)
+        task = self._task = self.loop.create_task(exchange.run())
+        self._server_state.tasks.add(task)
+        task.add_done_callback(self._server_state.tasks.discard)
 
     def on_body(self, body: bytes) -> None:
         """Takes a part of the body, whose length has bounds of its own."""
-        super().on_body(body)
-        self._head_bytes, self._has_advanced = 0, True
+        self._head_bytes = 0
+        if self._body_bytes:
+            self._body_bytes -= len(body)
+        if self._exchange is not None and not self._exchange.take(body):
+            self._pause()
 
     def on_message_complete(self) -> None:
         """Ends the request."""
-        if not self._offers_upgrade():
-            super().on_message_complete()
-            self._is_whole = True
+        if self._exchange is not None:
+            self._exchange.is_whole = True
+            self._exchange.wake()
 
-    def on_response_complete(self) -> None:
-        """Goes on to the next request, or to the refusal of what came after the last one."""
-        super().on_response_complete()
-        if self._is_unreadable and not (self._is_answering() or self.transport.is_closing()):
-            self._refuse(BadRequest(UNREADABLE))
+    def _read(self) -> None:
+        """Feeds the parser with one piece of input after the other, each with the end of one request at most."""
+        for _ in range(_PIECES_A_TURN):
+            exchange = self._exchange
+            if self._is_ended:
+                return
+            if exchange is not None and exchange.is_whole:
+                if not exchange.is_answered or self._is_stalled:
+                    # What follows waits; meanwhile only the end of the connection is looked for.
+                    if not self._is_stalled:
+                        self.deadline = inf
+                    break
+                self._exchange = None
+                self._forget_request()
+                self.deadline = self.loop.time() + self._connections.keep_alive
+            if self._position == len(self._input):
+                self._wait_for_more()
+                return
+            self._read_piece()
+        else:
+            self.loop.call_soon(self._read)
+        if self._position < len(self._input):
+            self._pause()
+        else:
+            self._input, self._position = b"", 0
 
-    @staticmethod
-    def _check(head_bytes: int) -> None:
-        if head_bytes > MAX_HEAD_BYTES:
-            raise HeadTooLargeError
+    def _wait_for_more(self) -> None:
+        """Reads on from the network; a request that has begun has to arrive in time."""
+        if self._exchange is not None or self._head_bytes:
+            self._tail = (self._tail + self._input)[-3:]
+            if not self._is_timed:
+                self._is_timed = True
+                self.deadline = self.loop.time() + self._connections.request_timeout
+        self._input, self._position = b"", 0
+        self.resume()
+
+    def _read_piece(self) -> None:
+        start, end = self._position, self._end_of_piece()
+        if self._in_head:
+            end = min(end, start + MAX_HEAD_BYTES - self._head_bytes)
+        self._head_bytes += end - start
+        self._position = end
+        try:
+            self._feed(start, end)
+        except httptools.HttpParserCallbackError as error:
+            reason = error.__context__
+            self._refuse(BadRequest(str(reason) if isinstance(reason, HeadError) else NOT_HTTP))
+        except httptools.HttpParserInvalidURLError:
+            self._refuse(BadRequest(NOT_ASCII))
+        except httptools.HttpParserError:
+            self._refuse(BadRequest(NOT_HTTP))
+        else:
+            if self._head_bytes >= MAX_HEAD_BYTES:
+                # As soon as the parser has read a header, the request line is not what was too long.
+                self._refuse(HeadTooLarge() if self._headers else BadRequest(NOT_HTTP))
+
+    def _end_of_piece(self) -> int:
+        data, start = self._input, self._position
+        if self._body_bytes:
+            return min(start + self._body_bytes, len(data))
+        if self._tail:
+            place = (self._tail + data[start : start + 3]).find(_END)
+            if place >= 0:
+                return start + place + len(_END) - len(self._tail)
+        place = data.find(_END, start)
+        return len(data) if place < 0 else place + len(_END)
+
+    def _feed(self, start: int, end: int) -> None:
+        data = self._input
+        try:
+            self._parser.feed_data(data if end - start == len(data) else memoryview(data)[start:end])
+            return
+        except httptools.HttpParserUpgrade as upgrade:
+            self._position = start + upgrade.args[0]
+        if self._offers_upgrade():
+            head = self._without_offer()
+            self._parser = httptools.HttpRequestParser(self)
+            self._forget_request()
+            self._parser.feed_data(head)
 
     def _offers_upgrade(self) -> bool:
         # To the parser CONNECT is an upgrade too; it has no body that could be lost.
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        return self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
 
-    def _decline(self, rest: bytes) -> None:
-        """Reads the request once more without the offer, since httptools skips the body of one that has it.
+    def _without_offer(self) -> bytes:
+        """The head once more without the offer, since httptools skips the body of a request that has one.
 
         A server may ignore the offer (RFC 9110, section 7.8), but not what the client meant to send.
         """
+        parser = self._parser
         line = b"%s %s HTTP/%s" % (
-            self.parser.get_method(),
-            self.url,
-            self.parser.get_http_version().encode(),
+            parser.get_method(),
+            self._target,
+            parser.get_http_version().encode(),
         )
-        lines = [line, *(name + b": " + value for name, value in self.headers if name not in _OFFER)]
-        self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn sets it for its first parser.
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        lines = [line, *(name + b": " + value for name, value in self._headers if name not in _OFFER)]
+        return b"\r\n".join(lines) + _END
 
     def _refuse(self, failure: Failure) -> None:
-        """Sends the refusal and closes the connection."""
-        observer: Observer = self.app_state["observer"]
-        request_id = observer.request_id()
-        answer = AnswerWriter(contract()).refuse(failure)
-        # Taken back, since this is no task of its own, which would end with the request.
-        token = request_fields.set({"request_id": request_id})
-        observer.answered(NONE, NONE, answer.status, 0)
-        request_fields.reset(token)
-        headers = [
-            *self.server_state.default_headers,
-            *answer.fields,
-            (b"x-request-id", request_id.encode("ascii")),
-            (b"connection", b"close"),
-        ]
-        head = STATUS_LINE[answer.status] + b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(head + b"\r\n" + answer.content)
-        self.transport.close()
+        """Answers what is no request, or none that is read to its end, and ends the connection."""
+        if (exchange := self._exchange) is not None:
+            if exchange.is_answered:
+                self._end()
+                return
+            exchange.is_gone = True
+            exchange.wake()
+        headers = dict(self._headers)
+        answer = self._writer.refuse(failure, headers.get(b"accept", b""))
+        request_id = self.observer.refused(answer.status)
+        fields = [*self._server_state.default_headers, *answer.fields, (b"x-request-id", request_id)]
+        if self.cross_origin is not None:
+            fields += self.cross_origin.fields(self._origin())
+        fields.append((b"connection", b"close"))
+        self._transport.write(written(answer.status, fields, answer.content))
+        self._end()
 
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _origin(self) -> bytes | None:
+        """What the head names as its origin, also where the parser has stumbled before it told of the header."""
+        found = _ORIGIN.search(self._input)
+        return dict(self._headers).get(b"origin", found and found[1].strip())
 
-    def _give_up(self) -> None:
-        """Ends the wait for the rest of a request, in the way that its part until now allows."""
-        self._patience = None
-        if self._is_answering():
-            # An answer to come closes the connection. If it is one to an incomplete request, whose body the service
-            # waits for, it is the refusal: uvicorn's `receive` is woken to find out.
-            self.cycle.keep_alive = False
-            if not self._in_head:
-                self.cycle.scope["state"][TOOK_TOO_LONG] = True
-                self.cycle.message_event.set()
-        elif self._in_head:
-            self._refuse(RequestTimeout())
+    def _go_on(self) -> None:
+        """Does what comes after an answer: the rest of its request, the next one, or the end."""
+        exchange = self._exchange
+        if exchange is not None and exchange.is_answered and not self._is_stalled:
+            if exchange.keep_alive:
+                self._read()
+            else:
+                self._end()
+
+    def _end(self) -> None:
+        """Closes the connection, at once where nothing can still come that would cost the client the answer."""
+        is_whole = self._exchange is not None and self._exchange.is_whole and not self._input
+        self.resume()
+        self._is_ended = True
+        self._input = b""
+        if is_whole:
+            self._transport.close()
         else:
-            # Nothing was asked, or it was answered before its body had come.
-            self.transport.close()
+            self._transport.write_eof()
+            self.deadline = self.loop.time() + LINGER_SECONDS
 
-    def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def shutdown(self) -> None:
-        """Lets the answer to come be the last one, and an idle connection end; uvicorn calls it when the server stops.
-
-        uvicorn's own would close an idle connection at once, with the request that may be under way on it.
-        """
-        _stopping.add(self.server_state)
-        self._is_last = True
-        if self._is_answering():
-            self.cycle.keep_alive = False
-        else:
-            self.loop.call_later(LINGER_SECONDS, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if not (self._is_answering() or self._in_head):
-            self.transport.close()
+    def _pause(self) -> None:
+        if not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()

@@ -28,7 +28,7 @@ from db.models import NAMES, metadata
 from openapi.contract import contract
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
-from server.process.http_protocol import HttpProtocol
+from server.process.connections import Connections, raise_file_limit
 from server.settings import Settings
 from server.telemetry.logs import logging_config
 
@@ -115,6 +115,7 @@ def run_server(settings: Settings) -> None:
     # To close the terminal is to stop the server, unless nohup has said otherwise.
     if is_bound := signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    raise_file_limit()
     with (
         _listen(settings) as listener,
         _metrics(settings),
@@ -226,7 +227,7 @@ def _has_terminal() -> bool:
 
 
 def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
-    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
+    http: Any = Connections(settings.request_timeout, settings.keep_alive)
     return uvicorn.Config(
         app,
         factory=isinstance(app, partial),
@@ -247,8 +248,6 @@ def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvico
         server_header=False,
         # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
         proxy_headers=False,
-        # Longer than a proxy keeps an idle connection (deploy/nginx.conf), so that the proxy is the one to close it.
-        timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
 

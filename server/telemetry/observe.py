@@ -1,4 +1,4 @@
-"""The outermost ASGI layer: each request gets an id, a line in the log and, where they are wanted, counts and a span.
+"""What is reported of each request: an id, a line in the log and, where they are wanted, counts and a span.
 
 The route is the contract's template, so neither lines nor labels nor spans hold what stands in a path.
 """
@@ -6,15 +6,14 @@ The route is the contract's template, so neither lines nor labels nor spans hold
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
 from hashlib import sha256
-from time import perf_counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
@@ -24,7 +23,7 @@ from server.telemetry.logs import request_fields
 
 if TYPE_CHECKING:
     from server.telemetry.metrics import Metrics
-    from server.telemetry.tracing import Tracing
+    from server.telemetry.tracing import RequestSpan, Tracing
 
 log = logging.getLogger("todo_api.access")
 
@@ -55,7 +54,7 @@ class Observer:
     ) -> None:
         self._is_request_id = contract.header_validator(REQUEST_ID).is_valid
         self._metrics = metrics
-        self.tracing = tracing
+        self._tracing = tracing
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -63,8 +62,8 @@ class Observer:
         async with AsyncExitStack() as stack:
             if self._metrics:
                 await stack.enter_async_context(self._metrics.sampled())
-            if self.tracing:
-                await stack.enter_async_context(self.tracing.exported())
+            if self._tracing:
+                await stack.enter_async_context(self._tracing.exported())
             yield
 
     def request_id(self, headers: Mapping[bytes, bytes] = MappingProxyType({})) -> str:
@@ -81,13 +80,42 @@ class Observer:
             return PAGES if is_page(scope["path"]) else NONE
         return operation.path
 
-    def answered(self, method: str, route: str, status: int, seconds: float, user: str | None = None) -> None:
-        """Counts one answer and writes its line.
+    def begin(
+        self, method: str, headers: Mapping[bytes, bytes]
+    ) -> tuple[dict[str, str], "RequestSpan | None"]:
+        """What every line that is logged while a request is served says of it, and its span where there are spans."""
+        fields = {"request_id": self.request_id(headers)}
+        if self._tracing is None:
+            if b"traceparent" in headers:
+                fields.update(trace_fields(headers))
+            return fields, None
+        span = self._tracing.start(method, headers)
+        fields.update(span.fields)
+        return fields, span
+
+    def end(self, scope: Scope, status: int, seconds: float, span: "RequestSpan | None") -> None:
+        """Counts a request, writes its line and ends its span.
 
         Args:
+            status: the answer's, or CLIENT_CLOSED_REQUEST.
             seconds: from the request's head to the end of the answer.
-            user: the verified token's `sub`, of which the line holds a hash.
         """
+        route = self.route(scope)
+        claims = scope.get("claims")
+        self._report(scope["method"], route, status, seconds, claims["sub"] if claims else None)
+        if span is not None:
+            span.end(scope["method"], route, status)
+
+    def refused(self, status: int) -> bytes:
+        """Counts and logs the refusal of what is no request; returns the id that it was given, for its answer."""
+        request_id = self.request_id()
+        # Taken back, since this is no task of its own, which would end with the request.
+        token = request_fields.set({"request_id": request_id})
+        self._report(NONE, NONE, status, 0)
+        request_fields.reset(token)
+        return request_id.encode("ascii")
+
+    def _report(self, method: str, route: str, status: int, seconds: float, user: str | None = None) -> None:
         if self._metrics is not None:
             self._metrics.count(method, route, status, seconds)
         if log.isEnabledFor(logging.INFO):
@@ -130,46 +158,6 @@ def create_observer(
 
         tracing = Tracing(settings.otel_exporter_otlp_endpoint, contract.document["info"]["version"])
     return Observer(contract, metrics, tracing)
-
-
-class ObserveMiddleware:
-    """Tells an `Observer` of each request, and puts the request's id on its answer."""
-
-    def __init__(self, app: ASGIApp, observer: Observer) -> None:
-        self.app = app
-        self._observer = observer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = perf_counter()
-        observer = self._observer
-        headers = dict(scope["headers"])
-        fields = {"request_id": observer.request_id(headers)}
-        span = observer.tracing.start(scope["method"], headers) if observer.tracing else None
-        fields.update(span.fields if span else trace_fields(headers))
-        request_fields.set(fields)
-        answer_field = b"x-request-id", fields["request_id"].encode("ascii")
-        status = CLIENT_CLOSED_REQUEST
-
-        def watched_send(message: Message) -> Awaitable[None]:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), answer_field]
-            return send(message)
-
-        try:
-            await self.app(scope, receive, watched_send)
-        finally:
-            route = observer.route(scope)
-            claims = scope.get("claims")
-            observer.answered(
-                scope["method"], route, status, perf_counter() - started, claims["sub"] if claims else None
-            )
-            if span:
-                span.end(scope["method"], route, status)
 
 
 def trace_fields(headers: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -19,7 +19,7 @@ SENTENCE = "The request took too long to arrive. Send it again on a new connecti
 @pytest.fixture(scope="module")
 def hurried(database_url: str) -> Iterator[Service]:
     """A service that waits one second for a request."""
-    with service_in_thread(database_url, settings_for(request_timeout=TIMEOUT)) as service:
+    with service_in_thread(database_url, settings_for(request_timeout=TIMEOUT, keep_alive=1)) as service:
         yield service
 
 
@@ -123,9 +123,9 @@ def test_many_slow_clients_hold_up_nobody(hurried: Service, user: str) -> None:
         assert {(408, SENTENCE, "close", True)} == {told(connection) for connection in slow}
 
 
-def test_an_idle_connection_is_not_kept_for_ever(service: Service) -> None:
-    """A connection on which nothing follows its answer is closed by the service after some seconds."""
-    with RawConnection(service) as connection:
+def test_an_idle_connection_is_not_kept_for_ever(hurried: Service) -> None:
+    """A connection on which nothing follows its answer is closed after KEEP_ALIVE seconds."""
+    with RawConnection(hurried) as connection:
         connection.send(request("GET", "/health/live"))
         answer = connection.receive()
         assert answer is not None

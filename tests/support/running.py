@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ import uvicorn
 
 from server.app import create_app
 from server.identity.bearer import issue_token
-from server.process.http_protocol import HttpProtocol
+from server.process.connections import Connections
 from server.settings import Settings
 
 PROJECT = Path(__file__).parents[2]
@@ -87,7 +86,7 @@ def service_in_thread(database_url: str, settings: Settings | None = None) -> It
     """The service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
     app = create_app(settings, database_url)
-    http: Any = partial(HttpProtocol, request_timeout=settings.request_timeout)
+    http: Any = Connections(settings.request_timeout, settings.keep_alive)
     config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
