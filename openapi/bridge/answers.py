@@ -11,6 +11,7 @@ import orjson
 from starlette.types import Send
 
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
 from openapi.bridge.failures import BadRequest, Failure
 
 Body = TypeVar("Body", covariant=True)
@@ -26,12 +27,13 @@ _NOT_ACCEPTED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
 class Answer(NamedTuple, Generic[Body]):
     """A body, headers by name and a status, which is the operation's 2xx of the contract unless it is given.
 
-    A body of None is no body at all (204, 304).
+    A body of None is no body at all (204, 304); one of bytes is sent as it is.
     """
 
     body: Body
     headers: Mapping[str, str] = _NO_HEADERS
     status: int | None = None
+    media_type: str = "application/json"
 
 
 class WrittenAnswer(NamedTuple):
@@ -62,7 +64,7 @@ class AnswerWriter:
         headers: Mapping[str, str] = _NO_HEADERS,
         media_type: str = "application/json",
     ) -> WrittenAnswer:
-        """One whole answer in JSON; a `body` of None is no body (204, 304).
+        """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are.
 
         Dates without a zone are UTC and end in `Z` (RFC 3339).
         """
@@ -72,12 +74,18 @@ class AnswerWriter:
         fields += self._always
         if body is None:
             return WrittenAnswer(status, fields, b"")
-        content = orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+        content = (
+            body
+            if isinstance(body, bytes)
+            else orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+        )
         fields.append((b"content-type", media_type.encode("latin-1")))
         fields.append((b"content-length", b"%d" % len(content)))
         return WrittenAnswer(status, fields, content)
 
-    def refuse(self, failure: Failure, accept: bytes = b"") -> WrittenAnswer:
+    def refuse(
+        self, failure: Failure, accept: bytes = b"", _operation: Operation | None = None
+    ) -> WrittenAnswer:
         """The refusal that answers a failure: `{"error": <sentence>}`, or RFC 9457 for who names its media type.
 
         Args:

@@ -105,4 +105,6 @@ class ServedOperation:
         if self._body is not None:
             arguments["body"] = self._body.parse(received)
         answer = await self._handler(self._caller_of(claims), **arguments)
-        return self._writer.write(answer.status or self._success, answer.body, answer.headers)
+        return self._writer.write(
+            answer.status or self._success, answer.body, answer.headers, answer.media_type
+        )

@@ -35,6 +35,7 @@ class ContractService:
         verifiers: what verifies credentials, by the names or kinds of security schemes (`openapi.bridge.security`).
         beyond: what answers the paths that the contract does not have, and all that is no request; it raises
             PathNotFound for a path that it does not have either.
+        writer: what writes the answers and refusals, where it is another than the contract's own.
 
     Raises:
         ContractError: for an operation without a handler, with one that cannot take its parameters, or whose
@@ -48,10 +49,11 @@ class ContractService:
         caller_of: CallerOf,
         verifiers: Verifiers,
         beyond: ASGIApp,
+        writer: AnswerWriter | None = None,
     ) -> None:
         self._contract = contract
         self._beyond = beyond
-        self._writer = AnswerWriter(contract)
+        self._writer = writer or AnswerWriter(contract)
         security = Security(contract.document, verifiers)
         operations = contract.operations
         specification = OpenAPI31Specification(contract.document["openapi"], operations.values(), security)
@@ -109,7 +111,7 @@ class ContractService:
             challenge = self._challenges[scope["operation"].id]
             failure.headers = {"WWW-Authenticate": challenge, **failure.headers}
         accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
-        return self._writer.refuse(failure, accept)
+        return self._writer.refuse(failure, accept, scope.get("operation"))
 
     def _failure(self, error: BaseException) -> Failure:
         """The failure that `error` amounts to; what nobody foresaw is an InternalError."""

@@ -1,6 +1,8 @@
-"""What is asked of contracts, this one or any other: `contract check` and `contract diff`."""
+"""What is asked of contracts, this one or any other: `contract check`, `mock` and `diff`."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from openapi.bridge.contract import Contract
+    from openapi.bridge.mock.service import MockService
 
 
 @click.group(no_args_is_help=False)
@@ -22,14 +25,32 @@ class _UnreadableContract(click.ClickException):
 _CONTRACT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-def _load(file: Path) -> "Contract":
-    from openapi.bridge.contract import Contract
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Puts the file's name before each thing that is wrong with it."""
     from openapi.bridge.document.places import ContractError
 
     try:
-        return Contract.load(file)
+        yield
     except ContractError as error:
         raise _UnreadableContract("\n".join(f"{file}: {problem}" for problem in error.problems)) from error
+
+
+def _load(file: Path) -> "Contract":
+    from openapi.bridge.contract import Contract
+
+    with _named(file):
+        return Contract.load(file)
+
+
+def _mock(file: Path) -> "MockService":
+    from openapi.bridge.mock.service import MockService
+
+    loaded = _load(file)
+    for note in loaded.notes:
+        click.echo(f"{file}: {note}")
+    with _named(file):
+        return MockService(loaded)
 
 
 @contract.command()
@@ -39,10 +60,23 @@ def check(file: Path) -> None:
 
     There is a line for each thing that is wrong, with its place; the status is 0 where nothing is, else 2.
     """
-    loaded = _load(file)
-    for note in loaded.notes:
-        click.echo(f"{file}: {note}")
-    click.echo(f"{file}: sound, {len(loaded.operations)} operations")
+    count = len(_mock(file).operations)
+    click.echo(f"{file}: sound, {count} operation{'' if count == 1 else 's'}")
+
+
+@contract.command()
+@click.argument("file", type=_CONTRACT_FILE)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+def mock(file: Path, host: str, port: int) -> None:
+    """Serve FILE without handlers and without a database.
+
+    Requests are held to the contract, and any well-formed credentials will do. The answers are the contract's
+    examples, or else made from its schemas. `Prefer: code=404` and `Prefer: example=NAME` ask for another one.
+    """
+    from server.process.mock import run_mock
+
+    run_mock(_mock(file), host, port)
 
 
 @contract.command()

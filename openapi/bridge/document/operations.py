@@ -21,6 +21,7 @@ class Operation:
         place: where it stands in the document.
         id: its operationId, or its method and path where it has none.
         path: the template, led by the path of the first server.
+        base: that path.
         owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.
         success: the status of an ordinary answer.
     """
@@ -29,6 +30,7 @@ class Operation:
     place: Place
     method: str
     path: str
+    base: str
     tag: str
     parameters: tuple[Place, ...]
     body: Place | None
@@ -121,7 +123,8 @@ def _operation(document: Json, path: str, method: str, item: Place, identifier: 
         id=identifier,
         place=place,
         method=method.upper(),
-        path=_base_path(document, item, place) + path,
+        path=(base := _base_path(document, item, place)) + path,
+        base=base,
         tag=place.node.get("tags", [""])[0],
         parameters=parameters,
         body=follow(document, place / "requestBody") if "requestBody" in place.node else None,
@@ -182,11 +185,9 @@ def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) 
 
 
 def _success(responses: Mapping[str, Json]) -> int:
-    """The lowest status of a success; where no success is declared as such, that of what is declared."""
-    by_wish = ("2[0-9]{2}", "2XX", "default", "3[0-9]{2}", "[1-5][0-9X]{2}")
-    found = [status for wish in by_wish for status in sorted(responses) if re.fullmatch(wish, status)]
-    status = found[0] if found else "default"
-    return 200 if status == "default" else int(status.replace("X", "0"))
+    """The lowest status of a success that is declared, by itself or by its class; else 200."""
+    declared = [status for status in sorted(responses) if re.fullmatch("[23][0-9X]{2}", status)]
+    return int(declared[0].replace("X", "0")) if declared else 200
 
 
 def _base_path(document: Json, item: Place, place: Place) -> str:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urljoin
 
 import jsonschema_rs
 
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.places import ContractError, Json, Place, look_up, pointer_to
+from openapi.bridge.document.places import ContractError, Json, Place, copy_of, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
 # Stands for whatever a reference names outside of the document, which is never fetched.
@@ -28,6 +28,7 @@ class Schemas:
         self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
         """Of those that stand in no other."""
         self._document = document
+        self._validators: dict[tuple[int, str], tuple[Schema, jsonschema_rs.Draft202012Validator]] = {}
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
         self._registry = jsonschema_rs.Registry(
@@ -53,6 +54,22 @@ class Schemas:
             place = pointer_to(str(path[1]), *path[2:]) if path[:1] == ["$defs"] else pointer_to("", *path)
             raise ContractError(f"#{place}: {one_line(error)}") from error
 
+    def is_valid(self, schema: "Schema", value: Any) -> bool:
+        """Whether `value` is valid by a schema of this document, wherever it stands."""
+        key = (id(schema.node), schema.base)
+        if key not in self._validators:
+            # The schema is kept, so that no other one gets its identity.
+            self._validators[key] = (
+                schema,
+                jsonschema_rs.Draft202012Validator(
+                    _absolute(schema.node, schema.base),
+                    registry=self._registry,
+                    validate_formats=True,
+                    offline=True,
+                ),
+            )
+        return self._validators[key][1].is_valid(value)
+
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`."""
         resolved = self._registry.resolver(_BASE).lookup(self._fragment(pointer))
@@ -74,6 +91,27 @@ class Schemas:
     def _fragment(self, pointer: str) -> str:
         root = self._root(pointer)
         return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
+
+
+def _absolute(node: Any, base: str) -> Any:
+    """A copy of a schema whose references do not depend on where it stands."""
+    node = copy_of(node)
+    identified: list[str] = []
+    for _, place in parts(node, "schemas"):
+        if not isinstance(place.node, dict) or any(
+            place.pointer.startswith(f"{each}/") for each in identified
+        ):
+            continue
+        if "$id" in place.node:
+            identified.append(place.pointer)
+            continue
+        for keyword in ("$ref", "$dynamicRef"):
+            reference = place.node.get(keyword, "")
+            if reference.startswith("#"):
+                place.node[keyword] = base.partition("#")[0] + reference
+            elif reference:
+                place.node[keyword] = urljoin(base, reference)
+    return node
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +141,23 @@ class Schema:
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
         return Schema(node, self._document, resolver)
 
+    def beside(self, node: Any) -> "Schema":
+        """Another schema whose references are relative to the same place."""
+        return Schema(node, self._document, self._resolver)
+
     @property
     def is_in_document(self) -> bool:
         """Whether references in this schema are relative to the document, not to an `$id`."""
-        return self._base == _BASE
+        return self.base == _BASE
 
     @property
-    def _base(self) -> str:
+    def base(self) -> str:
+        """The URI to which its references are relative."""
         return self._resolver.base_uri
 
     def is_circular(self, above: "tuple[Schema, ...]" = ()) -> bool:
         """Whether this schema, applied to a value, applies itself to the same value without end."""
-        if any(self.node == other.node and self._base == other._base for other in above):
+        if any(self.node == other.node and self.base == other.base for other in above):
             return True
         return any(part.is_circular((*above, self)) for part in self._parts(_LAYERS | _CONDITIONS))
 

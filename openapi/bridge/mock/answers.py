@@ -1,0 +1,181 @@
+"""A contract's answers without a handler: its examples where they are valid, else values made from its schemas."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape
+
+from openapi.bridge.answers import Answer
+from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import Json, Place
+from openapi.bridge.failures import Failure
+from openapi.bridge.mock.generate import Generator, NoValueError
+
+_JSON = re.compile(r"application/json|[^/]+/[^/]+\+json", re.IGNORECASE)
+_CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
+_PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
+
+
+class NoExample(Failure):
+    """The contract has no example of an answer, and none could be made from its schema."""
+
+    status_code = 501
+    sentence = "No valid answer could be made from the contract: give this operation's response an example"
+
+
+class Wish(NamedTuple):
+    """What a client asks of the answer: the value of `Accept`, and a status and the name of an example (`Prefer`)."""
+
+    accept: str = "*/*"
+    code: int | None = None
+    example: str | None = None
+
+
+def wish_of(headers: Mapping[str, str]) -> Wish:
+    """The wish in a request's headers, whose names are in small letters (RFC 7240 has `Prefer`)."""
+    preferred = dict(_PREFERENCE.findall(headers.get("prefer", "")))
+    code = preferred.get("code", "")
+    return Wish(
+        headers.get("accept", "*/*"),
+        int(code) if re.fullmatch("[1-5][0-9]{2}", code, re.ASCII) else None,
+        preferred.get("example"),
+    )
+
+
+class ExampleAnswers:
+    """Makes answers of a contract's operations; the same request has the same answer."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._schemas = contract.answers
+        self._generator = Generator(self._schemas.is_valid)
+        self._made = cache(self._make)
+
+    def answer(self, operation: Operation, wish: Wish) -> Answer[Any]:
+        """An answer that the contract allows; raises NoExample if none was found."""
+        status = wish.code or operation.success
+        response = self.response(operation, status)
+        if response is None:
+            status = operation.success
+            response = self.response(operation, status)
+        if response is None:
+            return Answer(None, status=status)
+        headers = dict(self._headers(response))
+        if status in (204, 205, 304) or not response.node.get("content"):
+            return Answer(None, headers, status)
+        key, media_type = _chosen(response.node["content"], wish.accept)
+        value = self._body(response / "content" / key, wish.example)
+        if _JSON.fullmatch(media_type.partition(";")[0]):
+            return Answer(_null_as_text(value), headers, status, media_type)
+        return Answer(_raw(value, media_type), headers, status, media_type)
+
+    def response(self, operation: Operation, status: int) -> Place | None:
+        """The response that the operation declares for a status, by itself, by its class or by default."""
+        declared = operation.place.node.get("responses", {})
+        for name in (str(status), f"{status // 100}XX", "default"):
+            if name in declared:
+                return self._contract.follow(operation.place / "responses" / name)
+        return None
+
+    def is_valid(self, media_type: Place, value: Any) -> bool:
+        """Whether a value is one that the schema of a media type allows."""
+        if "schema" not in media_type.node:
+            return True
+        return self._schemas.is_valid(self._schemas.at(f"{media_type.pointer}/schema"), value)
+
+    def _headers(self, response: Place) -> Iterator[tuple[str, str]]:
+        for name in response.node.get("headers", {}):
+            header = self._contract.follow(response / "headers" / name)
+            if header.node.get("required") and name.lower() != "content-type":
+                holder = header
+                if "content" in header.node:
+                    holder = header / "content" / next(iter(header.node["content"]))
+                value = self._body(holder, None)
+                yield name, _text(value) if holder is header else json.dumps(value)
+
+    def _body(self, holder: Place, example: str | None) -> Any:
+        """The value of a media type or header."""
+        examples = {
+            name: self._contract.follow(holder / "examples" / name).node
+            for name in holder.node.get("examples", {})
+        }
+        given = [examples[example]] if example in examples else []
+        if "example" in holder.node:
+            given.append({"value": holder.node["example"]})
+        for each in (*given, *examples.values()):
+            if "value" in each and self.is_valid(holder, each["value"]):
+                return each["value"]
+        return self._made(f"{holder.pointer}/schema") if "schema" in holder.node else "text"
+
+    def _make(self, pointer: str) -> Any:
+        try:
+            return self._generator.value(self._schemas.at(pointer))
+        except NoValueError:
+            raise NoExample(pointer) from None
+
+
+def _chosen(content: Json, accept: str) -> tuple[str, str]:
+    """Which of an answer's media types is sent, by `Accept` (RFC 9110, section 12.5.1), JSON before others.
+
+    Returns: the key of `content` and the media type, which differ where the key is a range.
+    """
+    keys = sorted(content, key=lambda key: not _JSON.fullmatch(key.partition(";")[0]))
+    for wanted in _accepted(accept):
+        for key in keys:
+            kind = key.partition(";")[0].strip().lower()
+            if _covers(wanted, kind):
+                return key, _CONCRETE.get(kind, "text/plain") if "*" in kind else key
+            if _covers(kind, wanted):
+                return key, wanted
+    kind = keys[0].partition(";")[0].strip().lower()
+    return keys[0], _CONCRETE.get(kind, "text/plain") if "*" in kind else keys[0]
+
+
+def _accepted(accept: str) -> list[str]:
+    ranges = []
+    for each in accept.split(","):
+        kind, *parameters = (part.strip().lower() for part in each.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            ranges.append((float(weight), kind))
+        except ValueError:
+            continue
+    return [kind for weight, kind in sorted(ranges, key=lambda item: -item[0]) if weight > 0]
+
+
+def _covers(wide: str, narrow: str) -> bool:
+    return wide in ("*/*", narrow) or (wide.endswith("/*") and narrow.startswith(wide[:-1]))
+
+
+def _null_as_text(value: Any) -> Any:
+    """A JSON value whose null can be told from an answer without a body."""
+    return b"null" if value is None else value
+
+
+def _text(value: Any) -> str:
+    """A value as a header has it (OpenAPI 3.1, style `simple`)."""
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    if isinstance(value, dict):
+        return ",".join(_text(part) for pair in value.items() for part in pair)
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _raw(value: Any, media_type: str) -> bytes:
+    """A value in a media type other than JSON."""
+    if "xml" in media_type and not isinstance(value, str):
+        return f'<?xml version="1.0" encoding="UTF-8"?>{_xml("root", value)}'.encode()
+    return (value if isinstance(value, str) else json.dumps(value)).encode()
+
+
+def _xml(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        inner = "".join(_xml(key, each) for key, each in value.items())
+    elif isinstance(value, list):
+        inner = "".join(_xml("item", each) for each in value)
+    else:
+        inner = escape(_text(value))
+    return f"<{name}>{inner}</{name}>"

@@ -1,0 +1,321 @@
+"""Values that a schema allows, made from nothing else; the same schema gives the same value every time."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, product
+from math import ceil, inf
+from random import Random
+from typing import Any
+
+from rstr import Rstr
+
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.mock.formats import SAMPLES
+
+# All of these must hold for one value.
+Schemas = tuple[Schema, ...]
+
+_TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
+# Keywords that only say something of values of one type, by that type.
+_SAID_OF = {
+    "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties"),
+    "array": ("items", "prefixItems", "minItems", "contains"),
+    "string": ("pattern", "minLength", "maxLength", "format"),
+    "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
+}
+_CANDIDATES = 60
+_CHOICES = 24
+_DEPTH = 4
+_DEEPEST = 24
+
+
+class NoValueError(Exception):
+    """No value was found that the schema allows."""
+
+
+class Generator:
+    """Makes values of schemas.
+
+    Args:
+        is_valid: whether a value is valid by a schema.
+        left_out: the annotation of members that are not to be made: `writeOnly` in answers.
+    """
+
+    def __init__(self, is_valid: Callable[[Schema, Any], bool], left_out: str = "writeOnly") -> None:
+        self._is_valid = is_valid
+        self._left_out = left_out
+
+    def value(self, *schemas: Schema) -> Any:
+        """A value that all `schemas` allow; raises NoValueError if none is found."""
+        return self._one(schemas, 0)
+
+    def _one(self, schemas: Schemas, depth: int) -> Any:
+        for value in self._values(schemas, depth):
+            return value
+        raise NoValueError
+
+    def _values(self, schemas: Schemas, depth: int) -> Iterator[Any]:
+        """Valid values, the one that says the most first."""
+        if depth > _DEEPEST:
+            return
+        for value in islice(self._candidates(schemas, depth), _CANDIDATES):
+            if all(self._is_valid(schema, value) for schema in schemas):
+                yield value
+
+    def _candidates(self, schemas: Schemas, depth: int) -> Iterator[Any]:
+        for layers in islice(_alternatives(schemas), _CHOICES):
+            rules = _Rules(layers)
+            yield from rules.given()
+            for name in rules.types():
+                yield from getattr(self, f"_{name}")(rules, depth)
+
+    def _null(self, _rules: "_Rules", _depth: int) -> Iterator[Any]:
+        yield None
+
+    def _boolean(self, _rules: "_Rules", _depth: int) -> Iterator[Any]:
+        yield from (True, False)
+
+    def _integer(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+        yield from (int(value) for value in _numbers(rules, 1) if value == int(value))
+
+    def _number(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+        yield from _numbers(rules, 0.5)
+
+    def _string(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+        least = int(rules.most("minLength", 0))
+        most = int(min(rules.least("maxLength", inf), least + 1000))
+        formats, patterns = rules.all("format"), rules.all("pattern")
+        for name in formats:
+            yield from SAMPLES.get(name, ())
+        for pattern in patterns:
+            yield from _matching(pattern, least, most)
+        for number in range(20):
+            text = "text" if number == 0 else f"text {number}"
+            yield text.ljust(least, ".")[:most] if least <= most else text
+
+    def _array(self, rules: "_Rules", depth: int) -> Iterator[Any]:
+        least = int(rules.most("minItems", 0))
+        most = rules.least("maxItems", inf)
+        contained = rules.below("contains")
+        wanted = max(least, int(rules.most("minContains", 1)) if contained else 0)
+        for length in dict.fromkeys((max(wanted, 1 if depth < _DEPTH else 0), wanted)):
+            made: list[Any] = []
+            is_unique = True in rules.all("uniqueItems")
+            while len(made) < min(length, most):
+                index = len(made)
+                first = rules.below("prefixItems", index)
+                kinds = first or (*rules.beyond_prefix(index), *contained)
+                values = self._values(kinds or rules.anything(), depth + 1)
+                taken = list(made) if is_unique else []
+                found = [
+                    value for value in islice(values, index + 1 if is_unique else 1) if value not in taken
+                ]
+                if not found:
+                    break
+                made.append(found[0])
+            yield made
+
+    def _object(self, rules: "_Rules", depth: int) -> Iterator[Any]:
+        required = dict.fromkeys(chain.from_iterable(rules.all("required")))
+        named = dict.fromkeys(chain.from_iterable(rules.all("properties")))
+        optional = [name for name in named if name not in required] if depth < _DEPTH else []
+        least = int(rules.most("minProperties", 0))
+        whole = self._members(rules, [*named, *required], required, depth)
+        if whole is None:
+            return
+        if optional:
+            yield self._filled(rules, whole, least, depth)
+        few = {name: value for name, value in whole.items() if name in required}
+        yield self._filled(rules, few, least, depth)
+        for name in optional:
+            yield {**few, **({name: whole[name]} if name in whole else {})}
+
+    def _members(
+        self, rules: "_Rules", names: Iterable[str], required: Iterable[str], depth: int
+    ) -> dict[str, Any] | None:
+        """The members that can be made; None if one that is required cannot."""
+        made = {}
+        for name in dict.fromkeys(names):
+            schemas = rules.member(name)
+            if name not in required and (depth >= _DEPTH or _is_marked(schemas, self._left_out)):
+                continue
+            try:
+                made[name] = self._one(schemas, depth + 1)
+            except NoValueError:
+                if name in required:
+                    return None
+        return made
+
+    def _filled(self, rules: "_Rules", made: dict[str, Any], least: int, depth: int) -> dict[str, Any]:
+        """The object with the members that its others ask for, and with further ones up to the least number."""
+        made = dict(made)
+        for asked in rules.all("dependentRequired"):
+            names = [name for given in asked if given in made for name in asked[given]]
+            made |= self._members(rules, [name for name in names if name not in made], names, depth) or {}
+        patterns = chain.from_iterable(rules.all("patternProperties"))
+        matching = chain.from_iterable(islice(_matching(pattern, 1, 50), 3) for pattern in patterns)
+        named = chain.from_iterable(rules.all("properties"))
+        allowed = (
+            self._values(rules.below("propertyNames"), depth + 1) if rules.below("propertyNames") else ()
+        )
+        for name in chain(named, matching, allowed, map("member{}".format, range(1, least + 1))):
+            if len(made) >= least:
+                break
+            if name not in made:
+                made |= self._members(rules, [name], [name], depth) or {}
+        return made
+
+
+def _alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
+    """Every way to choose one schema of each `anyOf` and `oneOf`, with all that holds beside it."""
+    layers: list[Schema] = []
+    choices: list[list[Schemas]] = []
+    waiting = list(schemas)
+    while waiting:
+        schema = waiting.pop(0)
+        if not isinstance(schema.node, dict) or len(layers) > 200:
+            layers.append(schema)
+            continue
+        layers.append(schema)
+        node = schema.node
+        waiting += (schema.follow(node[word]) for word in ("$ref", "$dynamicRef") if word in node)
+        waiting += (schema.below("allOf", index) for index in range(len(node.get("allOf", ()))))
+        choices += (
+            [(schema.below(keyword, index),) for index in range(len(node[keyword]))]
+            for keyword in ("oneOf", "anyOf")
+            if keyword in node
+        )
+        if "if" in node:
+            kept = (schema.below("if"), *([schema.below("then")] if "then" in node else []))
+            choices.append([kept, (schema.below("else"),) if "else" in node else ()])
+        choices += (
+            [(), (schema.below("dependentSchemas", name),)] for name in node.get("dependentSchemas", ())
+        )
+    if not choices:
+        yield layers
+        return
+    for chosen in product(*choices):
+        # What is chosen may hold choices of its own.
+        for further in _alternatives(tuple(chain.from_iterable(chosen))):
+            yield [*layers, *further]
+
+
+class _Rules:
+    """What several layers say together."""
+
+    def __init__(self, layers: list[Schema]) -> None:
+        self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
+        self._is_false = any(layer.node is False for layer in layers)
+
+    def all(self, keyword: str) -> list[Any]:
+        return [layer.node[keyword] for layer in self._layers if keyword in layer.node]
+
+    def most(self, keyword: str, default: float) -> float:
+        return max(self.all(keyword), default=default)
+
+    def least(self, keyword: str, default: float) -> float:
+        return min(self.all(keyword), default=default)
+
+    def given(self) -> Iterator[Any]:
+        """The values that the schema's author has written down."""
+        for values in self.all("examples"):
+            yield from values if isinstance(values, list) else ()
+        yield from chain(self.all("example"), self.all("const"), chain.from_iterable(self.all("enum")))
+        yield from self.all("default")
+
+    def types(self) -> list[str]:
+        """The types that a value may have, null last."""
+        if self._is_false or self.all("const") or self.all("enum"):
+            return []
+        declared = [{said} if isinstance(said, str) else set(said) for said in self.all("type")]
+        allowed = [
+            name
+            for name in _TYPES
+            if all(name in said or (name == "integer" and "number" in said) for said in declared)
+        ]
+        if declared:
+            return [name for name in allowed if name != "integer" or "number" not in allowed]
+        said = [name for name, words in _SAID_OF.items() if any(self.all(word) for word in words)]
+        return [*said, *(name for name in _TYPES if name not in said)]
+
+    def below(self, keyword: str, *keys: int) -> Schemas:
+        return tuple(
+            layer.below(keyword, *keys)
+            for layer in self._layers
+            if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
+        )
+
+    def beyond_prefix(self, index: int) -> Schemas:
+        return tuple(
+            layer.below("items")
+            for layer in self._layers
+            if "items" in layer.node and index >= len(layer.node.get("prefixItems", ()))
+        )
+
+    def member(self, name: str) -> Schemas:
+        """The schemas of an object's member."""
+        found = []
+        for layer in self._layers:
+            is_named = name in layer.node.get("properties", {})
+            if is_named:
+                found.append(layer.below("properties", name))
+            for pattern in layer.node.get("patternProperties", {}):
+                if _is_found(pattern, name):
+                    is_named = True
+                    found.append(layer.below("patternProperties", pattern))
+            if not is_named and "additionalProperties" in layer.node:
+                found.append(layer.below("additionalProperties"))
+        return tuple(found) or self.below("unevaluatedProperties") or self.anything()
+
+    def anything(self) -> Schemas:
+        return (self._layers[0].beside({"type": "string"}),)
+
+
+def _is_marked(schemas: Schemas, annotation: str) -> bool:
+    return any(layer.node.get(annotation) is True for schema in schemas for layer in schema.layers())
+
+
+def _numbers(rules: _Rules, default: float) -> Iterator[Any]:
+    """Multiples of what the rules ask for, from the least upwards, or from the largest downwards."""
+    step = max(rules.all("multipleOf"), default=1 if default == 1 else 0)
+    least = max(rules.most("minimum", -inf), rules.most("exclusiveMinimum", -inf))
+    most = min(rules.least("maximum", inf), rules.least("exclusiveMaximum", inf))
+    if step == 0:
+        if least > -inf and most < inf:
+            yield from (least + (most - least) * part for part in (0.5, 0, 1, 0.25, 0.75))
+        start = least if least > -inf else most if most < inf else 0
+        yield from (start + sign * (index + default) for index in range(25) for sign in (1, -1))
+        yield start
+    elif least > -inf:
+        yield from (ceil(least / step) * step + index * step for index in range(30))
+    elif most < inf:
+        yield from (most // step * step - index * step for index in range(30))
+    else:
+        yield from (index * step for index in range(1, 31))
+        yield 0
+
+
+def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
+    """Texts that match, as far as Python's expressions are those of ECMAScript."""
+    letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
+    known = re.sub(r"\\u([0-9A-Fa-f]{4})", r"\\u\1", letters).replace(
+        r"\d", "[0-9]" if "[" not in letters else "0-9"
+    )
+    for seed, text in product(range(12), dict.fromkeys((known, letters, pattern))):
+        try:
+            found = Rstr(Random(seed)).xeger(text)  # noqa: S311 - the same value every time is what is wanted
+        except Exception:  # noqa: S112 - the library raises what it likes for what it does not know
+            continue
+        if least <= len(found) <= most:
+            yield found
+        elif len(found) < least:
+            yield found + found[-1:] * (least - len(found))
+        else:
+            yield found[:most]
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False

@@ -1,0 +1,299 @@
+"""Any contract, served without handlers: requests are held to it, and so are the answers."""
+
+import asyncio
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.mock.answers import ExampleAnswers, Wish
+from openapi.bridge.mock.service import MockService
+from tests.bridge.test_documents import FOLDER, documents
+from tests.support.contracts import Json, contract_of, document, operation
+from tests.support.running import PROJECT
+
+
+def answering(schema: Any = None, **media_type: Any) -> Json:
+    """An operation that answers 200 with JSON of a schema."""
+    content = {"application/json": {**({} if schema is None else {"schema": schema}), **media_type}}
+    return operation(responses={"200": {"description": "Done", "content": content}})
+
+
+def ask(made: Json | Contract, path: str = "/things", method: str = "GET", **options: Any) -> httpx.Response:
+    """The mock's answer to one request."""
+    app = MockService(made if isinstance(made, Contract) else contract_of(made))
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(send())
+
+
+def things(made: Json, **fields: Any) -> Json:
+    """A document whose one operation, `GET /things`, is `made`."""
+    return document({"/things": {"get": made}}, **fields)
+
+
+@pytest.mark.parametrize("path", documents())
+def test_every_answer_is_valid(path: Path) -> None:
+    """Each response that a document of other people declares can be answered, and the answer is valid by it."""
+    contract = Contract.load(path)
+    answers = ExampleAnswers(contract)
+    for each in contract.operations.values():
+        for status in filter(str.isdecimal, each.responses):
+            answer = answers.answer(each, Wish(code=int(status)))
+            response = answers.response(each, int(status))
+            assert response is not None
+            assert (int(status), "content" in response.node) == (answer.status, answer.body is not None)
+            if answer.media_type in response.node.get("content", {}) and not isinstance(answer.body, bytes):
+                assert answers.is_valid(response / "content" / answer.media_type, answer.body)
+
+
+STRING, INTEGER = {"type": "string"}, {"type": "integer"}
+TREE = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {"name": STRING, "children": {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *({}, True, {"type": ["null", "integer"]}, {"const": [1]}, {"enum": ["b"]}, {"default": 5, **INTEGER}),
+        *({"minimum": 3.5, **INTEGER}, {"exclusiveMaximum": -2, "multipleOf": 7}, {"minimum": 1, "maximum": 1.5}),
+        *({"minLength": 30}, {"maxLength": 2, **STRING}, {"pattern": "^[a-f]{3}-\\d+$"}, {"pattern": "^\\p{Lu}{2}$"}),
+        *({"format": name, **STRING} for name in ("date-time", "uuid", "uri", "ipv6", "duration", "hostname")),
+        {"type": "array", "items": INTEGER, "minItems": 3, "uniqueItems": True},
+        {"type": "array", "prefixItems": [STRING, INTEGER], "items": False, "minItems": 2},
+        {"type": "array", "contains": {"const": 5}, "minContains": 2},
+        {"type": "object", "required": ["a"], "additionalProperties": INTEGER, "minProperties": 3},
+        {"patternProperties": {"^x-[a-z]+$": INTEGER}, "additionalProperties": False, "minProperties": 1},
+        {"properties": {"a": {"const": 1}, "b": STRING}, "required": ["a"], "dependentRequired": {"a": ["b"]}},
+        {"properties": {"a": False, "b": STRING}, "required": ["b"]},
+        {"allOf": [{"properties": {"a": INTEGER}}, {"required": ["a"]}], "unevaluatedProperties": False},
+        {"oneOf": [{"properties": {"a": STRING}}, {"properties": {"a": INTEGER}, "required": ["a"]}], "type": "object"},
+        {"anyOf": [{"type": "string", "pattern": "^z{3}$"}, False]},
+        {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "properties": {"a": {"const": 1}}, "type": "object"},
+        {"not": {"const": "text"}, **STRING},
+        {"$ref": "#/components/schemas/Tree", "required": ["children"]},
+        {"$id": "https://example.com/s", "$ref": "#/$defs/n", "$defs": {"n": {"minimum": 9, **INTEGER}}},
+        {"propertyNames": {"enum": ["q"]}, "minProperties": 1, "type": "object"},
+    ],
+)  # fmt: skip
+def test_values_are_made_from_the_schema(schema: Any) -> None:
+    """Where there is no example, the answer is a value that the schema allows, and the same every time."""
+    made = things(answering(schema), components={"schemas": {"Tree": TREE}})
+    response = ask(made)
+    contract = contract_of(made)
+    place = contract.operations["act"].place / "responses" / "200" / "content" / "application/json" / "schema"
+    assert 200 == response.status_code
+    assert contract.validator(place).is_valid(response.json())
+    assert response.content == ask(made).content
+
+
+@pytest.mark.parametrize(
+    ("made", "headers", "expected"),
+    [
+        (answering(INTEGER, example=7), {}, 7),
+        (answering(INTEGER, example="wrong"), {}, 1),
+        (answering(INTEGER, examples={"a": {"value": "wrong"}, "b": {"value": 8}}), {}, 8),
+        (answering(examples={"a": {"value": 1}, "b": {"value": 2}}), {"Prefer": "example=b"}, 2),
+        (answering({"examples": ["wrong", 9], **INTEGER}), {}, 9),
+        (answering({"properties": {"a": {"example": "x", **STRING}}, "type": "object"}), {}, {"a": "x"}),
+        (answering({"properties": {"a": {"writeOnly": True}, "b": {"const": 1}}, "required": ["a"]}), {}, {"b": 1}),
+        (answering({"type": "null"}), {}, None),
+    ],
+)  # fmt: skip
+def test_examples_come_first(made: Json, headers: Json, expected: Any) -> None:
+    """The answer is the response's example where the schema allows it, or the one that the client asks for."""
+    assert expected == ask(things(made), headers=headers).json()
+
+
+def test_what_cannot_be_made() -> None:
+    """A schema that nothing is valid by has no answer, which is said, and is no fault of the server."""
+    response = ask(things(answering({"type": "string", "enum": [5]})))
+    assert (501, "No valid answer could be made") == (response.status_code, response.json()["error"][:29])
+
+
+TYPES: Json = {
+    "text/csv": {"example": "a,b"},
+    "application/json": {"example": 1},
+    "application/xml": {"schema": {"properties": {"a": {"const": "<"}}, "type": "object"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "text"),
+    [
+        ("*/*", "application/json", "1"),
+        ("text/*", "text/csv", "a,b"),
+        ("application/json;q=0.1, text/csv", "text/csv", "a,b"),
+        (
+            "application/xml;q=1",
+            "application/xml",
+            '<?xml version="1.0" encoding="UTF-8"?><root><a>&lt;</a></root>',
+        ),
+        ("image/png, x/y;q=z", "application/json", "1"),
+    ],
+)
+def test_the_client_chooses_the_media_type(accept: str, media_type: str, text: str) -> None:
+    """`Accept` chooses among the answer's media types; JSON is sent where it does not matter."""
+    made = things(operation(responses={"200": {"description": "", "content": TYPES}}))
+    response = ask(made, headers={"Accept": accept})
+    assert (media_type, text) == (response.headers["Content-Type"], response.text)
+
+
+HEADERS: Json = {
+    "X-Count": {"required": True, "schema": {"type": "array", "items": {"minimum": 4, **INTEGER}}},
+    "X-Json": {"required": True, "content": {"application/json": {"example": {"a": 1}}}},
+    "X-Given": {"required": True, "schema": {"type": "object"}, "example": {"a": True}},
+    "X-Perhaps": {"schema": STRING},
+}
+STATUSES: Json = {
+    "204": {"description": "", "headers": HEADERS},
+    "404": {"description": "", "content": {"application/json": {"example": "gone"}}},
+    "5XX": {"description": ""},
+}
+
+
+def test_the_client_may_choose_the_status() -> None:
+    """`Prefer: code=` has any response answered, and another status is passed over."""
+    made = things(operation(responses=STATUSES))
+    codes = ("code=404", 'code="503"', "code=418", "code=x")
+    assert [404, 503, 204, 204] == [ask(made, headers={"Prefer": code}).status_code for code in codes]
+
+
+def test_required_headers_are_sent() -> None:
+    """A header that the answer must carry has a value that its schema allows."""
+    headers = ask(things(operation(responses=STATUSES))).headers
+    assert ("4", '{"a": 1}', "a,true") == (headers["X-Count"], headers["X-Json"], headers["X-Given"])
+    assert "X-Perhaps" not in headers
+
+
+SERVERS = [{"url": "https://example.com/v1"}, {"url": "/v2"}]
+
+
+@pytest.mark.parametrize(("path", "status"), [("/v1/things", 200), ("/things", 200), ("/v3/things", 404)])
+def test_the_servers_path_may_be_left_out(path: str, status: int) -> None:
+    """The paths are served below that of the first server, and by themselves."""
+    assert status == ask(things(answering(INTEGER), servers=SERVERS), path).status_code
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi.yaml"])
+def test_the_contract_is_published(path: str) -> None:
+    """Other tools find the contract where the mock is."""
+    made = things(answering(INTEGER))
+    assert made == json.loads(ask(made, path).text)
+
+
+PROBLEM = {
+    "type": "object",
+    "required": ["code", "message"],
+    "properties": {"code": INTEGER, "message": STRING},
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("responses", "expected"),
+    [
+        ({}, (400, {"error": "Q must be an integer"})),
+        ({"400": {"description": ""}}, (400, None)),
+        (
+            {"422": {"description": "", "content": {"application/json": {"schema": PROBLEM}}}},
+            (422, {"code": 1, "message": "Q must be an integer"}),
+        ),
+        (
+            {"default": {"description": "", "content": {"application/json": {"schema": {"enum": []}}}}},
+            (400, {"error": "Q must be an integer"}),
+        ),
+    ],
+)
+def test_a_refusal_is_what_the_contract_declares(responses: Json, expected: tuple[int, Any]) -> None:
+    """A request that breaks a rule is refused in the contract's own words, where it has any for it."""
+    parameter = {"name": "q", "in": "query", "schema": INTEGER}
+    responses = {"200": {"description": ""}, **responses}
+    response = ask(things(operation(parameters=[parameter], responses=responses)), "/things?q=x")
+    assert expected == (response.status_code, response.json() if response.content else None)
+
+
+SCHEMES: Json = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "basic": {"type": "http", "scheme": "basic"},
+    "key": {"type": "apiKey", "in": "header", "name": "Key"},
+    "oauth": {"type": "oauth2", "flows": {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers"),
+    [
+        ("bearer", {"Authorization": "Bearer x"}),
+        ("basic", {"Authorization": "Basic YTpi"}),
+        ("key", {"Key": "x"}),
+        ("oauth", {"Authorization": "Bearer x"}),
+    ],
+)
+def test_any_credentials_will_do(scheme: str, headers: Json) -> None:
+    """An operation that asks for credentials takes any of their form, with any scope, and none but them."""
+    scopes = ["write"] if scheme == "oauth" else []
+    owner = {"name": "user", "in": "path", "required": True, "x-owner": True, "schema": STRING}
+    act = operation(security=[{scheme: scopes}], parameters=[owner])
+    made = document({"/{user}": {"get": act}}, components={"securitySchemes": SCHEMES})
+    statuses = [
+        ask(made, "/anybody", headers=sent).status_code for sent in (headers, {}, dict.fromkeys(headers, ""))
+    ]
+    assert [200, 401, 401] == statuses
+
+
+@contextmanager
+def mocking(path: Path) -> Iterator[str]:
+    """The address of `todo-api contract mock`, which ends with the block."""
+    command = [sys.executable, "-m", "server", "contract", "mock", str(path), "--port", "0"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            said = next(line for line in process.stdout if "http://" in line)
+            yield said.split()[-1]
+        finally:
+            process.terminate()
+            assert 0 == process.wait(30)
+
+
+CHECKS = ("not_a_server_error", "response_schema_conformance", "content_type_conformance")
+CHECKS += ("response_headers_conformance", "negative_data_rejection", "positive_data_acceptance")
+SHORT = {"museum", "oai-tictactoe", "openapi"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[] if path.stem in SHORT else [pytest.mark.faults])
+        for path in sorted([*FOLDER.glob("*.*"), *FOLDER.glob("split/openapi.yaml")])
+    ],
+)
+def test_stock_schemathesis_finds_nothing(path: Path, tmp_path: Path) -> None:
+    """Held against its own contract, the mock takes what is valid, refuses what is not, and answers validly."""
+    credentials = {"Authorization": "Basic YTpi" if "museum" in path.stem else "Bearer x"}
+    with mocking(path) as address:
+        if not httpx.get(f"{address}/openapi.json").json().get("paths"):
+            pytest.skip("the document has no operations")
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json", "--url", address),
+            *("--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", "3", "--seed", "1", "--generation-database", "none", "--continue-on-failure"),
+            *(part for name, value in credentials.items() for part in ("-H", f"{name}: {value}")),
+        ]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert 0 == ended.returncode, re.sub(r"(?s).*=+ FAILURES", "", ended.stdout)
