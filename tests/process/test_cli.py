@@ -23,7 +23,19 @@ from tests.support.clusters import Cluster, run
 from tests.support.contracts import edited
 from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
 
-COMMANDS = ["completion", "contract", "doctor", "migrate", "purge", "routes", "serve", "token", "version"]
+COMMANDS = [
+    "backup",
+    "completion",
+    "contract",
+    "doctor",
+    "migrate",
+    "purge",
+    "restore",
+    "routes",
+    "serve",
+    "token",
+    "version",
+]
 
 
 def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> list[str]:

@@ -1,0 +1,48 @@
+"""The whole database as one file: `backup`, `restore`."""
+
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+def backup(file: Path) -> None:
+    """Write the whole database to FILE.
+
+    It has pg_dump's custom format, and only its owner may read it.
+    """
+    from db.admin.backup import BackupError, back_up
+    from server.process.serve import database
+    from server.settings import Settings
+
+    with database(Settings.load()) as url:
+        try:
+            back_up(url, file)
+        except BackupError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(f"The database is in {file}.")
+
+
+@click.command()
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="Drop all that is in the database's schema first.")
+def restore(file: Path, force: bool) -> None:
+    """Bring an empty database to what FILE holds.
+
+    Stop the service first. All is restored, or nothing has changed.
+    """
+    from db.admin.backup import BackupError
+    from db.admin.backup import restore as restore_backup
+    from db.migrations import migrations
+    from server.process.serve import database
+    from server.settings import Settings
+
+    with database(Settings.load()) as url:
+        try:
+            restore_backup(url, file, migrations, force)
+        except BackupError as error:
+            raise click.ClickException(str(error)) from error
+        click.echo(migrations.pending(url) or "The database holds what was in the backup.")

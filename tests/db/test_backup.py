@@ -1,0 +1,132 @@
+"""Backups: what is restored is what was there, walls and numbers included; and what is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from db.admin.backup import BackupError, back_up, restore
+from db.admin.isolation import require
+from db.migrations import migrations
+from db.models import NAMES, metadata
+from tests.support.clusters import DEPLOYER, Cluster, cluster, run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Cluster]:
+    """A server to which nothing but the backup has been brought: it lacks the roles."""
+    with cluster(18) as server:
+        yield server
+
+
+@pytest.fixture
+def empty(server: Cluster) -> Iterator[str]:
+    """An empty database of an ordinary login."""
+    with server.database(DEPLOYER) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def backup(own_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A backup of two users' tasks."""
+    run(own_url, "INSERT INTO users (id) VALUES ('alice'), ('bob')")
+    for user in ("alice", "bob"):
+        run(own_url, "INSERT INTO tasks (user_id, title) VALUES (%s, %s)", user, f"for {user}")
+    file = tmp_path_factory.mktemp("backup") / "todo.backup"
+    back_up(own_url, file)
+    return file
+
+
+def titles(url: str) -> list[tuple[str]]:
+    """What a superuser sees, in the order of the numbers."""
+    return run(url, "SELECT title FROM tasks ORDER BY id")
+
+
+def superuser(server: Cluster, url: str) -> str:
+    """The URL of the same database for the superuser."""
+    return make_url(server.url).set(database=make_url(url).database).render_as_string(hide_password=False)
+
+
+def test_what_is_restored_is_what_was_there(server: Cluster, empty: str, backup: Path) -> None:
+    """An ordinary login restores, on another server, all rows, the walls between users, and numbers that go on."""
+    restore(empty, backup, migrations)
+
+    migrations.check(empty)
+    require(empty, metadata, NAMES)
+    assert [] == run(empty, "SELECT FROM tasks")
+    administrator = superuser(server, empty)
+    assert [("for alice",), ("for bob",)] == titles(administrator)
+    run(administrator, "INSERT INTO tasks (user_id, title) VALUES ('bob', 'another')")
+    assert [("for alice",), ("for bob",), ("another",)] == titles(administrator)
+    assert 0o600 == backup.stat().st_mode & 0o777
+
+
+def test_a_login_that_cannot_see_all_is_refused(empty: str, tmp_path: Path) -> None:
+    """A backup by a login that row level security binds would lack rows, so there is none."""
+    with pytest.raises(BackupError, match="CREATE ROLE backup LOGIN BYPASSRLS"):
+        back_up(empty, tmp_path / "todo.backup")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_login_that_is_advised_will_do(server: Cluster, empty: str, backup: Path, tmp_path: Path) -> None:
+    """A login made as the refusal says can make backups."""
+    restore(empty, backup, migrations)
+    server.add_login("backup", "BYPASSRLS")
+    run(server.url, "GRANT pg_read_all_data TO backup")
+    again = tmp_path / "again.backup"
+    back_up(server.as_login("backup", str(make_url(empty).database)), again)
+
+    with server.database() as url:
+        restore(url, again, migrations)
+        assert [("for alice",), ("for bob",)] == titles(url)
+
+
+def test_a_database_with_content_is_kept(server: Cluster, backup: Path) -> None:
+    """Nothing is restored over what is there, unless that is to be dropped."""
+    with server.database() as url:
+        migrations.upgrade(url)
+        run(url, "INSERT INTO users (id) VALUES ('carol'); CREATE TABLE other AS SELECT 1")
+        with pytest.raises(BackupError, match="the database is not empty"):
+            restore(url, backup, migrations)
+        assert [("carol",)] == run(url, "SELECT id FROM users")
+
+        restore(url, backup, migrations, force=True)
+        assert [("for alice",), ("for bob",)] == titles(url)
+        assert [(None,)] == run(url, "SELECT to_regclass('other')")
+        migrations.check(url)
+
+
+@pytest.mark.parametrize(
+    ("cut", "sentence"), [(10_000, "is no backup"), (20, "is damaged, and nothing has changed")]
+)
+def test_a_damaged_file_changes_nothing(
+    server: Cluster, backup: Path, tmp_path: Path, cut: int, sentence: str
+) -> None:
+    """A file that is cut short is found, and what was in the database stays."""
+    file = tmp_path / "cut.backup"
+    file.write_bytes(backup.read_bytes()[:-cut])
+    with server.database() as url:
+        migrations.upgrade(url)
+        run(url, "INSERT INTO users (id) VALUES ('carol')")
+        with pytest.raises(BackupError, match=sentence):
+            restore(url, file, migrations, force=True)
+        assert [("carol",)] == run(url, "SELECT id FROM users")
+
+
+def test_a_login_that_may_not_restore_changes_nothing(server: Cluster, backup: Path) -> None:
+    """What the database refuses is named by its SQLSTATE, and nothing has changed."""
+    server.add_login("stranger")
+    with server.database() as url:
+        migrations.upgrade(url)
+        with pytest.raises(BackupError, match="SQLSTATE 42501"):
+            restore(server.as_login("stranger", str(make_url(url).database)), backup, migrations, force=True)
+        migrations.check(url)
+
+
+def test_a_file_that_is_there_is_kept(own_url: str, backup: Path) -> None:
+    """A backup does not replace another."""
+    before = backup.read_bytes()
+    with pytest.raises(BackupError, match="exists already"):
+        back_up(own_url, backup)
+    assert before == backup.read_bytes()
