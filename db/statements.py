@@ -16,48 +16,63 @@ from sqlalchemy import (
     Date,
     DateTime,
     DefaultClause,
-    Delete,
     Insert,
+    Integer,
     Select,
     Text,
     Update,
+    all_,
     and_,
     any_,
     bindparam,
-    case,
     cast,
     delete,
-    exists,
     func,
-    literal,
     null,
     or_,
     select,
     text,
     tuple_,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.sql.dml import ReturningInsert
-from sqlalchemy.sql.selectable import CompoundSelect
+from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
-from db.models import idempotency_keys, tasks, users
+from db.models import idempotency_keys, quoted, tasks, users
 from db.orders import ORDERS
 from openapi.contract import contract
 from openapi.types import Sort
 
-# For so long a repeat under an Idempotency-Key answers the first result, by the contract.
-expired_key = idempotency_keys.c.created_at <= func.now() - text("interval '24 hours'")
+# For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back, by
+# the contract.
+_REPEATABLE = text("interval '24 hours'")
+_RESTORABLE = text("interval '30 days'")
+expired_key = idempotency_keys.c.created_at <= func.now() - _REPEATABLE
+expired_task = tasks.c.deleted_at <= func.now() - _RESTORABLE
 _tenant = bindparam("tenant", type_=Text)
 _own = tasks.c.user_id == _tenant
-_this = and_(_own, tasks.c.id == bindparam("id"))
-# `now()` is the transaction's start, so two changes within one tick, or a clock set back, must still grow.
-_grown = func.greatest(func.now(), tasks.c.updated_at + text("interval '1 microsecond'"))
+_live = and_(_own, tasks.c.deleted_at.is_(None))
+_id = tasks.c.id == bindparam("id")
+
+
+def _utc(time: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.timezone(text("'UTC'"), time)
+
+
+# The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
+# Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
+_later = func.greatest(_utc(func.now()) - _utc(tasks.c.updated_at), text("interval '1 microsecond'"))
+_grown = _utc(_utc(tasks.c.updated_at) + _later)
+
+
+def _grown_if(condition: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The time of a change that is made if the condition holds, and else that of the last one; without a CASE, in which
+    Citus takes no `now()`."""
+    return _utc(_utc(tasks.c.updated_at) + _later.op("*")(cast(condition, Integer)))
 
 
 def _answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.timezone(text("'UTC'"), column) if isinstance(column.type, DateTime) else column
+    return _utc(column) if isinstance(column.type, DateTime) else column
 
 
 # The members of a task that are columns: all but the tag, which is made of the others.
@@ -81,15 +96,15 @@ def list_tasks(
     """The user's tasks in an order of `db.orders`, at most `limit` of them.
 
     Args:
-        filtered: only those that `status`, `priority`, `due_from` and `due_to` let through, each of them unless it is
-            NULL. They are one choice, not one for each, so that PostgreSQL has few statements to prepare.
+        filtered: only those that `status`, `priority`, `tag`, `due_from` and `due_to` let through, each of them unless
+            it is NULL. They are one choice, not one for each, so that PostgreSQL has few statements to prepare.
         searched: only those whose title or description has the regular expression `pattern`.
         continued: only those after the place of the key `key` and the number `id`.
         counted: with the column `total`, how many all pages hold; if this one holds none, the other columns are NULL.
         weighed: only those before which the page holds less than `most_bytes` of text; always so if `counted`.
     """
     key, falls = ORDERS[sort].column, not ORDERS[sort].rises
-    conditions = [_own, *(_FILTERS if filtered else ()), *(_SEARCH if searched else ())]
+    conditions = [_live, *(_FILTERS if filtered else ()), *(_SEARCH if searched else ())]
     order = [key.desc() if falls else key.asc(), tasks.c.id.desc()]
     page = select(*_columns).where(*conditions).order_by(*order).limit(bindparam("limit"))
     if continued:
@@ -122,6 +137,7 @@ def _unless_null(name: str, kind: Any, condition: Callable[[ColumnElement[Any]],
 _FILTERS = (
     _unless_null("status", ARRAY(Text), lambda value: tasks.c.status == any_(value)),
     _unless_null("priority", ARRAY(Text), lambda value: tasks.c.priority == any_(value)),
+    _unless_null("tag", ARRAY(Text), tasks.c.tags.bool_op("@>")),
     _unless_null("due_from", Date, lambda value: tasks.c.due_date >= value),
     _unless_null("due_to", Date, lambda value: tasks.c.due_date <= value),
 )
@@ -144,7 +160,7 @@ def _after(key: ColumnElement[Any], falls: bool) -> ColumnElement[bool]:
 @cache
 def get_task() -> Select[Any]:
     """The user's task `id`."""
-    return select(*_columns).where(_this)
+    return select(*_columns).where(_live, _id)
 
 
 @cache
@@ -155,48 +171,38 @@ def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
 
 
 @cache
-def create_task_once(fields: Sequence[str]) -> CompoundSelect[Any]:
+def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]]:
     """Inserts a task unless the user has used the Idempotency-Key `key` within 24 hours.
 
-    Answers the task as it was created then or now, and the `fingerprint` of the body that created it. It answers
-    no row when another request with the same key was committed while this one waited for it: then that request's
-    row is not in this statement's snapshot yet (an expired one may be), and the statement is to be run again.
+    The last of them answers the task as it was created then or now, and the `fingerprint` of the body that created it.
+    Each is about one shard of Citus, and sees what a request with the same key has committed while the first waited.
     """
     keys = idempotency_keys
     fresh = insert(keys).values(
         user_id=_tenant,
         key=bindparam("key"),
         fingerprint=bindparam("fingerprint"),
-        task_id=func.nextval("tasks_id_seq"),
+        task_id=func.nextval(text("'tasks_id_seq'")),
     )
-    claimed = (
-        fresh.on_conflict_do_update(
-            index_elements=[keys.c.user_id, keys.c.key],
-            set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
-            where=expired_key,
-        )
-        .returning(keys.c.task_id, keys.c.created_at)
-        .cte("claimed")
+    claim = fresh.on_conflict_do_update(
+        index_elements=[keys.c.user_id, keys.c.key],
+        set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
+        where=fresh.excluded.created_at - keys.c.created_at >= _REPEATABLE,
     )
+    this = (keys.c.user_id == _tenant, keys.c.key == bindparam("key"))
     given = {
         "user_id": _tenant,
-        "id": claimed.c.task_id,
-        **{name: bindparam(name) for name in fields},
-        "created_at": claimed.c.created_at,
-        "updated_at": claimed.c.created_at,
+        "id": keys.c.task_id,
+        **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
+        "created_at": keys.c.created_at,
+        "updated_at": keys.c.created_at,
     }
-    created = (
-        insert(tasks)
-        .from_select(list(given), select(*given.values()))
-        .returning(*_columns, bindparam("fingerprint", type_=Text).label("fingerprint"))
-        .cte("created")
+    # A task of this number is there already if this is a repeat.
+    create = insert(tasks).from_select(
+        list(given), select(*given.values()).where(*this, keys.c.fingerprint == bindparam("fingerprint"))
     )
-    repeated = (
-        select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint)
-        .where(keys.c.user_id == _tenant, keys.c.key == bindparam("key"), ~expired_key)
-        .where(~exists(select(claimed.c.task_id)))
-    )
-    return union_all(select(created), repeated)
+    answer = select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint).where(*this)
+    return claim, create.on_conflict_do_nothing(), answer
 
 
 def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any]:
@@ -215,7 +221,10 @@ def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any
 
 def _default(column: Column[Any]) -> ColumnElement[Any]:
     default = column.server_default
-    return literal(default.arg, column.type) if isinstance(default, DefaultClause) else null()
+    if not isinstance(default, DefaultClause):
+        return null()
+    value = default.arg
+    return cast(text(quoted(value)) if isinstance(value, str) else value, column.type)
 
 
 @cache
@@ -228,26 +237,57 @@ def update_task(fields: Sequence[str]) -> Select[Any]:
 @cache
 def set_status() -> Select[Any]:
     """Gives the user's task `id` the status `status`; one that has it already stays as it is."""
-    same = tasks.c.status == bindparam("status")
-    changed_at = case((same, tasks.c.updated_at), else_=_grown)
+    changed_at = _grown_if(tasks.c.status != bindparam("status"))
     return _conditional(update(tasks).values(status=bindparam("status"), updated_at=changed_at))
 
 
 @cache
 def delete_task() -> Select[Any]:
-    """Deletes the user's task `id`; see `_conditional` for what it answers."""
-    return _conditional(delete(tasks))
+    """Hides the user's task `id`; see `_conditional` for what it answers."""
+    return _conditional(update(tasks).values(deleted_at=_grown))
 
 
-def _conditional(change: Update | Delete) -> Select[Any]:
-    """The change of the user's task `id`, made only if the task's `updated_at` is one of `versions`, or those are NULL.
+@cache
+def restore_task() -> Select[Any]:
+    """Brings the user's task `id` back, unless it was deleted too long ago; one that is not deleted stays as it is.
+
+    See `_conditional` for what it answers.
+    """
+    restored_at = _grown_if(tasks.c.deleted_at.is_not(None))
+    since = _utc(func.now()) - _utc(tasks.c.deleted_at)
+    there = and_(_own, or_(tasks.c.deleted_at.is_(None), since < _RESTORABLE))
+    return _conditional(update(tasks).values(deleted_at=null(), updated_at=restored_at), there)
+
+
+def _conditional(change: Update, there: ColumnElement[bool] = _live) -> Select[Any]:
+    """The change of the user's task `id`, made only if the task's `updated_at` is one of `versions`, or those are NULL,
+    and none of `unwanted`, or those are NULL.
 
     Answers no row where there is no such task, a row of NULLs where the task is in another state, else the task.
     """
-    versions = bindparam("versions", type_=ARRAY(DateTime(timezone=True)))
+    times = ARRAY(DateTime(timezone=True))
+    versions, unwanted = bindparam("versions", type_=times), bindparam("unwanted", type_=times)
     changed = (
-        change.where(_this, or_(versions.is_(None), tasks.c.updated_at == any_(versions)))
+        change.where(
+            *(there, _id),
+            or_(versions.is_(None), tasks.c.updated_at == any_(versions)),
+            or_(unwanted.is_(None), tasks.c.updated_at != all_(unwanted)),
+        )
         .returning(*_columns)
         .cte("changed")
     )
-    return select(changed).select_from(tasks.outerjoin(changed, changed.c.id == tasks.c.id)).where(_this)
+    return select(changed).select_from(tasks.outerjoin(changed, changed.c.id == tasks.c.id)).where(there, _id)
+
+
+@cache
+def delete_tasks() -> Select[Any]:
+    """Hides the user's tasks that are in one of the statuses `status`, and answers their number as `deleted`."""
+    chosen = tasks.c.status == any_(cast(bindparam("status"), ARRAY(Text)))
+    hidden = update(tasks).values(deleted_at=_grown).where(_live, chosen).returning(tasks.c.id).cte("hidden")
+    return select(func.count().label("deleted")).select_from(hidden)
+
+
+@cache
+def delete_user() -> ReturningDelete[Any]:
+    """Erases the user's row, and with it every row that belongs to the user."""
+    return delete(users).where(users.c.id == _tenant).returning(users.c.id)

@@ -8,7 +8,9 @@ from functools import cache
 import orjson
 
 from db.times import from_microseconds, to_microseconds
+from openapi.bridge.failures import Failure
 from openapi.contract import contract
+from openapi.failures import PreconditionFailed, TaskNotFound
 from openapi.types import Task
 
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
@@ -36,15 +38,43 @@ def matches(if_none_match: str, tag: str) -> bool:
     return if_none_match == "*" or tag.strip('"') in (opaque for _, opaque in _TAG.findall(if_none_match))
 
 
-def versions(if_match: str | None) -> list[datetime] | None:
-    """The `updated_at` that `If-Match` allows, by strong comparison; None where it allows any.
+def check(if_match: str | None, tag: str) -> None:
+    """Raises PreconditionFailed if `If-Match` does not name the tag, by strong comparison."""
+    if if_match not in (None, "*") and tag.strip('"') not in (_strong(if_match) or ()):
+        raise PreconditionFailed(_case(if_match))
+
+
+def conditions(if_match: str | None, if_none_match: str | None) -> dict[str, list[datetime] | None]:
+    """What a change asks of the task's `updated_at`: one of `versions`, none of `unwanted`; None asks nothing.
 
     A tag that this service cannot have made stands for no version at all, so a list of such tags allows none.
     """
+    if if_none_match == "*":  # Whatever state the task is in, it is one too many.
+        return {"versions": [], "unwanted": None}
+    unwanted = None if if_none_match is None else [opaque for _, opaque in _TAG.findall(if_none_match)]
+    return {"versions": _times(_strong(if_match)), "unwanted": _times(unwanted)}
+
+
+def unmet(if_match: str | None, if_none_match: str | None) -> Failure:
+    """Why a change was not made although the task was there; `If-Match` comes first (RFC 9110, section 13.2.2)."""
+    if if_match not in (None, "*"):
+        return PreconditionFailed(_case(if_match))
+    # Where any state will do, only a deletion at the same moment can have come before the change.
+    return TaskNotFound() if if_none_match is None else PreconditionFailed("unchanged")
+
+
+def _case(if_match: str | None) -> str:
+    return "weak" if any(weak for weak, _ in _TAG.findall(if_match or "")) else "changed"
+
+
+def _strong(if_match: str | None) -> list[str] | None:
     if if_match is None or if_match == "*":
         return None
-    tags = [opaque for weak, opaque in _TAG.findall(if_match) if not weak]
-    return [time for time in map(_updated_at, tags) if time is not None]
+    return [opaque for weak, opaque in _TAG.findall(if_match) if not weak]
+
+
+def _times(tags: list[str] | None) -> list[datetime] | None:
+    return None if tags is None else [time for time in map(_updated_at, tags) if time is not None]
 
 
 def _updated_at(opaque: str) -> datetime | None:

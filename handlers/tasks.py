@@ -2,6 +2,7 @@
 
 from datetime import date
 from hashlib import sha256
+from typing import Any, cast
 
 import orjson
 
@@ -10,12 +11,11 @@ from db.driver.database import Tenant
 from db.search import pattern_of
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import matches, tagged, versions
+from handlers.entity_tags import check, conditions, matches, tagged, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
-from openapi.bridge.failures import Unavailable
-from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
-from openapi.types import Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
+from openapi.failures import IdempotencyKeyReused, TaskNotFound
+from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
 
@@ -24,6 +24,7 @@ async def list_tasks(
     tenant: Tenant,
     status: list[Status] | None,
     priority: list[Priority] | None,
+    tag: list[str] | None,
     due_from: date | None,
     due_to: date | None,
     q: str | None,
@@ -34,7 +35,13 @@ async def list_tasks(
 ) -> Answer[list[Task]]:
     """The user's tasks in the order of `cursor`, else of `sort`; `Link` leads on where one answer cannot hold them."""
     sort, position = decode_cursor(cursor) if cursor is not None else (sort, {})
-    filters = {"status": status, "priority": priority, "due_from": due_from, "due_to": due_to}
+    filters = {
+        "status": status,
+        "priority": priority,
+        "tag": tag,
+        "due_from": due_from,
+        "due_to": due_to,
+    }
     is_filtered = any(value is not None for value in filters.values())
     searched = {} if q is None else {"pattern": pattern_of(q)}
     continued = cursor is not None
@@ -66,51 +73,79 @@ async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCre
 
 async def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
     fingerprint = sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
-    statement = statements.create_task_once(fields)
-    # A second run is needed only where a request with the same key was committed during the first.
-    for _ in range(2):
-        for row in await tenant.fetch(statement, key=key, fingerprint=fingerprint, **body):
-            if row.pop("fingerprint") != fingerprint:
-                raise IdempotencyKeyReused
-            task: Task = row
-            return task
-    raise Unavailable("an Idempotency-Key was claimed twice during one request")
+    *before, answer = statements.create_task_once(fields)
+    task: Any = await tenant.fetch_one(answer, before=tuple(before), key=key, fingerprint=fingerprint, **body)
+    if task.pop("fingerprint") != fingerprint:
+        raise IdempotencyKeyReused
+    return cast(Task, task)
 
 
-async def get_task(tenant: Tenant, id: int, if_none_match: str | None) -> Answer[Task | None]:
+async def delete_tasks(tenant: Tenant, status: list[Status]) -> Answer[Deletions]:
+    """How many tasks were in one of the statuses; they are hidden now."""
+    return Answer(await tenant.fetch_one(statements.delete_tasks(), status=status))
+
+
+async def get_task(
+    tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None
+) -> Answer[Task | None]:
     """The task, or 304 where the client holds it as it is."""
     task: Task | None = await tenant.fetch_one(statements.get_task(), id=id)
     if task is None:
         raise TaskNotFound
     headers = {"ETag": tagged(task)["etag"]}
+    check(if_match, task["etag"])
     if if_none_match is not None and matches(if_none_match, task["etag"]):
         return Answer(None, headers, NOT_MODIFIED)
     return Answer(task, headers)
 
 
-async def update_task(tenant: Tenant, id: int, if_match: str | None, body: TaskUpdate) -> Answer[Task]:
+async def update_task(
+    tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None, body: TaskUpdate
+) -> Answer[Task]:
     """The task with the members of `body` changed."""
     statement = statements.update_task(tuple(sorted(body)))
-    return _answer(await tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
+    return await _change(tenant, statement, id, if_match, if_none_match, **body)
 
 
-async def complete_task(tenant: Tenant, id: int, if_match: str | None, body: TaskCompletion) -> Answer[Task]:
+# A merge patch of an object whose members are no objects is the members that change (RFC 7396, section 2).
+patch_task = update_task
+
+
+async def complete_task(
+    tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None, body: TaskCompletion
+) -> Answer[Task]:
     """The task in the status that `body` names; without a body the contract's default completes it."""
-    statement = statements.set_status()
-    return _answer(await tenant.fetch_one(statement, id=id, versions=versions(if_match), **body), if_match)
+    return await _change(tenant, statements.set_status(), id, if_match, if_none_match, **body)
 
 
-async def delete_task(tenant: Tenant, id: int, if_match: str | None) -> Answer[None]:
-    """Nothing, once the task is gone."""
-    _answer(await tenant.fetch_one(statements.delete_task(), id=id, versions=versions(if_match)), if_match)
+async def delete_task(
+    tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None
+) -> Answer[None]:
+    """Nothing, once the task is hidden."""
+    await _change(tenant, statements.delete_task(), id, if_match, if_none_match)
     return Answer(None)
 
 
-def _answer(task: Task | None, if_match: str | None) -> Answer[Task]:
-    """What a change came to: the task, or the refusal where there was none or it was in another state."""
+async def restore_task(
+    tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None
+) -> Answer[Task]:
+    """The task, which is not deleted any more."""
+    return await _change(tenant, statements.restore_task(), id, if_match, if_none_match)
+
+
+async def _change(
+    tenant: Tenant,
+    statement: Any,
+    id: int,
+    if_match: str | None,
+    if_none_match: str | None,
+    **values: Any,
+) -> Answer[Task]:
+    """What a change comes to: the task, or the refusal where there was none or it was in another state."""
+    asked = conditions(if_match, if_none_match)
+    task: Task | None = await tenant.fetch_one(statement, id=id, **asked, **values)
     if task is None:
         raise TaskNotFound
     if task["id"] is None:
-        # Where If-Match allows any state, only a deletion at the same moment can have come before the change.
-        raise TaskNotFound if versions(if_match) is None else PreconditionFailed
+        raise unmet(if_match, if_none_match)
     return Answer(tagged(task), {"ETag": task["etag"]})

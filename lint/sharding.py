@@ -14,7 +14,7 @@ from sqlalchemy import Delete, Insert, Update, make_url
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import iterate
 
-from db.admin.purge import DROP_EXPIRED_KEYS
+from db.admin.purge import DROP_EXPIRED
 from db.driver.messages import DIALECT
 from db.migrations import migrations
 from lint.scoping import ask
@@ -111,7 +111,7 @@ def faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]
     sharded = create_sharded(url)
     yield from (f"Citus: {fault}" for fault in schema_faults(sharded))
     volatile = volatile_functions(sharded)
-    for origin, statement in chain(made, [("db.admin.purge.DROP_EXPIRED_KEYS", DROP_EXPIRED_KEYS)]):
+    for origin, statement in chain(made, [("db.admin.purge.DROP_EXPIRED", each) for each in DROP_EXPIRED]):
         for name in volatile_calls(statement, volatile):
             yield f"Citus: {origin} calls the volatile function {name} where it changes rows"
 

@@ -14,6 +14,8 @@ Description = str | None
 Status = Literal["incomplete", "complete"]
 Priority = Literal["low", "medium", "high"]
 DueDate = date | None
+Tag = str
+Tags = list[Tag]
 Timestamp = datetime
 Day = date
 Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at", "title"]
@@ -30,6 +32,7 @@ class Task(TypedDict):
     status: Status
     priority: Priority
     due_date: DueDate
+    tags: Tags
     created_at: Timestamp
     updated_at: Timestamp
     etag: EntityTag
@@ -40,6 +43,7 @@ class TaskCreate(TypedDict):
     description: NotRequired[Description]
     priority: NotRequired[Priority]
     due_date: NotRequired[DueDate]
+    tags: NotRequired[Tags]
 
 
 class TaskUpdate(TypedDict):
@@ -48,10 +52,15 @@ class TaskUpdate(TypedDict):
     status: NotRequired[Status]
     priority: NotRequired[Priority]
     due_date: NotRequired[DueDate]
+    tags: NotRequired[Tags]
 
 
 class TaskCompletion(TypedDict):
     status: NotRequired[Status]
+
+
+class Deletions(TypedDict):
+    deleted: int
 
 
 class Health(TypedDict):
@@ -70,6 +79,10 @@ class Problem(TypedDict):
     errors: NotRequired[list[dict[str, Any]]]
 
 
+class UsersHandlers(Protocol[Caller]):
+    async def delete_user(self, caller: Caller, /) -> Answer[None]: ...
+
+
 class TasksHandlers(Protocol[Caller]):
     async def list_tasks(
         self,
@@ -78,6 +91,7 @@ class TasksHandlers(Protocol[Caller]):
         *,
         status: list[Status] | None,
         priority: list[Priority] | None,
+        tag: list[Tag] | None,
         due_from: Day | None,
         due_to: Day | None,
         q: str | None,
@@ -91,20 +105,51 @@ class TasksHandlers(Protocol[Caller]):
         self, caller: Caller, /, *, idempotency_key: str | None, body: TaskCreate
     ) -> Answer[Task]: ...
 
+    async def delete_tasks(self, caller: Caller, /, *, status: list[Status]) -> Answer[Deletions]: ...
+
     async def get_task(
-        self, caller: Caller, /, *, id: TaskId, if_none_match: EntityTags | None
+        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
     ) -> Answer[Task | None]: ...
 
     async def update_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, body: TaskUpdate
+        self,
+        caller: Caller,
+        /,
+        *,
+        id: TaskId,
+        if_match: EntityTags | None,
+        if_none_match: EntityTags | None,
+        body: TaskUpdate,
     ) -> Answer[Task]: ...
 
     async def delete_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None
+        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
     ) -> Answer[None]: ...
 
+    async def patch_task(
+        self,
+        caller: Caller,
+        /,
+        *,
+        id: TaskId,
+        if_match: EntityTags | None,
+        if_none_match: EntityTags | None,
+        body: TaskUpdate,
+    ) -> Answer[Task]: ...
+
     async def complete_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, body: TaskCompletion
+        self,
+        caller: Caller,
+        /,
+        *,
+        id: TaskId,
+        if_match: EntityTags | None,
+        if_none_match: EntityTags | None,
+        body: TaskCompletion,
+    ) -> Answer[Task]: ...
+
+    async def restore_task(
+        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
     ) -> Answer[Task]: ...
 
 

@@ -1,34 +1,41 @@
-"""Drops the Idempotency-Keys that have run out, of all users, as the role that reaches no others."""
+"""Drops what has run out, of all users, as the role that reaches nothing else: Idempotency-Keys and deleted tasks."""
 
 import asyncio
 
-from sqlalchemy import bindparam, delete, select, tuple_
+from sqlalchemy import ColumnElement, Table, bindparam, delete, select, tuple_
+from sqlalchemy.sql.dml import ReturningDelete
 
 from db.driver.database import Database
 from db.driver.messages import as_purger
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.models import NAMES, idempotency_keys
-from db.statements import expired_key
+from db.models import NAMES, idempotency_keys, tasks
+from db.statements import expired_key, expired_task
 
-_key = tuple(idempotency_keys.primary_key.columns)
-_some = select(*_key).where(expired_key).limit(bindparam("count"))
-# The one statement that has no owner, so it has a role of its own.
-DROP_EXPIRED_KEYS = (
-    delete(idempotency_keys).where(tuple_(*_key).in_(_some), expired_key).returning(idempotency_keys.c.key)
-)
+
+def _drop(table: Table, expired: ColumnElement[bool]) -> ReturningDelete[tuple[object]]:
+    key = tuple(table.primary_key.columns)
+    some = select(*key).where(expired).limit(bindparam("count"))
+    return delete(table).where(tuple_(*key).in_(some), expired).returning(*key)
+
+
+# The statements that have no owner, so they have a role of their own.
+DROP_EXPIRED = (_drop(idempotency_keys, expired_key), _drop(tasks, expired_task))
 BATCH = 5_000
 DEADLINE_SECONDS = 60
 
 
-def purge(url: str) -> int:
-    """Drops every Idempotency-Key that has run out and returns how many those were.
+def purge(url: str) -> tuple[int, int]:
+    """Drops every Idempotency-Key that has run out and every task that was deleted too long ago to be brought back.
 
-    It goes by batches of 5,000 keys, each a transaction of its own, so that nobody waits for it long and what is done
+    It goes by batches of 5,000 rows, each a transaction of its own, so that nobody waits for it long and what is done
     stays done if it is interrupted.
 
     Args:
         url: a PostgreSQL URL in any of the forms that `db.driver.url.normalise` takes.
+
+    Returns:
+        How many keys and how many tasks those were.
 
     Raises:
         Unavailable: for trouble that passes.
@@ -37,13 +44,18 @@ def purge(url: str) -> int:
     return asyncio.run(_purge(url))
 
 
-async def _purge(url: str) -> int:
+async def _purge(url: str) -> tuple[int, int]:
     pool = Pool(normalise(url), size=1, queue=0)
     database = Database(pool, NAMES, DEADLINE_SECONDS)
-    dropped = 0
     try:
-        while batch := len(await database.run(as_purger(DROP_EXPIRED_KEYS, NAMES), {"count": BATCH})):
-            dropped += batch
+        keys, gone = [await _drop_all(database, statement) for statement in DROP_EXPIRED]
+        return keys, gone
     finally:
         pool.close()
+
+
+async def _drop_all(database: Database, statement: ReturningDelete[tuple[object]]) -> int:
+    dropped = 0
+    while batch := len(await database.run(as_purger(statement, NAMES), {"count": BATCH})):
+        dropped += batch
     return dropped

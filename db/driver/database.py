@@ -61,23 +61,38 @@ class Database:
         """Returns if the database answers; raises Unavailable if not."""
         await self.run(Message.of("SELECT 1 AS one"), {})
 
-    async def run_as(self, user_id: str, statement: ReturnsRows, parameters: Mapping[str, Any]) -> list[Any]:
-        """The rows that `statement` answers, run as the user, as dictionaries by column; see `run`."""
-        message = as_tenant(statement, self.names)
+    async def run_as(
+        self,
+        user_id: str,
+        statement: ReturnsRows,
+        parameters: Mapping[str, Any],
+        before: tuple[Insert, ...] = (),
+    ) -> list[Any]:
+        """The rows that `statement` answers, run as the user after those that come `before` it, as dictionaries by
+        column; see `run`."""
+        message = as_tenant(statement, self.names, before)
         if message.inserts and self._register and user_id not in self._registered:
-            return await self._run_registering(user_id, statement, parameters)
+            return await self._run_registering(user_id, statement, parameters, before)
         try:
             return await self.run(message, {**message.constants, **parameters})
         except ForeignKeyViolation:
             # The user's row has been erased by another process since it was made.
             if not self._register:
                 raise
-            return await self._run_registering(user_id, statement, parameters)
+            return await self._run_registering(user_id, statement, parameters, before)
+
+    def forget(self, user_id: str) -> None:
+        """Takes note that the user's row is gone."""
+        self._registered.pop(user_id, None)
 
     async def _run_registering(
-        self, user_id: str, statement: ReturnsRows, parameters: Mapping[str, Any]
+        self,
+        user_id: str,
+        statement: ReturnsRows,
+        parameters: Mapping[str, Any],
+        before: tuple[Insert, ...],
     ) -> list[Any]:
-        message = as_tenant(statement, self.names, self._register)
+        message = as_tenant(statement, self.names, (*self._register, *before))
         rows = await self.run(message, {**message.constants, **parameters})
         if len(self._registered) >= _MOST_KNOWN_USERS:
             self._registered.clear()
@@ -146,16 +161,23 @@ class Tenant:
         self._database = database
         self._identity = {"tenant": user_id, **identity}
 
-    async def fetch(self, statement: ReturnsRows, **values: Any) -> list[Any]:
+    async def fetch(
+        self, statement: ReturnsRows, *, before: tuple[Insert, ...] = (), **values: Any
+    ) -> list[Any]:
         """The rows, as dictionaries by column, that a statement answers, run as this user in one round trip.
 
         Args:
+            before: what is run before it, in the same transaction.
             values: the statement's parameters other than the user's own.
 
         Raises:
             Unavailable: for trouble that passes.
         """
-        return await self._database.run_as(self.user_id, statement, {**values, **self._identity})
+        return await self._database.run_as(self.user_id, statement, {**values, **self._identity}, before)
+
+    def forget(self) -> None:
+        """Takes note that the user's row is gone, so that the next use makes it anew."""
+        self._database.forget(self.user_id)
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""

@@ -47,21 +47,24 @@ class Message(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] = ()) -> Message:
-    """The message that enters the tenant and runs `before` and `statement`.
+    """The message that enters the tenant and runs `before` and `statement`, of which each sees what is committed when
+    it begins.
 
     It is kept, since compiling a statement takes longer than PostgreSQL needs to run it.
     """
     enter = f"SELECT {names.enter}(%(tenant)s); "
-    enter += "".join(f"{text}; " for text, _ in map(_compiled, before))
-    text, constants = _compiled(statement)
-    values = list(constants)
+    earlier = [_compiled(each) for each in before]
+    enter += "".join(f"{text}; " for text, _ in earlier)
+    text, own = _compiled(statement)
+    values = list(own)
     prepared = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
     name = f"{names.service}_{sha256(prepared.encode()).hexdigest()[:32]}"
     arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
     execute = f"EXECUTE {name}{arguments}"
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = prepared.replace("%", "%%")
-    parts = list(iterate(statement))
+    parts = [part for each in (*before, statement) for part in iterate(each)]
+    constants = {name: value for _, values in (*earlier, (text, own)) for name, value in values.items()}
     return Message(
         plain=enter + text,
         prepare=f"{enter}PREPARE {name} AS {escaped}; {execute}",

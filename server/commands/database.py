@@ -37,18 +37,18 @@ def migrate(printed: str | None) -> None:
 
 @click.command()
 def purge() -> None:
-    """Drop expired Idempotency-Keys; to be run once a day."""
-    from db.admin.purge import purge as drop_expired_keys
+    """Drop expired Idempotency-Keys and tasks deleted 30 days ago; to be run once a day."""
+    from db.admin.purge import purge as drop_expired
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database
     from server.settings import Settings
 
     with ready_database(Settings.load()) as url:
         try:
-            dropped = drop_expired_keys(url)
+            keys, tasks = drop_expired(url)
         except Failure as failure:
             raise click.ClickException(
-                f"the keys cannot be dropped ({failure.reason}): see that the database runs, and that the login of "
-                "DATABASE_URL may enter the role todo_purger (GRANT todo_purger TO the login)"
+                f"what has expired cannot be dropped ({failure.reason}): see that the database runs, and that "
+                "the login of DATABASE_URL may enter the role todo_purger (GRANT todo_purger TO the login)"
             ) from failure
-    click.echo(f"Dropped {dropped} expired Idempotency-Keys.")
+    click.echo(f"Dropped {keys} expired Idempotency-Keys and {tasks} deleted tasks.")

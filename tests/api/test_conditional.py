@@ -1,6 +1,7 @@
 """Conditional requests (RFC 9110, sections 8.8.3 and 13): ETag, If-None-Match and If-Match."""
 
 from collections.abc import Callable
+from itertools import product
 
 import httpx
 import pytest
@@ -12,10 +13,15 @@ service = conforming.service
 
 Change = Callable[[httpx.Client, str, dict[str, str]], httpx.Response]
 
+MERGE_PATCH = "application/merge-patch+json"
 CHANGES: dict[str, Change] = {
     "PUT": lambda client, location, headers: client.put(location, json={"title": "New"}, headers=headers),
     "PATCH": lambda client, location, headers: client.patch(f"{location}/complete", headers=headers),
     "DELETE": lambda client, location, headers: client.delete(location, headers=headers),
+    "merge patch": lambda client, location, headers: client.patch(
+        location, content='{"title": "New"}', headers={"Content-Type": MERGE_PATCH, **headers}
+    ),
+    "restore": lambda client, location, headers: client.post(f"{location}/restore", headers=headers),
 }
 # None of these is `*` or a list of entity tags.
 MALFORMED = [
@@ -43,6 +49,9 @@ NOT_THE_TAG = [
     '"{shape}-fffffffffffffff"',
     '"{shape}-ffffffffffffffffff"',
 ]
+STALE = "The task has changed since. Read it again and retry with its new ETag"
+WEAK = "If-Match never holds for a weak entity tag (W/). Send the ETag of the task as it was answered"
+UNCHANGED = "The task is in a state that If-None-Match names, so nothing was done"
 changes = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 
 
@@ -146,10 +155,10 @@ def test_malformed_tags(client: httpx.Client, location: str, value: str) -> None
     assert 400 == response.status_code
     assert response.json()["error"].startswith("If-None-Match must ")
 
-    for change in CHANGES.values():
-        response = change(client, location, {"If-Match": value})
+    for name, change in product(("If-Match", "If-None-Match"), CHANGES.values()):
+        response = change(client, location, {name: value})
         assert 400 == response.status_code
-        assert response.json()["error"].startswith("If-Match must ")
+        assert response.json()["error"].startswith(f"{name} must ")
     assert 200 == client.get(location).status_code
 
 
@@ -173,12 +182,52 @@ def test_a_condition_that_does_not_hold(
     shape, _, time = tag.strip('"').partition("-")
     before = client.get(location)
 
-    response = change(client, location, {"If-Match": value.format(tag=tag, shape=shape, time=time)})
-
-    assert 412 == response.status_code
-    sentence = "The task has changed since. Read it again and retry with its new ETag"
-    assert {"error": sentence} == response.json()
+    headers = {"If-Match": value.format(tag=tag, shape=shape, time=time)}
+    for response in (change(client, location, headers), client.get(location, headers=headers)):
+        assert 412 == response.status_code
+        assert {"error": WEAK if "W/" in value else STALE} == response.json()
     assert before.content == client.get(location).content
+
+
+@changes
+@pytest.mark.parametrize("value", ["*", "{tag}", "W/{tag}", '"other", {tag}'])
+def test_a_change_of_what_the_client_holds(
+    client: httpx.Client, location: str, tag: str, change: Change, value: str
+) -> None:
+    """If-None-Match that names the task's state, strongly, weakly or by `*`, stops a change: 412 (RFC 9110, 13.1.2)."""
+    before = client.get(location)
+
+    response = change(client, location, {"If-None-Match": value.format(tag=tag)})
+
+    assert (412, {"error": UNCHANGED}) == (response.status_code, response.json())
+    assert before.content == client.get(location).content
+    assert change(client, location, {"If-None-Match": '"other"'}).is_success
+
+
+@changes
+def test_the_order_of_conditions(client: httpx.Client, location: str, tag: str, change: Change) -> None:
+    """If-Match is looked at before If-None-Match, by changes as by reads (RFC 9110, section 13.2.2)."""
+    both = {"If-Match": '"other"', "If-None-Match": tag}
+    assert {"error": STALE} == change(client, location, both).json()
+    assert 412 == client.get(location, headers=both).status_code
+    held = {"If-Match": tag, "If-None-Match": tag}
+    assert 412 == change(client, location, held).status_code
+    assert 304 == client.get(location, headers=held).status_code
+
+
+def test_conditions_of_time_mean_nothing(client: httpx.Client, location: str) -> None:
+    """Without a Last-Modified they are ignored (RFC 9110, sections 13.1.3 and 13.1.4)."""
+    long_ago = {"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}
+    assert 200 == client.put(location, json={"title": "New"}, headers=long_ago).status_code
+    later = {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}
+    assert 200 == client.get(location, headers=later).status_code
+
+
+def test_the_undoing_of_a_deletion_has_conditions_too(client: httpx.Client, location: str, tag: str) -> None:
+    """A deletion leaves the version that the client holds, so that alone is brought back."""
+    client.delete(location)
+    assert 412 == client.post(f"{location}/restore", headers={"If-Match": '"other"'}).status_code
+    assert 200 == client.post(f"{location}/restore", headers={"If-Match": tag}).status_code
 
 
 @changes
@@ -196,7 +245,7 @@ def test_no_such_task(
     client: httpx.Client, tasks: str, location: str, tag: str, change: Change, value: str
 ) -> None:
     """Where there is no task, there is none to compare: 404, whatever the condition."""
-    client.delete(location)
+    location = location.replace(location.rpartition("/")[2], str(2**62))
 
     response = change(client, location, {"If-Match": value.format(tag=tag)})
 

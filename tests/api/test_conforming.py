@@ -18,6 +18,7 @@ TASK = {
     "status": "incomplete",
     "priority": "medium",
     "due_date": None,
+    "tags": [],
     "created_at": "2026-11-22T10:00:00.125000Z",
     "updated_at": "2026-11-22T10:00:00.125000Z",
     "etag": '"6a8c52b45d268"',

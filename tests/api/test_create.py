@@ -46,6 +46,7 @@ def test_a_task_with_a_description(client: httpx.Client, tasks: str, user: str) 
         "status": "incomplete",
         "priority": "medium",
         "due_date": None,
+        "tags": [],
         "created_at": task["created_at"],
         "updated_at": task["created_at"],
         "etag": response.headers["ETag"],
@@ -149,7 +150,7 @@ def test_members_that_are_not_the_clients(client: httpx.Client, tasks: str, name
     assert 400 == response.status_code
     assert {
         "error": "The request body must not have members other than "
-        "'title' or 'description' or 'priority' or 'due_date'"
+        "'title' or 'description' or 'priority' or 'due_date' or 'tags'"
     } == response.json()
     assert [] == client.get(tasks).json()
 

@@ -1,10 +1,10 @@
-"""DELETE /api/{user_id}/tasks/{id}: deletes for good, and only one's own."""
+"""DELETE on a task and on a list, and what brings a deleted task back."""
 
 import httpx
 import pytest
 
 from tests.support import conforming
-from tests.support.database import open_transaction, wait_for_waiting
+from tests.support.database import open_transaction, superuser, wait_for_waiting
 from tests.support.running import Service
 from tests.support.together import together
 
@@ -17,13 +17,14 @@ def location(client: httpx.Client, tasks: str) -> str:
     return client.post(tasks, json={"title": "Buy milk"}).headers["Location"]
 
 
-def test_a_task_is_gone_for_good(client: httpx.Client, tasks: str, location: str) -> None:
-    """A deleted task is neither listed nor read, changed, completed or deleted again."""
+def test_a_task_is_hidden(client: httpx.Client, tasks: str, location: str) -> None:
+    """A deleted task is neither listed nor counted, read, changed, completed or deleted again."""
     response = client.delete(location)
 
     assert 204 == response.status_code
     assert b"" == response.content
-    assert [] == client.get(tasks).json()
+    listed = client.get(tasks, params={"count": "true"})
+    assert ([], "0") == (listed.json(), listed.headers["X-Total-Count"])
     for after in (
         client.delete(location),
         client.get(location),
@@ -99,3 +100,67 @@ def test_another_users_task(service: Service, client: httpx.Client, location: st
     assert (403, {"error": "Forbidden"}) == (their_path.status_code, their_path.json())
     assert (401, {"error": "Unauthorized"}) == (no_token.status_code, no_token.json())
     assert before == client.get(location).json()
+
+
+def test_a_task_comes_back(client: httpx.Client, tasks: str, location: str) -> None:
+    """A deleted task is brought back as it was, in its place, with a later `updated_at`; again is the same."""
+    client.post(tasks, json={"title": "Later"})
+    before = client.get(location).json()
+    client.delete(location)
+
+    response = client.post(f"{location}/restore")
+
+    assert 200 == response.status_code
+    after = response.json()
+    assert {**before, "updated_at": after["updated_at"], "etag": after["etag"]} == after
+    assert before["updated_at"] < after["updated_at"]
+    assert after == client.get(location).json() == client.get(tasks).json()[1]
+    assert after == client.post(f"{location}/restore").json()
+
+
+def test_what_does_not_come_back(
+    client: httpx.Client, tasks: str, location: str, user: str, database_url: str
+) -> None:
+    """A task that was deleted 30 days ago cannot be brought back, nor one that never was."""
+    client.delete(location)
+    with superuser(database_url) as cursor:
+        cursor.execute("UPDATE tasks SET deleted_at = now() - interval '30 days' WHERE user_id = %s", [user])
+
+    for gone in (location, f"{tasks}/{2**62}"):
+        response = client.post(f"{gone}/restore")
+        assert (404, {"error": "Task not found"}) == (response.status_code, response.json())
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("status=complete", ["open"]),
+        ("status=incomplete", ["done", "also done"]),
+        ("status=complete&status=incomplete", []),
+    ],
+)
+def test_clearing(client: httpx.Client, tasks: str, query: str, left: list[str]) -> None:
+    """All tasks in the statuses that are named are deleted, and counted; each can be brought back."""
+    locations = {
+        title: client.post(tasks, json={"title": title}).headers["Location"]
+        for title in ("also done", "done", "open")
+    }
+    for title in ("done", "also done"):
+        client.patch(f"{locations[title]}/complete")
+
+    response = client.delete(f"{tasks}?{query}")
+
+    assert (200, {"deleted": 3 - len(left)}) == (response.status_code, response.json())
+    assert left == [task["title"] for task in client.get(tasks).json()]
+    assert {"deleted": 0} == client.delete(f"{tasks}?{query}").json()
+    for location in locations.values():
+        assert 200 == client.post(f"{location}/restore").status_code
+    assert 3 == len(client.get(tasks).json())
+
+
+def test_clearing_needs_a_filter(client: httpx.Client, tasks: str, location: str) -> None:
+    """Without the filter nothing is deleted."""
+    response = client.delete(tasks)
+
+    assert (400, {"error": "Status is required"}) == (response.status_code, response.json())
+    assert 200 == client.get(location).status_code

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers import entity_tags
-from handlers.entity_tags import entity_tag, matches, versions
+from handlers.entity_tags import conditions, entity_tag, matches
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place
 from openapi.contract import contract
@@ -19,6 +19,11 @@ MEMBER = "        created_at:\n          $ref: '#/components/schemas/Timestamp'\
 
 times = st.datetimes(min_value=datetime(1970, 1, 1, 0, 0, 1), max_value=datetime(9999, 1, 1))
 opaque = st.text(st.characters(min_codepoint=0x23, max_codepoint=0x7E) | st.just("!"), max_size=40)
+
+
+def versions(if_match: str | None) -> Any:
+    """The times that If-Match allows, None for any."""
+    return conditions(if_match, None)["versions"]
 
 
 def task(updated_at: datetime = NOW) -> Any:

@@ -1,15 +1,12 @@
 """Idempotency-Key on creation: a repeat answers the first result, and never makes a second task."""
 
-import asyncio
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from handlers.tasks import create_task
-from openapi.bridge.failures import Unavailable
 from tests.support import conforming
 from tests.support.database import open_transaction, superuser, wait_for_waiting
 from tests.support.running import Service
@@ -246,17 +243,3 @@ def test_two_keys(client: httpx.Client, tasks: str) -> None:
 
     assert 400 == response.status_code
     assert [] == client.get(tasks).json()
-
-
-def test_a_key_that_is_always_lost_to_another_request() -> None:
-    """One that loses its key to two other requests while it runs is told to try again, and nothing is made.
-
-    Two such losses cannot be arranged with a real database, so here the tenant answers what the statement would.
-    """
-
-    class LosingTenant:
-        async def fetch(self, _statement: object, **_values: object) -> list[Any]:
-            return []
-
-    with pytest.raises(Unavailable, match="claimed twice"):
-        asyncio.run(create_task(cast(Any, LosingTenant()), "key", {"title": "A task"}))

@@ -20,7 +20,7 @@ from tests.support.running import Service
 service = conforming.service
 
 SORTS = "'-created_at' or 'priority' or 'due_date' or '-due_date' or '-updated_at' or 'title'"
-KNOWN = "'status', 'priority', 'due_from', 'due_to', 'q', 'sort', 'limit', 'cursor', 'count'"
+KNOWN = "'status', 'priority', 'tag', 'due_from', 'due_to', 'q', 'sort', 'limit', 'cursor', 'count'"
 TITLES = (
     *("MILK", "CRE\u0300ME", "back\\slash", "snake_case", "100%"),
     *("δρομος", "ΔΡΟΜΟΣ", "Straße", "\u1112\u1161\u11ab"),
@@ -81,6 +81,9 @@ def test_tasks_of_one_instant(client: httpx.Client, tasks: str, user: str, datab
         ("status=incomplete&status=complete", ["a", "b", "c", "d", "e"]),
         ("priority=high", ["c"]),
         ("priority=high&priority=low", ["b", "c", "e"]),
+        ("tag=odd", ["a", "c", "e"]),
+        ("tag=odd&tag=%C3%A4,", ["c"]),
+        ("tag=Odd", []),
         ("due_from=2026-11-24", ["b", "c"]),
         ("due_to=2026-11-24", ["a", "b"]),
         ("due_from=2026-11-24&due_to=2026-11-24", ["b"]),
@@ -98,7 +101,8 @@ def test_filters(client: httpx.Client, tasks: str, query: str, expected: list[st
         ("b", "low", "2026-11-24"),
         ("a", "medium", "0001-01-01"),
     ):
-        task = {"title": title, "priority": priority, "due_date": due_date}
+        tags = [*(["odd"] if title in "ace" else []), *(["ä,"] if title in "bc" else [])]
+        task = {"title": title, "priority": priority, "due_date": due_date, "tags": tags}
         address = client.post(tasks, json=task).headers["Location"]
         if title in "ac":
             client.patch(f"{address}/complete")
@@ -138,6 +142,8 @@ def test_a_page_of_a_megabyte(client: httpx.Client, tasks: str) -> None:
         ("status=complete&status=done", "Invalid status value. Must be 'incomplete' or 'complete'"),
         ("status=complete&status=complete&status=complete", "Status must have 2 items or less"),
         ("priority=urgent", "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
+        ("tag=", "A tag must not be blank"),
+        ("tag=a&" * 21, "Tag must have 20 items or less"),
         ("due_from=2026-02-29", INVALID_DATE),
         ("due_to=null", INVALID_DATE),
         ("due_to=2026-11-24T00:00:00Z", INVALID_DATE),

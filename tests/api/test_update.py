@@ -13,6 +13,7 @@ from tests.support.together import together
 
 service = conforming.service
 
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 JSON = {"Content-Type": "application/json"}
 SENT = {"title": "Buy milk", "description": "Two litres", "due_date": "2026-11-24"}
 
@@ -38,13 +39,19 @@ def location(client: httpx.Client, tasks: str) -> str:
         {"due_date": "2026-11-30"},
         {"due_date": None},
         {"title": "Buy oat milk", "priority": "low", "due_date": "0001-01-01"},
+        {"tags": ["b", "a", "Ä", 'a"b', "\\", "{,}", "NULL", "a\nb", "😀" * 50]},
+        {"tags": [str(number) for number in range(20)]},
+        {"tags": []},
     ],
 )
-def test_what_is_given_changes(client: httpx.Client, location: str, change: dict[str, Any]) -> None:
-    """The members that are given change, `updated_at` grows, and the rest stays."""
+@pytest.mark.parametrize(("method", "headers"), [("PUT", JSON), ("PATCH", MERGE_PATCH)])
+def test_what_is_given_changes(
+    client: httpx.Client, location: str, change: dict[str, Any], method: str, headers: dict[str, str]
+) -> None:
+    """The members that are given change, by PUT as by a merge patch, `updated_at` grows, and the rest stays."""
     before = client.get(location).json()
 
-    response = client.put(location, json=change)
+    response = client.request(method, location, content=json.dumps(change), headers=headers)
 
     assert 200 == response.status_code
     after = response.json()
@@ -76,15 +83,28 @@ def test_what_is_given_changes(client: httpx.Client, location: str, change: dict
         ({"due_date": 0}, "Invalid due date. Must be a date such as 2026-11-24, or null"),
         ({"title": "Fine", "status": "done"}, "Invalid status value. Must be 'incomplete' or 'complete'"),
         ({"title": "", "description": "Fine"}, "Title cannot be empty"),
+        ({"tags": None}, "Tags must be an array"),
+        ({"tags": "shopping"}, "Tags must be an array"),
+        ({"tags": [1]}, "A tag must be a string"),
+        ({"tags": [None]}, "A tag must be a string"),
+        ({"tags": ["a", "b", "a"]}, "Tags must not hold the same one twice"),
+        ({"tags": ["a", "\u3000"]}, "A tag must not be blank"),
+        ({"tags": [""]}, "A tag must not be blank"),
+        ({"tags": ["a\0b"]}, "A tag must not contain the character U+0000"),
+        ({"tags": ["a" * 51]}, "A tag must be 50 characters or less"),
+        ({"tags": [str(number) for number in range(21)]}, "Tags must be 20 or less"),
         ([], "The request body must be an object"),
         (None, "The request body must be an object"),
     ],
 )
-def test_a_body_that_breaks_a_rule(client: httpx.Client, location: str, body: Any, sentence: str) -> None:
+@pytest.mark.parametrize(("method", "headers"), [("PUT", JSON), ("PATCH", MERGE_PATCH)])
+def test_a_body_that_breaks_a_rule(
+    client: httpx.Client, location: str, body: Any, sentence: str, method: str, headers: dict[str, str]
+) -> None:
     """A body that breaks a rule is refused with the rule's sentence, and nothing of it is done."""
     before = client.get(location).json()
 
-    response = client.put(location, content=json.dumps(body), headers=JSON)
+    response = client.request(method, location, content=json.dumps(body), headers=headers)
 
     assert 400 == response.status_code
     assert {"error": sentence} == response.json()

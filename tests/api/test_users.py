@@ -1,4 +1,4 @@
-"""Users are made on first use, from the token's `sub` and `email`; nobody registers here."""
+"""Users are made on first use, from the token's `sub` and `email`, and are erased when they ask for it."""
 
 from typing import Any
 
@@ -133,3 +133,39 @@ def test_the_row_has_the_name_exactly(service: Service, database_url: str, name:
     assert 201 == created.status_code
     assert name == created.json()["user_id"]
     assert [(name, None)] == stored(database_url, name)
+
+
+def test_nothing_of_an_erased_user_is_left(
+    service: Service, client: httpx.Client, tasks: str, user: str, database_url: str
+) -> None:
+    """User, tasks, deleted ones and keys go at once, and again is the same; a later use begins anew."""
+    with service.client(f"other-{user}") as other:
+        kept = other.post(f"/api/other-{user}/tasks", json={"title": "Another's"}).headers["Location"]
+        client.delete(client.post(tasks, json={"title": "Deleted"}).headers["Location"])
+        key = {"Idempotency-Key": "key"}
+        first = client.post(tasks, json={"title": "First"}, headers=key).json()
+
+        assert [204, 204] == [client.delete(f"/api/{user}").status_code for _ in range(2)]
+
+        with superuser(database_url) as cursor:
+            for table in ("tasks", "idempotency_keys"):
+                cursor.execute(f"SELECT count(*) FROM {table} WHERE user_id = %s", [user])
+                assert [(0,)] == cursor.fetchall()
+        assert [] == stored(database_url, user)
+        assert [] == client.get(tasks).json()
+        again = client.post(tasks, json={"title": "First"}, headers=key).json()
+        assert first["id"] < again["id"]
+        assert [again] == client.get(tasks).json()
+        assert 200 == other.get(kept).status_code
+
+
+def test_a_user_whom_another_process_has_erased(
+    client: httpx.Client, tasks: str, user: str, database_url: str
+) -> None:
+    """A user whose row is gone, whoever erased it, is made anew by the next creation."""
+    client.post(tasks, json={"title": "First"})
+    with superuser(database_url) as cursor:
+        cursor.execute("DELETE FROM users WHERE id = %s", [user])
+
+    assert 201 == client.post(tasks, json={"title": "Second"}).status_code
+    assert ["Second"] == [task["title"] for task in client.get(tasks).json()]

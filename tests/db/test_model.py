@@ -58,7 +58,13 @@ class Tasks(RuleBasedStateMachine):
         response = self.client.post(self.path, json=body)
         assert 201 == response.status_code
         task = response.json()
-        rest = {"description": None, "status": "incomplete", "priority": "medium", "due_date": None}
+        rest = {
+            "description": None,
+            "status": "incomplete",
+            "priority": "medium",
+            "due_date": None,
+            "tags": [],
+        }
         assert {
             **task,
             "user_id": self.user,

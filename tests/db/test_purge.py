@@ -36,28 +36,43 @@ def add_keys(url: str, user: str, age: str, count: int = 1) -> None:
     run(url, f"INSERT INTO idempotency_keys {keys}", user, age, count)
 
 
+DROPPED = "6 expired Idempotency-Keys and 2 deleted tasks"
+NOTHING = "0 expired Idempotency-Keys and 0 deleted tasks"
+
+
+def add_deleted(url: str, user: str, age: str) -> None:
+    """A task of the user that was deleted as long ago as `age`."""
+    run(url, "INSERT INTO users (id) VALUES (%s) ON CONFLICT DO NOTHING", user)
+    deleted = "INSERT INTO tasks (user_id, title, deleted_at) VALUES (%s, 'Deleted', now() - %s::interval)"
+    run(url, deleted, user, age)
+
+
 def counts(url: str) -> dict[str, int]:
     """How many keys each user has."""
     return dict(run(url, "SELECT user_id, count(*) FROM idempotency_keys GROUP BY 1"))
 
 
 def test_expired_keys_go_and_nothing_else(url: str, tmp_path: Path) -> None:
-    """The command drops every user's keys of 24 hours and more, says how many, and leaves younger keys and tasks."""
+    """The command drops every user's keys of 24 hours and tasks deleted 30 days ago, says how many, and no others."""
     for user in ("alice", "bob"):
+        add_deleted(url, user, "30 days")
+        add_deleted(url, user, "29 days 23 hours 59 minutes")
         add_keys(url, user, "24 hours", 3)
         add_keys(url, user, "23 hours 59 minutes", 2)
     outcomes = [todo_api("purge", cwd=tmp_path, DATABASE_URL=url, **PRODUCTION) for _ in range(2)]
 
     said = [(ended.returncode, ended.stdout, ended.stderr) for ended in outcomes]
-    assert [(0, f"Dropped {n} expired Idempotency-Keys.\n", "") for n in (6, 0)] == said
+    assert [
+        (0, f"Dropped {n} expired Idempotency-Keys and {m} deleted tasks.\n", "") for n, m in ((6, 2), (0, 0))
+    ] == said
     assert {"alice": 2, "bob": 2} == counts(url)
-    assert [(4,)] == run(url, "SELECT count(*) FROM tasks")
+    assert [(6,)] == run(url, "SELECT count(*) FROM tasks")
 
 
 def test_many_keys_go_in_batches(url: str) -> None:
     """More keys than one batch holds all go."""
     add_keys(url, "alice", "2 days", BATCH + 1)
-    assert BATCH + 1 == purge(url)
+    assert (BATCH + 1, 0) == purge(url)
     assert {} == counts(url)
 
 
@@ -73,11 +88,24 @@ def test_a_wrong_statement_reaches_expired_keys_only(url: str, statement: str, c
     assert {"alice": 1 if returning else 2} == counts(url)
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM tasks", "TABLE tasks"])
+@pytest.mark.parametrize("context", ["", "SET LOCAL app.user_id = 'alice';"])
+def test_a_wrong_statement_reaches_expired_tasks_only(url: str, statement: str, context: str) -> None:
+    """To the role there are no tasks but those deleted 30 days ago, whatever the statement says."""
+    add_deleted(url, "alice", "31 days")
+    add_deleted(url, "alice", "1 day")
+    run(url, "INSERT INTO tasks (user_id, title) VALUES ('alice', 'A task')")
+    returning = " RETURNING *" if statement.startswith("DELETE") else ""
+
+    assert 1 == len(run(url, f"{ENTER} {context} {statement}{returning}"))
+    assert [(2 if returning else 3,)] == run(url, "SELECT count(*) FROM tasks")
+
+
 @pytest.mark.parametrize(
     "statement",
     [
-        "TABLE tasks",
-        "DELETE FROM tasks",
+        "UPDATE tasks SET deleted_at = NULL",
+        "INSERT INTO tasks (user_id, title) VALUES ('alice', 'A task')",
         "TABLE users",
         "UPDATE idempotency_keys SET created_at = now()",
         "INSERT INTO idempotency_keys VALUES ('alice', 'key', 'fingerprint', 1)",
@@ -85,7 +113,7 @@ def test_a_wrong_statement_reaches_expired_keys_only(url: str, statement: str, c
     ],
 )
 def test_the_role_may_do_nothing_else(url: str, statement: str) -> None:
-    """The role that purges may not read or change tasks and users, nor write keys."""
+    """The role that purges may not read users, nor write keys and tasks."""
     with pytest.raises(InsufficientPrivilege):
         run(url, f"{ENTER} {statement}")
 
@@ -111,7 +139,7 @@ def test_a_login_that_may_not_enter_is_one_line(url: str, tmp_path: Path) -> Non
     ended = todo_api("purge", cwd=tmp_path, DATABASE_URL=url, **PRODUCTION)
 
     assert (1, "") == (ended.returncode, ended.stdout)
-    assert ended.stderr.startswith("error: the keys cannot be dropped (database: ")
+    assert ended.stderr.startswith("error: what has expired cannot be dropped (database: ")
     assert "GRANT todo_purger TO" in ended.stderr
     assert 1 == len(ended.stderr.splitlines())
     assert {"alice": 1} == counts(url)

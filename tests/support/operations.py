@@ -1,5 +1,6 @@
 """Every operation of the contract as a request, so that a new operation is in the tests by itself."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -55,9 +56,14 @@ def ask(send: Send, case: Case, user: str, task: int, **headers: str) -> httpx.R
     operation = case.operation
     path = {p.node["name"]: p.node.get("example") for p in operation.parameters if p.node["in"] == "path"}
     path |= {operation.owner: user, "id": task}
-    sent: dict[str, Any] = {"headers": headers}
+    query = [p.node for p in operation.parameters if p.node["in"] == "query" and p.node.get("required")]
+    sent: dict[str, Any] = {
+        "headers": headers,
+        "params": {parameter["name"]: parameter["example"] for parameter in query},
+    }
     if operation.body is not None:
-        examples = operation.body.node["content"]["application/json"]["examples"]
-        sent["json"] = next(iter(examples.values()))["value"]
+        media_type, content = next(iter(operation.body.node["content"].items()))
+        sent["content"] = json.dumps(next(iter(content["examples"].values()))["value"])
+        sent["headers"] = {"Content-Type": media_type, **headers}
     quoted = {name: quote(str(value), safe="") for name, value in path.items()}
     return send(case.method, operation.path.format_map(quoted), **sent)
