@@ -16,7 +16,8 @@ from db.models import NAMES, metadata
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract
 from server.app import serve_contract
-from server.identity.keys import JwksStore
+from server.identity.issuer import IssuerClient, IssuerError
+from server.identity.keys import MIN_RSA_BITS, JsonWebKeySet
 from server.identity.verifier import create_verifier
 from server.process.serve import StartError, ready_database
 from server.settings import Settings, SettingsError
@@ -42,9 +43,9 @@ def examine() -> Iterator[Finding]:
     except SettingsError as error:
         yield from (Finding("settings", False, line) for line in str(error).splitlines())
         return
-    yield Finding("settings", True, f"in order; tokens come from {_issuer(settings)}")
-    if settings.auth_jwks_url:
-        yield _keys(settings.auth_jwks_url)
+    yield Finding("settings", True, f"in order; tokens come from {_source(settings)}")
+    if settings.has_issuer:
+        yield _keys(IssuerClient(settings.auth_jwks_url, settings.auth_issuer))
     yield from _database(settings)
 
 
@@ -57,22 +58,25 @@ def _contract() -> Finding:
     return Finding("contract", True, f"{len(contract().operations)} operations, each with its handler")
 
 
-def _issuer(settings: Settings) -> str:
-    if settings.auth_jwks_url:
-        return "the issuer of AUTH_JWKS_URL"
+def _source(settings: Settings) -> str:
+    if settings.has_issuer:
+        return f"the issuer of {'AUTH_JWKS_URL' if settings.auth_jwks_url else 'AUTH_ISSUER'}"
     return "`todo-api token`, in development mode" if settings.development else "whoever has AUTH_JWT_SECRET"
 
 
-def _keys(url: str) -> Finding:
-    keys = asyncio.run(JwksStore(url).refreshed())
-    if keys is None:
+def _keys(issuer: IssuerClient) -> Finding:
+    try:
+        keys = JsonWebKeySet(asyncio.run(issuer.key_set()))
+    except (IssuerError, ValueError) as error:
+        return Finding("keys", False, f"the issuer's keys cannot be had: {error}")
+    if keys.size == 0:
         return Finding(
             "keys",
             False,
-            "AUTH_JWKS_URL gives none that can be used: see that it answers this machine with 200 and a JWKS of "
-            "Ed25519, P-256 or RSA keys (2048 bits or more)",
+            "the issuer publishes none that can be used: it must sign with Ed25519, P-256, P-384, P-521 or RSA keys of "
+            f"{MIN_RSA_BITS} bits or more",
         )
-    return Finding("keys", True, f"AUTH_JWKS_URL gives {keys.size} that can be used")
+    return Finding("keys", True, f"the issuer publishes {keys.size} that can be used")
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

@@ -1,15 +1,12 @@
-"""The settings: read from the environment and `.env`, checked all at once, and told without their secrets."""
+"""The settings: read from the environment and `.env`, checked all at once, and shown without their secrets."""
 
 import ipaddress
-import os
 import re
-import secrets
 import sys
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -24,8 +21,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from db.driver.url import normalise
-from server.identity.keys import MIN_SECRET_BYTES, JwksStore, SharedSecret, is_loopback
+from db.driver.url import URL_RULE, normalise
+from server.identity.issuer import discovery_addresses, is_loopback, trusted_address
+from server.identity.keys import MIN_SECRET_BYTES, SharedSecret
 
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]{1,253}")
 # One `*`, in the first label of a host that has two more at least: it stands for characters other than the dot.
@@ -33,7 +31,7 @@ _ORIGIN = re.compile(
     r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 )
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
-_COMBINATION = "combination"
+_OWN_REASON = "own_reason"
 
 
 class SettingsError(Exception):
@@ -50,6 +48,11 @@ def _origins(text: Any) -> Any:
     return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], ",")) for origin in origins)
 
 
+def _stripped(value: Any) -> Any:
+    """Without the white space that a mounted file or a copied line brings along."""
+    return (value.strip() or None) if isinstance(value, str) else value
+
+
 def _upper(value: Any) -> Any:
     return value.upper() if isinstance(value, str) else value
 
@@ -58,12 +61,15 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
+_without_space = BeforeValidator(_stripped)
+
+
 class Settings(BaseSettings):
     """Every setting of the service; its name in the environment and in `.env` is the field's, in capitals.
 
-    A field's description says what its value must be, and is told for any value that is not. A rule on two
-    settings stands with the one that is declared later: pydantic hands it the earlier ones, without those
-    that were wrong themselves.
+    A field's title says what the setting is for. Its description says what its value must be, and is reported for any
+    value that is not. A rule on two settings stands with the one that is declared later: pydantic hands it the earlier
+    ones, without those that were wrong themselves.
     """
 
     model_config = SettingsConfigDict(
@@ -76,88 +82,149 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    database_url: SecretStr | None = Field(
+    database_url: Annotated[SecretStr | None, _without_space] = Field(
         default=None,
-        description="must look like postgresql://user:password@host:5432/database; in the password, all but "
-        "letters and digits is percent-encoded",
+        title="The PostgreSQL to use; without it the service runs one of its own",
+        description=URL_RULE,
     )
-    data_dir: Path = Field(default=Path(".todo-api"), description="must be the path of a folder")
-    auth_jwt_secret: SecretBytes | None = Field(
+    data_dir: Path = Field(
+        default=Path(".todo-api"),
+        title="Where that PostgreSQL and the development secret live",
+        description="must be the path of a folder",
+    )
+    auth_jwt_secret: Annotated[SecretBytes | None, _without_space] = Field(
         default=None,
+        title="Verify tokens with HS256 and this secret, 32 bytes or more",
         description=f"must be {MIN_SECRET_BYTES} random bytes or more, as `openssl rand -hex 32` prints, "
         "and not the text of a key or certificate",
     )
-    auth_jwks_url: str | None = Field(
+    auth_jwks_url: Annotated[str | None, _without_space] = Field(
         default=None,
+        title="Verify tokens with the public keys that the issuer publishes here",
         description="must begin with https://, or with http:// and a loopback host (localhost, 127.0.0.1 or "
         "[::1]), and hold no user name or password",
     )
-    auth_issuer: str | None = Field(default=None, description="must be what the tokens name as iss")
-    auth_audience: str | None = Field(default=None, description="must be what the tokens name as aud")
-    host: str = Field(
-        default="127.0.0.1", description="must be an IP address or a host name, such as 127.0.0.1"
+    auth_issuer: Annotated[str | None, _without_space] = Field(
+        default=None,
+        title="What tokens name as iss; alone, the address where the issuer says itself where its keys are",
+        description="must be what the tokens name as iss; without AUTH_JWKS_URL and AUTH_JWT_SECRET it must be the "
+        "issuer's address, which begins with https://, or with http:// and a loopback host",
     )
-    port: int = Field(default=8000, ge=1, le=65535, description="must be a whole number from 1 to 65535")
-    web_concurrency: int = Field(default=1, ge=1, le=256, description="must be a whole number from 1 to 256")
+    auth_audience: Annotated[str | None, _without_space] = Field(
+        default=None,
+        title="What tokens name as aud; mandatory with an issuer's keys",
+        description="must be what the tokens name as aud",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        title="The address to listen on",
+        description="must be an IP address or a host name, such as 127.0.0.1",
+    )
+    port: int = Field(
+        default=8000,
+        ge=1,
+        le=65535,
+        title="The port to listen on",
+        description="must be a whole number from 1 to 65535",
+    )
+    web_concurrency: int = Field(
+        default=1,
+        ge=1,
+        le=256,
+        title="How many worker processes serve",
+        description="must be a whole number from 1 to 256",
+    )
     request_timeout: float = Field(
-        default=30, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
+        default=30,
+        gt=0,
+        le=3600,
+        title="Seconds in which a request has to arrive, headers and body, and in which its answer has to be taken",
+        description="must be a number of seconds above 0, up to 3600",
     )
     keep_alive: float = Field(
         default=75, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
     )
     metrics_host: str = Field(
-        default="127.0.0.1", description="must be an IP address or a host name, such as 127.0.0.1"
+        default="127.0.0.1",
+        title="The address on which Prometheus finds the service's numbers",
+        description="must be an IP address or a host name, such as 127.0.0.1",
     )
     metrics_port: int | None = Field(
-        default=None, ge=1, le=65535, description="must be a whole number from 1 to 65535"
+        default=None,
+        ge=1,
+        le=65535,
+        title="The port of these numbers; without it there are none",
+        description="must be a whole number from 1 to 65535",
     )
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None,
         pattern="^https?://[^/?#]",
+        title="Where OpenTelemetry's spans go; needs the extra `otel`",
         description="must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
         default=(),
+        title="Front ends that may call from a browser, with commas between",
         description="must be origins with commas between, each scheme://host or scheme://host:port without a "
         "path (https://app.example,http://localhost:3000), with one * in its first name for many "
         "(https://*.preview.example), or * alone for every origin",
     )
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
-    ] = Field(default="INFO", description="must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    ] = Field(
+        default="INFO",
+        title="The least serious lines that are logged",
+        description="must be DEBUG, INFO, WARNING, ERROR or CRITICAL",
+    )
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
         # Logs go to standard error, so that is the terminal that counts.
         default_factory=lambda: "text" if sys.stderr.isatty() else "json",
+        title="How they are written: text, as on a terminal, or json, as elsewhere",
         description="must be text or json",
     )
 
     @classmethod
-    def load(cls) -> "Settings":
-        """The settings of this process and of the `.env` in its current folder; the process's own win.
+    def load(
+        cls, options: Mapping[str, Any] = MappingProxyType({}), env_file: Path = Path(".env")
+    ) -> "Settings":
+        """The settings of this process and of `env_file`; the options win over the process's own, and these over it.
+
+        Args:
+            options: settings by their fields' names, from the command line.
 
         Raises:
             SettingsError: with a line for each setting that is wrong.
         """
         try:
-            return cls()
+            return cls(_env_file=env_file, **options)  # type: ignore[call-arg]  # pydantic-settings' own
         except ValidationError as error:
             # Without its cause, since a traceback of pydantic's would describe the values.
             raise SettingsError("\n".join(map(_line, error.errors(include_input=False)))) from None
         except (OSError, UnicodeDecodeError):
             raise SettingsError(
-                ".env cannot be read; it must be a UTF-8 text file that this user may read"
+                f"{env_file} cannot be read; it must be a UTF-8 text file that this user may read"
             ) from None
 
     @property
     def development(self) -> bool:
         """Whether the service makes its own tokens, because nobody else's can be verified."""
-        return self.auth_jwt_secret is None and self.auth_jwks_url is None
+        return self.auth_jwt_secret is None and not self.has_issuer
+
+    @property
+    def has_issuer(self) -> bool:
+        """Whether tokens are verified with the public keys of an issuer."""
+        return self.auth_jwks_url is not None or (
+            self.auth_issuer is not None and self.auth_jwt_secret is None
+        )
 
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         if url:
-            normalise(url.get_secret_value())
+            try:
+                normalise(url.get_secret_value())
+            except ValueError as error:
+                raise PydanticCustomError(_OWN_REASON, str(error)) from None
         return url
 
     @field_validator("auth_jwt_secret")
@@ -172,19 +239,27 @@ class Settings(BaseSettings):
     def _is_trustworthy(cls, url: str | None, info: ValidationInfo) -> str | None:
         if url and _is_set(info.data, "auth_jwt_secret"):
             raise PydanticCustomError(
-                _COMBINATION, "must not be set beside AUTH_JWT_SECRET; keep the one that verifies your tokens"
+                _OWN_REASON, "must not be set beside AUTH_JWT_SECRET; keep the one that verifies your tokens"
             )
         if url:
-            JwksStore(url)
+            trusted_address(url)
         return url
+
+    @field_validator("auth_issuer")
+    @classmethod
+    def _can_be_asked(cls, issuer: str | None, info: ValidationInfo) -> str | None:
+        if issuer and not _is_set(info.data, "auth_jwks_url") and not _is_set(info.data, "auth_jwt_secret"):
+            discovery_addresses(issuer)
+        return issuer
 
     @field_validator("auth_audience")
     @classmethod
-    def _is_given_with_jwks(cls, audience: str | None, info: ValidationInfo) -> str | None:
-        if audience is None and _is_set(info.data, "auth_jwks_url"):
+    def _is_given_with_an_issuer(cls, audience: str | None, info: ValidationInfo) -> str | None:
+        if audience is None and (source := _source_of_keys(info.data)):
             raise PydanticCustomError(
-                _COMBINATION,
-                "must be set beside AUTH_JWKS_URL, to what the tokens for this service name as aud",
+                _OWN_REASON,
+                "must be set beside {source}, to what the tokens for this service name as aud",
+                {"source": source},
             )
         return audience
 
@@ -197,7 +272,7 @@ class Settings(BaseSettings):
             installed = False
         if not installed:
             raise PydanticCustomError(
-                _COMBINATION, "needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'"
+                _OWN_REASON, "needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'"
             )
         return endpoint
 
@@ -206,12 +281,12 @@ class Settings(BaseSettings):
     def _is_safe(cls, host: str, info: ValidationInfo) -> str:
         if not _HOST_NAME.fullmatch(host):
             ipaddress.ip_address(host)
-        verified = _is_set(info.data, "auth_jwt_secret") or _is_set(info.data, "auth_jwks_url")
+        verified = _is_set(info.data, "auth_jwt_secret") or _source_of_keys(info.data)
         if not verified and not is_loopback(host):
             raise PydanticCustomError(
-                _COMBINATION,
+                _OWN_REASON,
                 "must be 127.0.0.1, ::1 or localhost in development mode; to listen elsewhere, set "
-                "AUTH_JWT_SECRET or AUTH_JWKS_URL",
+                "AUTH_JWT_SECRET, AUTH_JWKS_URL or AUTH_ISSUER",
             )
         return host
 
@@ -221,50 +296,16 @@ def _is_set(validated: Mapping[str, Any], name: str) -> bool:
     return name not in validated or validated[name] is not None
 
 
+def _source_of_keys(validated: Mapping[str, Any]) -> str | None:
+    """The setting that says where an issuer's keys are."""
+    if _is_set(validated, "auth_jwks_url"):
+        return "AUTH_JWKS_URL"
+    alone = not _is_set(validated, "auth_jwt_secret") and _is_set(validated, "auth_issuer")
+    return "AUTH_ISSUER" if alone else None
+
+
 def _line(error: Mapping[str, Any]) -> str:
     name = str(error["loc"][0])
     # Other messages are not ours, so they might repeat the value.
-    reason = error["msg"] if error["type"] == _COMBINATION else Settings.model_fields[name].description
+    reason = error["msg"] if error["type"] == _OWN_REASON else Settings.model_fields[name].description
     return f"{name.upper()} {reason}"
-
-
-def development_secret(data_dir: Path) -> bytes:
-    """The secret of development mode, kept in `data_dir/secret` and made at the first call.
-
-    Every process that asks gets the same, however many ask at once.
-
-    Returns:
-        64 hexadecimal digits as ASCII bytes, so that the file's text also serves as AUTH_JWT_SECRET.
-
-    Raises:
-        SettingsError: if the file cannot be had, may be read by other users, or holds too little.
-    """
-    path = data_dir / "secret"
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            _make_secret(path)
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            secret = file.read().strip()
-    except OSError as error:
-        raise SettingsError(
-            f"{path} cannot be read or made ({error.strerror}); DATA_DIR must be a folder of this user"
-        ) from None
-    if mode & 0o077:
-        raise SettingsError(
-            f"{path} is open to other users; close it (chmod 600), or remove it to get a new one"
-        )
-    if len(secret) < MIN_SECRET_BYTES:
-        raise SettingsError(f"{path} holds less than {MIN_SECRET_BYTES} bytes; remove it to get a new one")
-    return secret
-
-
-def _make_secret(path: Path) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix="secret.") as draft:
-        draft.write(secrets.token_hex(32).encode() + b"\n")
-        draft.flush()
-        os.fsync(draft.fileno())
-        # A link appears whole and never replaces another process's, which a rename would.
-        with suppress(FileExistsError):
-            os.link(draft.name, path)

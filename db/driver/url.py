@@ -1,53 +1,127 @@
-"""The database's address: which URLs are taken, and what a connection is opened with."""
+"""The database's address: which URLs are taken, what of them is left out, and what a connection is opened with."""
 
 import asyncio
+import re
 import socket
+from collections.abc import Mapping
+from contextlib import closing
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import quote, unquote
 
-from sqlalchemy import URL, make_url
+import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
+from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
-from sqlalchemy.exc import ArgumentError
 
 CONNECT_TIMEOUT_SECONDS = 3
 
+# As SQLAlchemy divides a URL, so that a password may hold what RFC 3986 would have encoded.
+_URL = re.compile(
+    r"postgres(?:ql)?(?:\+psycopg2)?://"
+    r"(?:(?P<user>[^:/?@]*)(?::(?P<password>[^@]*))?@)?(?P<place>[^?]*)(?:\?(?P<query>.*))?",
+    re.DOTALL,
+)
+# What other tools read from the same URL and the server never sees: Prisma, Supabase, node-postgres, postgres.js,
+# JDBC, pgx, lib/pq, asyncpg, Rails, Doctrine. Nothing here needs them.
+_OF_OTHER_TOOLS = frozenset(
+    """
+    binary_parameters charset command_timeout connection_limit default_query_exec_mode encoding fetch_types
+    idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
+    pool_health_check_period pool_max_conn_idle_time pool_max_conn_lifetime pool_max_conns pool_min_conns pool_mode
+    pool_size pool_timeout prepare prepareThreshold prepared_statement_cache_size prepared_statements query_timeout
+    reconnect serverVersion single_use_connections socket_timeout sslaccept sslidentity statement_cache_capacity
+    statement_cache_size supa timeout uselibpqcompat workaround
+    """.split()  # noqa: SIM905 - a list literal would take a line for each
+)
+# They would have the tables elsewhere, so only the value that changes nothing is left out.
+_SCHEMAS = {"schema", "currentSchema", "search_path"}
+_PLACES = {"host", "hostaddr", "port", "service", "servicefile"}
+# libpq reads these no earlier than it needs them.
+_NUMBERS = {
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+}
+URL_RULE = (
+    "must look like postgresql://user:password@host:5432/database; in the password, all but letters and digits is "
+    "percent-encoded"
+)
+
 
 def normalise(url: str) -> URL:
-    """`url` for psycopg2, whichever of `postgres://`, `postgresql://` and `postgresql+psycopg2://` it begins with.
+    """`url` for psycopg2, as providers, libpq, SQLAlchemy and other tools write it, without what is not for libpq.
 
     SQLAlchemy 2.1 would read `postgresql://` as psycopg 3.
 
     Raises:
-        ValueError: for any other URL; the message does not hold it, since it may hold a password.
+        ValueError: for any other URL; the message says what it must be or has too much, and holds no value of it.
     """
+    parts = _URL.fullmatch(url.strip())
+    if parts is None:
+        raise ValueError(URL_RULE)
+    kept = [text for name, text in _parameters(parts["query"]) if not _is_ignored(name, text)]
+    login = parts["user"] or ""
+    if parts["password"] is not None:
+        login += f":{quote(parts['password'], safe='%')}"
+    text = f"postgresql://{f'{login}@' if login else ''}{parts['place']}?{'&'.join(kept)}"
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError(
-            "the database URL cannot be read; it looks like postgresql://user@host/name"
-        ) from None
-    if parsed.drivername not in ("postgres", "postgresql", "postgresql+psycopg2"):
-        raise ValueError("the database URL must begin with postgresql:// or postgres://")
-    return parsed.set(drivername="postgresql+psycopg2")
+        found = parse_dsn(text)
+        hosts, ports = _places(found)
+        if not all(0 < int(port) < 65536 for port in filter(None, ports)):
+            raise ValueError
+    except (psycopg2.Error, ValueError):
+        raise ValueError(URL_RULE) from None
+    for name, value in found.items():
+        _check_value(name, value)
+    names = {"username": "user", "password": "password", "database": "dbname"}
+    own: dict[str, Any] = {ours: found.pop(theirs, None) for ours, theirs in names.items()}
+    if len(hosts) == 1:
+        own |= {"host": found.pop("host", None), "port": int(ports[0]) if ports[0] else None}
+        found.pop("port", None)
+    else:
+        found["port"] = ",".join(ports)
+    return URL.create("postgresql+psycopg2", query=found, **own)
+
+
+def ignored_parameters(url: str) -> list[str]:
+    """The names of the parameters in `url` that are other tools' and are left out."""
+    parts = _URL.fullmatch(url.strip())
+    return [name for name, text in _parameters(parts["query"]) if _is_ignored(name, text)] if parts else []
+
+
+def address(url: URL) -> str:
+    """Where the database of `url` is looked for, for a person: host and port, or the socket's folder; no login."""
+    places = zip(*_places(_arguments(url)), strict=True)
+    return ", ".join(f"{host or 'the local socket'} port {port or 5432}" for host, port in places)
 
 
 async def connection_arguments(url: URL) -> dict[str, Any]:
-    """What `psycopg2.connect` takes for `url`, a name of a host looked up already unless `url` has its address.
+    """What `psycopg2.connect` takes for `url`, the names of hosts looked up already unless `url` has addresses.
 
-    libpq would look it up itself, and nothing else would run on the event loop meanwhile.
+    libpq would look them up itself, and nothing else would run on the event loop meanwhile.
 
     Raises:
-        OSError: if there is no host of that name.
+        OSError: if there is no host of any of the names.
     """
-    arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(url)[1]  # type: ignore[no-untyped-call]
-    host = str(arguments.get("host", ""))
-    is_name = host and not host.startswith(("/", "@")) and "," not in host and not _is_address(host)
-    if is_name and "hostaddr" not in arguments:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, arguments.get("port"), type=socket.SOCK_STREAM)
-        addresses = [str(address[0]) for *_, address in found]
+    arguments = _arguments(url)
+    if "hostaddr" not in arguments and arguments.get("host"):
+        hosts, ports = _places(arguments)
+        found = await asyncio.gather(*map(_look_up, hosts), return_exceptions=True)
+        places = [
+            (host, address, port)
+            for host, addresses, port in zip(hosts, found, ports, strict=True)
+            if not isinstance(addresses, BaseException)
+            for address in addresses
+        ]
+        if not places:
+            raise next(error for error in found if isinstance(error, BaseException))
         # The name stays beside each address, since TLS verifies it.
-        arguments |= {"host": ",".join([host] * len(addresses)), "hostaddr": ",".join(addresses)}
+        host, hostaddr, port = map(",".join, zip(*places, strict=True))
+        arguments |= {"host": host, "hostaddr": hostaddr, "port": port}
     return {
         "application_name": "todo-api",
         "client_encoding": "utf8",
@@ -57,6 +131,85 @@ async def connection_arguments(url: URL) -> dict[str, Any]:
         "keepalives_count": 2,
         **arguments,
     }
+
+
+def _arguments(url: URL) -> dict[str, Any]:
+    arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(url)[1]  # type: ignore[no-untyped-call]
+    return arguments
+
+
+def _places(arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The hosts with the port of each, as libpq reads them.
+
+    Raises:
+        ValueError: if there are neither as many ports as hosts nor one for all.
+    """
+    hosts, ports = (str(arguments.get(name) or "").split(",") for name in ("host", "port"))
+    if len(ports) == 1:
+        ports *= len(hosts)
+    if len(ports) != len(hosts):
+        raise ValueError
+    return hosts, ports
+
+
+def _parameters(query: str | None) -> list[tuple[str, str]]:
+    """Each parameter's name and its whole text, `ssl` as libpq knows it.
+
+    Raises:
+        ValueError: if libpq and the other tools know none of that name.
+    """
+    parameters = []
+    for text in filter(None, (query or "").split("&")):
+        name, _, value = text.partition("=")
+        name = unquote(name)
+        if name == "ssl":
+            name, value = (
+                "sslmode",
+                {"true": "require", "1": "require", "false": "prefer", "0": "prefer"}.get(value, value),
+            )
+            text = f"{name}={value}"
+        if name not in _OF_OTHER_TOOLS | _SCHEMAS and not _is_of_libpq(name):
+            shown = f"the parameter {name}" if re.fullmatch(r"\w{1,40}", name, re.ASCII) else "a parameter"
+            raise ValueError(f"has {shown}, which PostgreSQL does not know: remove it")
+        parameters.append((name, text))
+    return parameters
+
+
+def _is_ignored(name: str, text: str) -> bool:
+    if name in _SCHEMAS and text != f"{name}=public":
+        raise ValueError(
+            f"has the parameter {name}, which must be public or absent: the tables are in that schema"
+        )
+    return name in _OF_OTHER_TOOLS | _SCHEMAS
+
+
+def _is_of_libpq(name: str) -> bool:
+    try:
+        return bool(re.fullmatch(r"[a-z_]+", name)) and bool(parse_dsn(f"{name}=x"))
+    except psycopg2.ProgrammingError:
+        return False
+
+
+def _check_value(name: str, value: str) -> None:
+    """Raises a ValueError if libpq knows the parameter but not the value. It looks before it opens a socket."""
+    if name in _PLACES:
+        return
+    try:
+        if name in _NUMBERS and not value.strip().isdecimal():
+            raise psycopg2.OperationalError("invalid integer value")
+        with closing(psycopg2.connect(make_dsn(host="/dev/null", **{name: value}), async_=True)):
+            pass
+    except psycopg2.OperationalError as error:
+        if str(error).startswith("invalid"):
+            raise ValueError(f"has the parameter {name} with a value that PostgreSQL does not know") from None
+
+
+async def _look_up(host: str) -> list[str]:
+    """The addresses of a host; one that is empty where libpq has nothing to look up."""
+    if not host or host.startswith(("/", "@")) or _is_address(host):
+        return [host if _is_address(host) else ""]
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
 
 
 def _is_address(host: str) -> bool:

@@ -9,6 +9,7 @@ Failure
 ├── RequestTimeout         the request did not arrive whole in time
 ├── ContentTooLarge        the body is larger than the service reads
 ├── UnsupportedMediaType   the body is not of a media type that the operation takes
+├── RequestHeaderFieldsTooLarge  the token is longer than the service reads
 ├── TooManyRequests        the user asks for more than a fair share
 ├── Unavailable            something that is needed is away for now
 └── InternalError          anything unexpected
@@ -135,6 +136,11 @@ class RequestTimeout(Failure):
 class ContentTooLarge(Failure):
     status_code = 413
     sentence = "The request body must be {x-max-body-bytes} bytes or less"
+
+
+class RequestHeaderFieldsTooLarge(Failure):
+    status_code = 431
+    sentence = "The request's headers are longer than the service reads"
 
 
 class UnsupportedMediaType(Failure):

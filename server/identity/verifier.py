@@ -1,8 +1,12 @@
 """From the settings to what verifies tokens, and, in development, to what issues them."""
 
-from server.identity.bearer import BearerVerifier, TokenRules, issue_token
-from server.identity.keys import JwksStore, SharedSecret
-from server.settings import Settings, SettingsError, development_secret
+from server.identity.bearer import BearerVerifier
+from server.identity.claims import TokenRules, issue_token
+from server.identity.development import development_secret
+from server.identity.issuer import IssuerClient
+from server.identity.jwks import JwksStore
+from server.identity.keys import SharedSecret
+from server.settings import Settings, SettingsError
 
 DEMO_USER = "demo"
 
@@ -10,8 +14,8 @@ DEMO_USER = "demo"
 def create_verifier(settings: Settings) -> BearerVerifier:
     """What verifies the tokens that the settings ask for: an issuer's, those of a shared secret, or our own."""
     rules = TokenRules(issuer=settings.auth_issuer, audience=settings.auth_audience)
-    if settings.auth_jwks_url:
-        return BearerVerifier(JwksStore(settings.auth_jwks_url), rules)
+    if settings.has_issuer:
+        return BearerVerifier(JwksStore(IssuerClient(settings.auth_jwks_url, settings.auth_issuer)), rules)
     return BearerVerifier(SharedSecret(signing_secret(settings)), rules)
 
 
@@ -21,8 +25,9 @@ def signing_secret(settings: Settings) -> bytes:
     Raises:
         SettingsError: if tokens are the issuer's to make, or the secret in the data folder cannot be used.
     """
-    if settings.auth_jwks_url:
-        raise SettingsError("AUTH_JWKS_URL is set, so only the issuer makes tokens: sign in there to get one")
+    if settings.has_issuer:
+        name = "AUTH_JWKS_URL" if settings.auth_jwks_url else "AUTH_ISSUER"
+        raise SettingsError(f"{name} is set, so only the issuer makes tokens: sign in there to get one")
     if settings.auth_jwt_secret:
         return settings.auth_jwt_secret.get_secret_value()
     return development_secret(settings.data_dir)

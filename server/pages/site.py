@@ -18,7 +18,7 @@ from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place
 from openapi.bridge.failures import BadRequest, Failure, InternalError, MethodNotAllowed, PathNotFound
-from server.identity.keys import is_loopback
+from server.identity.issuer import is_loopback
 
 PATHS = frozenset({"/", "/docs", "/openapi.yaml", "/openapi.json"})
 

@@ -50,6 +50,16 @@ def test_the_token_before_the_owner(service: Service, tasks: str, authorization:
     assert "Bearer" == response.headers["WWW-Authenticate"]
 
 
+def test_a_token_that_is_too_long_is_told_so(service: Service, tasks: str) -> None:
+    """A token longer than 16 KiB is 431 with the limit, whoever's path it is, since another would be as long."""
+    with service.client() as nobody:
+        response = nobody.get(tasks, headers={"Authorization": f"Bearer {'a' * 16385}"})
+
+    assert 431 == response.status_code
+    sentence = "The token must be 16384 bytes or less. Have its issuer put fewer claims into it"
+    assert {"error": sentence} == response.json()
+
+
 @pytest.mark.parametrize(
     ("content", "headers"),
     [(TOO_LARGE, JSON), (TOO_LARGE, TEXT), (b"Task", TEXT), (b"Task", {}), (b"{", JSON), (b"{}", JSON)],

@@ -11,7 +11,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from openapi.contract import contract
-from server.identity.bearer import issue_token
+from server.identity.claims import issue_token
 from tests.support.browser import needs_chromium, open_browser
 from tests.support.running import SECRET, ServeProcess
 

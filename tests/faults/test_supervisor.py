@@ -16,7 +16,7 @@ import pytest
 from db.embedded.account import server_account
 from db.embedded.cluster import embedded_postgres, postmaster
 from db.embedded.supervisor import kept_running
-from server.identity.bearer import issue_token
+from server.identity.claims import issue_token
 from tests.support.clusters import run
 from tests.support.running import ServeProcess, wait_until
 

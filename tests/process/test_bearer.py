@@ -1,4 +1,4 @@
-"""Who is let in: the rules for the Authorization header, the token's header, its claims, and the cache."""
+"""Who is let in: the rules for a token's header and claims, and what is remembered of it."""
 
 import asyncio
 import json
@@ -9,22 +9,17 @@ from typing import Any
 
 import jwt
 import pytest
-from connexion.lifecycle import ConnexionRequest
-from connexion.security import SecurityHandlerFactory
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openapi.bridge.failures import Unauthorized
-from server.identity.bearer import (
-    MAX_CACHED_TOKENS,
-    BearerVerifier,
-    Identity,
-    TokenCache,
-    TokenRules,
-    issue_token,
-)
-from server.identity.keys import JwksStore, SharedSecret
+from openapi.bridge.failures import RequestHeaderFieldsTooLarge, Unauthorized
+from openapi.contract import contract
+from server.identity.bearer import MAX_CACHED_TOKEN_BYTES, BearerVerifier, TokenCache
+from server.identity.claims import Identity, TokenRules, issue_token
+from server.identity.issuer import IssuerClient
+from server.identity.jwks import JwksStore
+from server.identity.keys import SharedSecret
 from tests.support.issuer import AUDIENCE, Issuer, base64url, claims_with, hs256, jwk_of, private_key, proven
 
 SECRET = b"a secret of thirty-two bytes or more"
@@ -64,14 +59,18 @@ def issuer() -> Iterator[Issuer]:
         yield running
 
 
+def verifier_with_jwks(issuer: Issuer, audience: str | None = AUDIENCE) -> BearerVerifier:
+    return BearerVerifier(JwksStore(IssuerClient(issuer.url, None)), TokenRules(issuer.name, audience))
+
+
 def refusal_with_jwks(issuer: Issuer, token: str) -> str:
     """The reason with which a token is refused where the issuer's keys are known."""
 
     async def scenario() -> str:
-        store = JwksStore(issuer.url)
-        await store.refreshed()
+        verifier = verifier_with_jwks(issuer)
+        await proven(verifier, issuer.token())
         with pytest.raises(Unauthorized) as error:
-            await proven(BearerVerifier(store, TokenRules(issuer.name, AUDIENCE)), token)
+            await proven(verifier, token)
         return error.value.reason
 
     return asyncio.run(scenario())
@@ -81,14 +80,14 @@ def test_an_issued_token_proves_its_user() -> None:
     """A token of issue_token gives exactly the subject and the email that it was made with."""
     token = issue_token(SECRET, "auth0|ä 42", email="a@example.org", issuer="me", audience="you")
     checked = verifier(issuer="me", audience="you")
-    assert {"sub": "auth0|ä 42", "email": "a@example.org"} == identity(checked, token)
-    assert {"sub": "bob", "email": None} == identity(verifier(), issue_token(SECRET, "bob"))
+    assert {"sub": "auth0|ä 42", "email": "a@example.org", "scope": ()} == identity(checked, token)
+    assert {"sub": "bob", "email": None, "scope": ()} == identity(verifier(), issue_token(SECRET, "bob"))
 
 
 @given(st.text(TEXT, min_size=1, max_size=255))
 def test_any_subject_that_a_path_can_name_comes_back_as_it_is(subject: str) -> None:
     """Every non-empty sub of at most 255 code points without `/`, U+0000 and surrogates round-trips."""
-    assert {"sub": subject, "email": None} == identity(verifier(), issue_token(SECRET, subject))
+    assert {"sub": subject, "email": None, "scope": ()} == identity(verifier(), issue_token(SECRET, subject))
 
 
 @pytest.mark.parametrize("subject", ["", "a/b", "\x00", "a\ud800", "x" * 256])
@@ -108,29 +107,21 @@ REFUSED_CLAIMS: list[tuple[dict[str, object], str]] = [
     ({"exp": ...}, '"exp"'),
     ({"exp": None}, '"exp"'),
     ({"exp": 0}, "expired"),
-    ({"exp": -1}, "expired"),
     ({"exp": -(10**400)}, "expired"),
     ({"exp": str(FAR)}, "exp is not a number"),
     ({"exp": "tomorrow"}, "exp"),
     ({"exp": True}, "expired"),
     ({"exp": [FAR]}, "exp"),
-    ({"exp": {}}, "exp"),
     ({"exp": float("inf")}, "exp"),
-    ({"exp": float("nan")}, "exp"),
     ({"nbf": 10**400}, "nbf"),
-    ({"nbf": float("inf")}, "nbf"),
     ({"nbf": True}, "nbf is not a number"),
-    ({"nbf": "0"}, "nbf is not a number"),
     ({"nbf": None}, "nbf"),
     ({"iat": 10**400}, "iat"),
-    ({"iat": False}, "iat is not a number"),
     ({"iat": "0"}, "iat is not a number"),
     ({"iat": []}, "iat"),
     ({"sub": ...}, '"sub"'),
-    ({"sub": None}, '"sub"'),
     ({"sub": ""}, "1 to 255 characters"),
     ({"sub": 42}, "string"),
-    ({"sub": ["alice"]}, "string"),
     ({"sub": {"id": "alice"}}, "string"),
     ({"sub": "x" * 256}, "1 to 255 characters"),
     ({"sub": "org/alice"}, "must not contain /"),
@@ -192,9 +183,7 @@ def test_clocks_may_differ_by_30_seconds(
 
 
 @pytest.mark.parametrize("claim", ["iss", "aud"])
-@pytest.mark.parametrize(
-    "value", [..., None, "", "other", "me ", "ME", 1, {}, ["other"], [["me"]], [1, "me"], []]
-)
+@pytest.mark.parametrize("value", [..., None, "", "other", "me ", "ME", 1, {}, ["other"], [["me"]], []])
 def test_issuer_and_audience_are_enforced_when_set(claim: str, value: object) -> None:
     """A token that lacks the set issuer or audience, or names another, is refused."""
     claims = claims_with({"iss": "me", "aud": "me"} | {claim: value})
@@ -211,29 +200,18 @@ HEADERS: list[object] = [
     {},
     {"alg": None},
     {"alg": ["HS256"]},
-    {"alg": {}},
-    {"alg": 256},
     {"alg": "none"},
-    {"alg": "None"},
     {"alg": "hs256"},
     {"alg": "HS256 "},
-    {"alg": "HS384"},
     {"alg": "HS512"},
     {"alg": "RS256"},
-    {"alg": "EdDSA"},
     {"alg": "HS256", "crit": ["exp"], "exp": 1},
-    {"alg": "HS256", "crit": ["b64"], "b64": True},
     {"alg": "HS256", "crit": ["b64"], "b64": False},
     {"alg": "HS256", "crit": []},
-    {"alg": "HS256", "crit": None},
-    {"alg": "HS256", "b64": False},
     {"alg": "HS256", "b64": True},
     {"alg": "HS256", "kid": None},
-    {"alg": "HS256", "kid": 1},
     {"alg": "HS256", "kid": ["a"]},
-    {"alg": "HS256", "kid": {}},
     [],
-    "HS256",
     b"",
     b"{",
     b"\xff\xfe",
@@ -250,7 +228,7 @@ def test_a_header_that_breaks_a_rule_is_refused(header: object) -> None:
     assert refusal(verifier(), hs256(SECRET, claims_with(), header))
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"null", b'"sub"', b"\xff", b"[" * 4000, b"9" * 5000])
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"\xff", b"[" * 4000, b"9" * 5000])
 def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
     """A signature over anything but a JSON object makes no token."""
     assert refusal(verifier(), hs256(SECRET, payload))
@@ -263,10 +241,7 @@ GOOD = hs256(SECRET, claims_with({"exp": FAR}))
     "token",
     [
         "",
-        ".",
         "..",
-        "...",
-        GOOD + ".",
         GOOD + ".AAAA",
         "." + GOOD,
         GOOD.rpartition(".")[0],
@@ -305,9 +280,9 @@ def test_no_claims_whatever_are_an_error_of_ours(
         members = set(identity(verifier(audience="me", issuer="me"), token))
         lines = 1
     except Unauthorized as error:
-        members = {"sub", "email"}
+        members = {"sub", "email", "scope"}
         lines = len(error.reason.splitlines())
-    assert ({"sub", "email"}, 1) == (members, lines)
+    assert ({"sub", "email", "scope"}, 1) == (members, lines)
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60))
@@ -344,27 +319,23 @@ def test_an_email_is_taken_only_if_it_can_be_trusted_and_stored(
     claims: Mapping[str, object], email: str | None
 ) -> None:
     """An unverified, over-long or unstorable email counts as unknown, and never stops its user."""
-    assert {"sub": "alice", "email": email} == identity(verifier(), hs256(SECRET, claims_with(claims)))
+    assert {"sub": "alice", "email": email, "scope": ()} == identity(
+        verifier(), hs256(SECRET, claims_with(claims))
+    )
 
 
-@pytest.mark.parametrize("form", ["PEM", "DER", "raw", "JWK"])
+@pytest.mark.parametrize("form", ["PEM", "JWK"])
 def test_hs256_with_a_public_key_as_the_secret_is_refused(issuer: Issuer, form: str) -> None:
     """A token signed with HMAC over the issuer's public key, in any of its forms, opens nothing."""
-    rsa, ed = issuer.keys["rsa"].public_key(), issuer.keys["ed"].public_key()
-    secret = {
-        "PEM": rsa.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        "DER": rsa.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        "raw": ed.public_bytes(Encoding.Raw, PublicFormat.Raw),
-        "JWK": json.dumps(jwk_of(rsa)).encode(),
-    }[form]
-    claims = claims_with(iss=issuer.name, aud=AUDIENCE)
-    with pytest.raises(Unauthorized, match="alg is 'HS256'"):
-        BearerVerifier(JwksStore(issuer.url), TokenRules(issuer.name, AUDIENCE)).verify(
-            hs256(secret, claims, {"alg": "HS256", "kid": "rsa"})
-        )
+    key = issuer.keys["rsa"].public_key()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    secret = {"PEM": pem, "JWK": json.dumps(jwk_of(key)).encode()}[form]
+    token = hs256(secret, claims_with(iss=issuer.name, aud=AUDIENCE), {"alg": "HS256", "kid": "rsa"})
+
+    assert "alg is 'HS256'" in refusal_with_jwks(issuer, token)
 
 
-@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "", "ES384", "RS512", "PS256", "EdDSA "])
+@pytest.mark.parametrize("algorithm", ["none", "NONE", "", "ES384", "RS512", "EdDSA "])
 @pytest.mark.parametrize("signature", ["", "AAAA", "kept"])
 def test_the_token_does_not_choose_the_algorithm(issuer: Issuer, algorithm: str, signature: str) -> None:
     """With an issuer's keys too, a token without a signature or of an algorithm that is not set opens nothing."""
@@ -376,8 +347,8 @@ def test_the_token_does_not_choose_the_algorithm(issuer: Issuer, algorithm: str,
 
 @pytest.mark.parametrize(
     "changes",
-    [{name: value} for name in ("iss", "aud") for value in (..., None, "", "other", ["other"], [])]
-    + [{"exp": ...}, {"exp": 1}, {"exp": -1}, {"exp": "9" * 10}, {"nbf": 2**33}, {"sub": ...}, {"sub": ""}],
+    [{name: value} for name in ("iss", "aud") for value in (..., "other", [])]
+    + [{"exp": ...}, {"exp": 1}, {"nbf": 2**33}, {"sub": ...}],
     ids=repr,
 )
 def test_an_issuers_token_keeps_every_rule(issuer: Issuer, changes: dict[str, object]) -> None:
@@ -393,13 +364,10 @@ def test_a_token_that_names_a_key_of_another_type_is_refused(issuer: Issuer, kid
     assert "has no" in refusal_with_jwks(issuer, issuer.token(kid, {"kid": other}))
 
 
-@pytest.mark.parametrize("kid", ["", "ED", "ed ", "ed\x00", "../ed", "' or 1=1", "\ud800", "é" * 900, ...])
+@pytest.mark.parametrize("kid", ["", "ED", "ed\x00", "../ed", "\ud800", "é" * 900])
 def test_a_token_with_an_odd_kid_is_refused(issuer: Issuer, kid: object) -> None:
-    """A kid that names no key exactly finds none; no kid finds none where two keys fit."""
-    with Issuer() as other:
-        other.keys = {"ed": private_key("EdDSA"), "ed2": private_key("EdDSA", 2)}
-        token = other.token("ed", {"kid": kid})
-        assert "has no EdDSA key" in refusal_with_jwks(other, token)
+    """A kid that names no key exactly finds none."""
+    assert "has no EdDSA key" in refusal_with_jwks(issuer, issuer.token("ed", {"kid": kid}))
 
 
 @pytest.mark.parametrize("kid", ["attacker", "ed", ...])
@@ -419,67 +387,36 @@ def test_a_key_that_the_token_brings_or_points_to_is_never_used(issuer: Issuer, 
         assert 0 == attacker.requests
 
 
-def authorized(*values: bytes) -> ConnexionRequest:
-    headers = [(b"host", b"x"), *((b"authorization", value) for value in values), (b"accept", b"*/*")]
-    return ConnexionRequest({"type": "http", "headers": headers, "extensions": {}})
+def test_a_long_token_is_read_up_to_the_contracts_limit() -> None:
+    """A token of 16 KiB is read, and one of a byte more is 431, which no client answers by fetching another."""
+    response = contract().document["components"]["responses"]["RequestHeaderFieldsTooLarge"]
+    limit = response["x-max-token-bytes"]
+    padding = limit - len(hs256(SECRET, claims_with(exp=FAR, more="")))
+    longest = hs256(SECRET, claims_with(exp=FAR, more="x" * (padding * 3 // 4)))
 
-
-def connexion_answer(request: ConnexionRequest) -> Any:
-    """What Connexion's own security step does with our function."""
-    factory = SecurityHandlerFactory(verifier().security_map())
-    function = factory.parse_security_scheme({"type": "http", "scheme": "bearer"}, [])
-    asyncio.run(factory.verify_security([function])(request))
-    return request.context
-
-
-@pytest.mark.parametrize("prefix", [b"Bearer ", b"bearer ", b"BEARER ", b"bEaReR    "])
-def test_connexion_hands_the_identity_on(prefix: bytes) -> None:
-    """Through Connexion's security step the identity becomes the context's user and token_info."""
-    context = connexion_answer(authorized(prefix + GOOD.encode()))
-    assert {"user": "alice", "token_info": {"sub": "alice", "email": None}} == context
+    assert limit - 4 <= len(longest) <= limit
+    assert "alice" == identity(verifier(), longest)["sub"]
+    with pytest.raises(RequestHeaderFieldsTooLarge):
+        verifier().verify(longest.ljust(limit + 1, "A"))
 
 
 @pytest.mark.parametrize(
-    "values",
+    ("claims", "scope"),
     [
-        (),
-        (b"",),
-        (b"Bearer",),
-        (b"Bearer ",),
-        (b"Bearer\t" + GOOD.encode(),),
-        (b"Basic YTpi",),
-        (b"Bearer2 " + GOOD.encode(),),
-        (GOOD.encode(),),
-        (b"Token " + GOOD.encode(),),
-        (b"Bearer " + GOOD.encode(), b"Bearer " + GOOD.encode()),
-        (b"Basic YTpi", b"Bearer " + GOOD.encode()),
-        (b"Bearer " + GOOD.encode() + b", Bearer " + GOOD.encode(),),
-        (b"Bearer " + GOOD.encode() + b" ",),
-        (b"Bearer \xff\x00",),
-        (b"Bearer " + b" " * 8192 + GOOD.encode(),),
+        ({"scope": "read  write"}, ("read", "write")),
+        ({"scp": ["read", "write", 1]}, ("read", "write")),
+        ({"scp": "read"}, ("read",)),
+        ({"scope": "", "scp": "read"}, ()),
+        ({"scope": {"read": True}}, ()),
+        ({"scope": None}, ()),
     ],
-    ids=lambda value: repr(value)[:40],
+    ids=repr,
 )
-def test_anything_but_one_bearer_header_is_401(values: tuple[bytes, ...]) -> None:
-    """No header, two, another scheme or form, or more than 8 KiB is 401, through Connexion too."""
-    with pytest.raises(Unauthorized) as error:
-        connexion_answer(authorized(*values))
-    assert 401 == error.value.status_code
-
-
-@given(st.binary(max_size=80))
-def test_no_header_whatever_is_an_error_of_ours(value: bytes) -> None:
-    """Any bytes as the Authorization header are Unauthorized."""
-    with pytest.raises(Unauthorized):
-        verifier().authenticate(authorized(value))
-
-
-def test_a_token_of_exactly_the_allowed_size_is_read() -> None:
-    """An Authorization header of 8 KiB is read, and one of a byte more is not."""
-    largest = b"Bearer".ljust(8192 - len(GOOD)) + GOOD.encode()
-    assert {"sub": "alice", "email": None} == verifier().authenticate(authorized(largest))
-    with pytest.raises(Unauthorized, match="longer than 8192 bytes"):
-        verifier().authenticate(authorized(b"Bearer " + largest.removeprefix(b"Bearer")))
+def test_what_a_token_may_be_used_for_is_its_scope(
+    claims: Mapping[str, object], scope: tuple[str, ...]
+) -> None:
+    """`scope` is a text of names (RFC 8693, section 4.2), `scp` a list or a text; anything else grants nothing."""
+    assert scope == identity(verifier(), hs256(SECRET, claims_with(claims)))["scope"]
 
 
 def test_a_repeated_token_costs_a_lookup() -> None:
@@ -499,7 +436,7 @@ def test_a_cached_token_ends_with_its_time() -> None:
     assert "expired" in refusal(checked, token)
 
 
-ALICE: Identity = {"sub": "alice", "email": None}
+ALICE: Identity = {"sub": "alice", "email": None, "scope": ()}
 KEYS = SharedSecret(SECRET)
 
 
@@ -520,47 +457,22 @@ def test_the_cache_is_bounded_and_knows_the_newest(tokens: list[str], size: int)
     """However many tokens come, the cache holds at most its size, and always the last one."""
     cache = TokenCache(size)
     for token in tokens:
-        cache.put(token, KEYS, 100, {"sub": token, "email": None})
+        cache.put(token, KEYS, 100, {"sub": token, "email": None, "scope": ()})
         assert size >= len(cache)
-        assert {"sub": token, "email": None} == cache.get(token, KEYS, 0)
+        assert {"sub": token, "email": None, "scope": ()} == cache.get(token, KEYS, 0)
 
 
-def test_a_verifier_remembers_a_bounded_number_of_good_tokens_and_no_bad_ones() -> None:
-    """Refused tokens leave nothing behind, and good ones at most the stated number."""
-    checked = verifier()
-    for number in range(MAX_CACHED_TOKENS + 10):
-        identity(checked, hs256(SECRET, {"sub": str(number), "exp": FAR}))
-        if number % 100 == 0:
-            refusal(checked, hs256(b"another secret", {"sub": str(number), "exp": FAR}))
-            refusal(checked, hs256(SECRET, {"sub": "a/b", "exp": FAR + number}))
-    assert MAX_CACHED_TOKENS == len(checked._cache)
+def test_only_tokens_of_usual_length_are_remembered() -> None:
+    """A long token is verified each time, so that what is remembered is bounded in bytes as well."""
+    checked, token = verifier(), hs256(SECRET, claims_with(exp=FAR, more="x" * MAX_CACHED_TOKEN_BYTES))
+
+    assert identity(checked, token) is not identity(checked, token)
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        b"",
-        b"x" * 31,
-        private_key("RS256").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
-        private_key("ES256").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
-        json.dumps(jwk_of(private_key("EdDSA"))).encode(),
-    ],
-    ids=["empty", "short", "PEM", "DER", "JWK"],
-)
-def test_a_secret_that_protects_nothing_is_refused_at_start(secret: bytes) -> None:
-    """A secret under 32 bytes, or the text of a public key, is refused without being shown."""
-    with pytest.raises(ValueError, match="the secret must be") as error:
-        SharedSecret(secret)
-    assert not secret or secret.decode("latin-1") not in str(error.value)
-    with pytest.raises(ValueError, match="the secret must be"):
-        issue_token(secret, "alice")
-
-
-@pytest.mark.parametrize("audience", [None, ""])
-def test_an_issuers_keys_need_an_audience(audience: str | None) -> None:
-    """Verifying with a JWKS and without an audience is refused at start."""
+def test_an_issuers_keys_need_an_audience(issuer: Issuer) -> None:
+    """Verifying with an issuer's keys and without an audience is refused at start."""
     with pytest.raises(ValueError, match="an audience must be set"):
-        BearerVerifier(JwksStore("https://issuer.example/jwks"), TokenRules("me", audience))
+        verifier_with_jwks(issuer, audience=None)
 
 
 def test_any_secret_of_32_random_bytes_verifies_what_pyjwt_signs() -> None:

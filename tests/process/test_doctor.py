@@ -11,7 +11,7 @@ from server.doctor import Finding, examine
 from server.process.serve import StartError, isolated_database
 from server.settings import Settings
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
-from tests.support.issuer import AUDIENCE, Issuer, content
+from tests.support.issuer import AUDIENCE, Answer, Issuer, content
 from tests.support.running import SECRET, copy_project, free_port, todo_api
 
 SUBJECTS = [
@@ -363,28 +363,40 @@ def issuer() -> Iterator[Issuer]:
         yield running
 
 
-def test_an_issuer_whose_keys_can_be_had(issuer: Issuer, url: str) -> None:
-    """With AUTH_JWKS_URL the keys are fetched and counted."""
-    found = findings(DATABASE_URL=url, AUTH_JWT_SECRET="", AUTH_JWKS_URL=issuer.url, AUTH_AUDIENCE=AUDIENCE)
+def with_issuer(url: str, **environment: str) -> dict[str, str]:
+    return {"DATABASE_URL": url, "AUTH_JWT_SECRET": "", "AUTH_AUDIENCE": AUDIENCE} | environment
 
-    assert Finding("keys", True, "AUTH_JWKS_URL gives 1 that can be used") == found["keys"]
-    assert "in order; tokens come from the issuer of AUTH_JWKS_URL" == found["settings"].sentence
-    assert 1 == issuer.requests
+
+@pytest.mark.parametrize("name", ["AUTH_JWKS_URL", "AUTH_ISSUER"])
+def test_an_issuer_whose_keys_can_be_had(issuer: Issuer, url: str, name: str) -> None:
+    """With an issuer its keys are fetched and counted, where they are or where its discovery document says."""
+    described = {"issuer": issuer.name, "jwks_uri": issuer.url}
+    issuer.published["/.well-known/openid-configuration"] = content(described)
+    address = issuer.url if name == "AUTH_JWKS_URL" else issuer.name
+    found = findings(**with_issuer(url, **{name: address}))
+
+    assert Finding("keys", True, "the issuer publishes 1 that can be used") == found["keys"]
+    assert f"in order; tokens come from the issuer of {name}" == found["settings"].sentence
 
 
 @pytest.mark.parametrize(
-    "answer", [{"keys": []}, {"keys": "none"}, b"<html>"], ids=["empty", "no list", "HTML"]
+    ("answer", "sentence"),
+    [
+        (
+            content({"keys": []}),
+            "the issuer publishes none that can be used: it must sign with Ed25519, P-256, P-384, P-521 or RSA keys of "
+            "2048 bits or more",
+        ),
+        (content(b"<html>"), "the issuer's keys cannot be had: the answer is not JSON"),
+        (content(b"", 404), "the issuer's keys cannot be had: the answer's status is 404, not 200"),
+    ],
+    ids=["empty", "HTML", "not found"],
 )
-def test_an_issuer_without_keys(issuer: Issuer, url: str, answer: object) -> None:
-    """An issuer that gives no key that can be used is found."""
-    issuer.answer = content(answer)
+def test_an_issuer_without_keys(issuer: Issuer, url: str, answer: Answer, sentence: str) -> None:
+    """An issuer that gives no key that can be used is found, with what it does instead."""
+    issuer.answer = answer
 
-    sentence = (
-        "AUTH_JWKS_URL gives none that can be used: see that it answers this machine with 200 and a JWKS of "
-        "Ed25519, P-256 or RSA keys (2048 bits or more)"
-    )
-    settings = {"AUTH_JWT_SECRET": "", "AUTH_JWKS_URL": issuer.url, "AUTH_AUDIENCE": AUDIENCE}
-    assert {"keys": sentence} == faults(DATABASE_URL=url, **settings)
+    assert {"keys": sentence} == faults(**with_issuer(url, AUTH_JWKS_URL=issuer.url))
 
 
 def test_an_operation_without_a_handler(tmp_path: Path) -> None:

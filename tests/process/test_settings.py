@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from server.identity.development import development_secret
 from server.identity.keys import SharedSecret
-from server.settings import Settings, SettingsError, development_secret
+from server.settings import Settings, SettingsError
 
 SECRET = "correct horse battery staple 0123456789"
 JWKS_URL = "https://issuer.example/jwks"
@@ -141,6 +142,7 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("DATABASE_URL", "sqlite:///todo.db"),
         ("DATABASE_URL", "postgresql+psycopg://app@db.example/todo"),
         ("DATABASE_URL", "postgresql://app@db.example:port/todo"),
+        ("DATABASE_URL", "postgresql://app@db.example:70000/todo"),
         ("AUTH_JWT_SECRET", "a" * 31),
         ("AUTH_JWT_SECRET", PUBLIC_KEY),
         ("AUTH_JWKS_URL", "http://issuer.example/jwks"),
@@ -231,6 +233,42 @@ def test_a_jwks_needs_an_audience(url: str) -> None:
     )
 
 
+@pytest.mark.parametrize("issuer", ["https://issuer.example/realms/app/", "http://localhost:3000"])
+def test_an_issuer_alone_is_asked_where_its_keys_are(issuer: str) -> None:
+    """AUTH_ISSUER without a source of keys is an address to ask, and needs an audience like any issuer."""
+    settings = load(AUTH_ISSUER=issuer, AUTH_AUDIENCE="todo", HOST="0.0.0.0")
+
+    assert (False, True, issuer) == (settings.development, settings.has_issuer, settings.auth_issuer)
+    (told,) = lines(AUTH_ISSUER=issuer)
+    assert told.startswith("AUTH_AUDIENCE must be set beside AUTH_ISSUER, ")
+
+
+@pytest.mark.parametrize("issuer", ["me", "http://issuer.example", "https://issuer.example?tenant=a"])
+def test_an_issuer_that_cannot_be_asked_needs_a_source_of_keys(issuer: str) -> None:
+    """Any name will do beside a secret; alone it must be an address that can be trusted."""
+    assert issuer == load(AUTH_ISSUER=issuer, AUTH_JWT_SECRET=SECRET).auth_issuer
+    (told,) = lines(AUTH_ISSUER=issuer, AUTH_AUDIENCE="todo")
+    assert told.startswith("AUTH_ISSUER must be ")
+
+
+@pytest.mark.parametrize("space", ["{}\n", " {}", "\t{}\r\n", "\u00a0{}"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AUTH_JWT_SECRET", SECRET),
+        ("AUTH_JWKS_URL", JWKS_URL),
+        ("AUTH_ISSUER", "https://issuer.example"),
+        ("AUTH_AUDIENCE", "todo"),
+        ("DATABASE_URL", "postgresql://app@db.example/todo"),
+    ],
+)
+def test_white_space_around_a_value_is_dropped(name: str, value: str, space: str) -> None:
+    """A newline at the end of a mounted secret, or a space before a copied address, is no part of the value."""
+    right = {"AUTH_AUDIENCE": "todo"} | {name: value}
+
+    assert load(**right) == load(**right | {name: space.format(value)})
+
+
 @pytest.mark.parametrize(
     "url", ["http://localhost:3000/jwks", "http://127.0.0.1/jwks", "http://[::1]:3000/jwks"]
 )
@@ -270,7 +308,7 @@ def test_development_mode_may_listen_on_loopback_by_its_other_names(name: str) -
     assert name == load(HOST=name).host
 
 
-NOT_LOOPBACK = "HOST must be 127.0.0.1, ::1 or localhost in development mode; to listen elsewhere, set AUTH_JWT_SECRET or AUTH_JWKS_URL"  # noqa: E501
+NOT_LOOPBACK = "HOST must be 127.0.0.1, ::1 or localhost in development mode; to listen elsewhere, set AUTH_JWT_SECRET, AUTH_JWKS_URL or AUTH_ISSUER"  # noqa: E501
 
 
 @given(

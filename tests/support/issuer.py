@@ -20,11 +20,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from server.identity.bearer import BearerVerifier, Identity
+from server.identity.bearer import BearerVerifier
+from server.identity.claims import Identity
 
 AUDIENCE = "todo-api"
 PrivateKey = ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+_CURVES = {"ES256": ec.SECP256R1(), "ES384": ec.SECP384R1(), "ES512": ec.SECP521R1()}
 
 
 @cache
@@ -32,17 +36,22 @@ def private_key(algorithm: str, number: int = 0, rsa_bits: int = 2048) -> Privat
     """A key for the algorithm; the same one for the same number, since RSA keys take long to make."""
     if algorithm == "EdDSA":
         return ed25519.Ed25519PrivateKey.generate()
-    if algorithm == "ES256":
-        return ec.generate_private_key(ec.SECP256R1())
+    if algorithm in _CURVES:
+        return ec.generate_private_key(_CURVES[algorithm])
     return rsa.generate_private_key(public_exponent=65537, key_size=rsa_bits)
+
+
+def algorithm_of(key: Any) -> str:
+    """The algorithm that is usual for a key."""
+    if isinstance(key, ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey):
+        return {curve.name: name for name, curve in _CURVES.items()}.get(key.curve.name, "ES256K")
+    return "RS256" if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey) else "EdDSA"
 
 
 def jwk_of(key: Any, **members: object) -> dict[str, Any]:
     """The public JWK of a private key (or of any public one), with further members."""
     public = key.public_key() if hasattr(key, "public_key") else key
-    algorithm = {"Ed": "EdDSA", "EC": "ES256", "RS": "RS256"}[type(public).__name__[:2]]
-    # An EC key of another curve is written by the same class.
-    jwk = jwt.get_algorithm_by_name(algorithm).to_jwk(public, as_dict=True)
+    jwk = jwt.get_algorithm_by_name(algorithm_of(public)).to_jwk(public, as_dict=True)
     return {"kty": jwk["kty"], **{n: jwk[n] for n in ("crv", "x", "y", "n", "e") if n in jwk}, **members}
 
 
@@ -73,12 +82,14 @@ async def proven(verifier: BearerVerifier, token: str) -> Identity:
 class Issuer:
     """Serves while its context lasts; `requests` counts what it was asked.
 
-    Setting `answer` replaces the honest answer; clearing `open` holds every answer back until it is set.
+    `published` has what else it answers, by path; setting `answer` replaces every honest answer; clearing `open` holds
+    all answers back until it is set.
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.keys: dict[str, PrivateKey] = {"ed": private_key("EdDSA")}
         self.answer: Answer | None = None
+        self.published: dict[str, Answer] = {}
         self.open = threading.Event()
         self.requests = 0
         self._tls = tls
@@ -107,7 +118,7 @@ class Issuer:
             def do_GET(self) -> None:
                 issuer.requests += 1
                 issuer.open.wait(timeout=10)
-                (issuer.answer or issuer._publish)(self)
+                (issuer.answer or issuer.published.get(self.path) or issuer._publish)(self)
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -137,12 +148,20 @@ class Issuer:
         header = {"kid": kid} | dict(headers or {})
         claims = claims_with({"iss": self.name, "aud": AUDIENCE} | changes)
         key = self.keys[kid]
-        algorithm = {"Ed": "EdDSA", "EC": "ES256", "RS": "RS256"}[type(key).__name__[:2]]
-        return jwt.encode(
-            claims, key, algorithm=algorithm, headers={n: v for n, v in header.items() if v is not ...}
-        )
+        named = {name: value for name, value in header.items() if value is not ...}
+        # PyJWT knows Ed25519 by its older name only, so that one is written into the header afterwards.
+        algorithm = str(named.pop("alg", algorithm_of(key)))
+        if algorithm == "Ed25519":
+            signer = jwt.get_algorithm_by_name("EdDSA")
+            parts = ({"alg": algorithm, **named}, claims)
+            signed = ".".join(base64url(json.dumps(part).encode()) for part in parts)
+            return f"{signed}.{base64url(signer.sign(signed.encode(), key))}"
+        return jwt.encode(claims, key, algorithm=algorithm, headers=named)
 
     def _publish(self, handler: BaseHTTPRequestHandler) -> None:
+        if handler.path != "/jwks":
+            content(b"", 404)(handler)
+            return
         keys = [jwk_of(key, kid=kid) for kid, key in self.keys.items()]
         content({"keys": keys})(handler)
 

@@ -20,7 +20,7 @@ import httpx
 import uvicorn
 
 from server.app import create_app
-from server.identity.bearer import issue_token
+from server.identity.claims import issue_token
 from server.process.connections import Connections
 from server.settings import Settings
 

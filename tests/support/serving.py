@@ -10,7 +10,8 @@ from openapi.bridge.answers import Answer
 from openapi.bridge.failures import PathNotFound
 from openapi.bridge.security import Verifiers
 from openapi.bridge.service import ContractService
-from server.identity.bearer import BearerVerifier, TokenRules, issue_token
+from server.identity.bearer import BearerVerifier
+from server.identity.claims import TokenRules, issue_token
 from server.identity.keys import SharedSecret
 from tests.support.contracts import Json, contract_of, document
 
