@@ -17,6 +17,7 @@ from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES
 from handlers import health, tasks, users
+from openapi.bridge.answer_rules import AnswerValidation
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import PathNotFound
 from openapi.bridge.operation import CallerOf, Handler
@@ -28,7 +29,7 @@ from server.cors import CrossOrigin
 from server.identity.verifier import create_verifier, demo_token
 from server.pages.site import create_pages, is_page
 from server.settings import Settings
-from server.telemetry.observe import Observer, create_observer
+from server.telemetry.observe import REQUEST_ID, Observer, create_observer
 
 # The types say that each module has a handler for every operation of its tag, with the contract's own types.
 _tasks: TasksHandlers[Tenant] = tasks
@@ -40,8 +41,11 @@ CONNECTIONS = 8
 QUEUE = 512
 
 
-def create_app(settings: Settings, database_url: str) -> ASGIApp:
+def create_app(settings: Settings, database_url: str, *, validate_answers: bool = False) -> ASGIApp:
     """The service as an ASGI application; it connects to the database with the first request.
+
+    Args:
+        validate_answers: whether an answer that the contract does not have is a fault (500), for tests.
 
     Raises:
         ContractError: if the contract cannot be served, with one line that names the place.
@@ -62,7 +66,8 @@ def create_app(settings: Settings, database_url: str) -> ASGIApp:
         lifespan=partial(lifespan, service, observer, cross_origin),
         redirect_slashes=False,
     )
-    return serve_contract(service.caller, verifier.verify, beyond)
+    app = serve_contract(service.caller, verifier.verify, beyond)
+    return AnswerValidation(app, contract(), {REQUEST_ID}) if validate_answers else app
 
 
 def serve_contract(caller_of: CallerOf, verify: Verifier, beyond: ASGIApp) -> ContractService:

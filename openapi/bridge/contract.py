@@ -12,6 +12,7 @@ import jsonschema_rs
 from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.files import Bundle
+from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.operations import collected, is_unreachable, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schema, Schemas
@@ -90,6 +91,12 @@ class Contract:
     def answers(self) -> Schemas:
         """The schemas as answers are held to them."""
         return view(self.document, self._schemas, ANSWER)
+
+    @cached_property
+    def hides_members(self) -> bool:
+        """Whether a schema has a member that no answer may have (`writeOnly`)."""
+        schemas = (place.node for kind, place in parts(self.document) if kind == "schemas")
+        return any(isinstance(schema, dict) and schema.get("writeOnly") is True for schema in schemas)
 
     def header_validator(self, name: str) -> jsonschema_rs.Draft202012Validator:
         """A compiled validator for the values of the header `components.headers.<name>`.

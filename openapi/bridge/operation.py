@@ -11,6 +11,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope
 
+from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
@@ -59,6 +60,7 @@ class ServedOperation:
         self._parameters = ParameterReader(contract, operation)
         self._body = BodyReader(contract, operation.body) if operation.body else None
         self._writer = writer
+        self._rules = AnswerRules(contract, operation) if contract.hides_members else None
         self._check_signature()
 
     def _check_signature(self) -> None:
@@ -105,6 +107,7 @@ class ServedOperation:
         if self._body is not None:
             arguments["body"] = self._body.parse(received)
         answer = await self._handler(self._caller_of(claims), **arguments)
-        return self._writer.write(
-            answer.status or self._success, answer.body, answer.headers, answer.media_type
-        )
+        status, body = answer.status or self._success, answer.body
+        if self._rules is not None:
+            body = self._rules.visible(status, body, answer.media_type)
+        return self._writer.write(status, body, answer.headers, answer.media_type)

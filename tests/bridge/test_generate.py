@@ -44,6 +44,7 @@ def test_the_file_is_what_the_contract_makes() -> None:
         ({"type": "string", "format": "uuid"}, "str"),
         ({"type": "integer"}, "int"),
         ({"type": "number"}, "float"),
+        ({"type": "string", "format": "binary"}, "bytes"),
         ({"type": "boolean"}, "bool"),
         ({"type": "null"}, "None"),
         ({"type": "object"}, "dict[str, Any]"),
@@ -92,6 +93,16 @@ def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
         generated({name: {"type": "string"}})
 
 
+CONTENT = {
+    "multipart/form-data": {"schema": {"type": "object"}},
+    "application/json": {"schema": {"type": "object"}},
+    "image/*": {"schema": {"format": "binary", "type": "string"}},
+    "application/xml": {"schema": {"type": "object"}},
+    "text/csv": {},
+    "text/plain": {"schema": {"type": "integer"}},
+}
+
+
 @pytest.mark.parametrize(
     ("fields", "signature"),
     [
@@ -126,7 +137,15 @@ def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
         ),
         (
             {"requestBody": {"content": {"application/json": {"schema": {"type": "string"}}}}},
+            "(self, caller: Caller, /, *, body: str | None) -> Answer[None]",
+        ),
+        (
+            {"requestBody": {"content": {"application/json": {"schema": {"type": "string", "default": ""}}}}},
             "(self, caller: Caller, /, *, body: str) -> Answer[None]",
+        ),
+        (
+            {"requestBody": {"required": True, "content": CONTENT}},
+            "(self, caller: Caller, /, *, body: dict[str, Any] | bytes | str | int) -> Answer[None]",
         ),
         (
             {

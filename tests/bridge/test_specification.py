@@ -257,3 +257,20 @@ def test_an_encoded_separator_is_no_part_of_a_path(path: bytes) -> None:
     """A slash or a last line break that is encoded would be taken for something else, so there is no such path."""
     with pytest.raises(PathNotFound):
         check_path_encoding(path)
+
+
+def test_all_that_is_wrong_with_a_request_is_listed() -> None:
+    """Who names `application/problem+json` gets the violations of all parameters and the body together (RFC 9457)."""
+    body = {"content": {"application/json": {"schema": {"type": "object", "required": ["name"]}}}}
+    parameters = [parameter(name, "query", schema={"type": "integer"}) for name in ("a", "b")]
+    send = serve({"/things": {"post": operation("act", parameters=parameters, requestBody=body)}})
+    accept = {"Accept": "application/problem+json"}
+    problem = send("POST", "/things?a=x&b=y&c=z", json={}, headers=accept).json()
+    unknown = "Unknown query parameter. Known here: 'a', 'b'"
+    assert unknown == problem["detail"]
+    assert [
+        {"parameter": "c", "code": "unknown", "detail": unknown},
+        {"parameter": "a", "code": "type", "detail": "A must be an integer"},
+        {"parameter": "b", "code": "type", "detail": "B must be an integer"},
+        {"pointer": "/name", "code": "required", "detail": "Name is required"},
+    ] == problem["errors"]

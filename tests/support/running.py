@@ -85,7 +85,7 @@ def is_free(port: int) -> bool:
 def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
     """The service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
-    app = create_app(settings, database_url)
+    app = create_app(settings, database_url, validate_answers=True)
     http: Any = Connections(settings.request_timeout, settings.keep_alive)
     config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
+from starlette.types import ASGIApp
 
+from openapi.bridge.answer_rules import AnswerValidation
 from openapi.bridge.answers import Answer
 from openapi.bridge.failures import PathNotFound
 from openapi.bridge.security import Verifiers
@@ -38,12 +40,20 @@ async def nothing(*_: object) -> None:
     raise PathNotFound
 
 
-def serve(paths: Json, verifiers: Verifiers | None = None, **fields: Any) -> Callable[..., httpx.Response]:
+def serve(
+    paths: Json,
+    verifiers: Verifiers | None = None,
+    find: Callable[[str], Callable[..., Any]] = echo,
+    validate_answers: bool = False,
+    **fields: Any,
+) -> Callable[..., httpx.Response]:
     """What sends requests to an application that serves these paths, by default with our bearer."""
     components = {"securitySchemes": {"token": BEARER}, **fields.pop("components", {})}
     contract = contract_of(document(paths, components=components, **fields))
     bearer = BearerVerifier(SharedSecret(SECRET), TokenRules()).verify
-    app = ContractService(contract, echo, caller_of, verifiers or {"bearer": bearer}, beyond=nothing)
+    app: ASGIApp = ContractService(contract, find, caller_of, verifiers or {"bearer": bearer}, nothing)
+    if validate_answers:
+        app = AnswerValidation(app, contract)
 
     async def send(method: str, path: str, **options: Any) -> httpx.Response:
         transport = httpx.ASGITransport(app)

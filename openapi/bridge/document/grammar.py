@@ -51,6 +51,8 @@ _BELOW: dict[str, dict[str, str]] = {
         **dict.fromkeys(("$defs", "definitions"), "{schemas}"),
     },
 }
+# The keywords below which a schema holds others.
+SCHEMA_KEYWORDS = _BELOW["schemas"]
 
 
 def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tuple[str, Place]]:

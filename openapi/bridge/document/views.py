@@ -1,8 +1,10 @@
 """A document's schemas as one direction sees them: what a request may hold, and what an answer may."""
 
 from collections.abc import Set
+from functools import partial
 from typing import Any
 
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import Json, copy_of, look_up
 from openapi.bridge.document.schemas import Schema, Schemas
 
@@ -17,20 +19,6 @@ _RANGES = {
     "float": (-_FLOAT, _FLOAT),
     "double": (-_DOUBLE, _DOUBLE),
 }
-# Keywords that hold one schema, several in a list, and several by name.
-_ONE = (
-    *(
-        "additionalProperties",
-        "unevaluatedProperties",
-        "propertyNames",
-        "items",
-        "unevaluatedItems",
-        "contains",
-    ),
-    *("not", "if", "then", "else", "contentSchema"),
-)
-_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
-_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs")
 # The schemas below these apply to the same value, so a member that one names is a member in all.
 _ALWAYS, _LAYERS = {"$ref", "allOf"}, {"$ref", "allOf", "anyOf", "oneOf"}
 _SAME_VALUE = {"allOf", "anyOf", "oneOf", "if", "then", "else"}
@@ -62,23 +50,16 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
     node: Json = dict(schema.node)
     # In a branch of `anyOf` and `oneOf` a member may be barred that another branch takes.
     names = above | _barred(schema, barred, _ALWAYS)
-    for keyword in _ONE:
-        if keyword in node:
-            node[keyword] = _rewritten(
-                schema.below(keyword), barred, names if keyword in _SAME_VALUE else set()
-            )
-    for keyword in _LISTS:
-        if keyword in node:
-            inherited = names if keyword in _SAME_VALUE else set()
-            node[keyword] = [
-                _rewritten(schema.below(keyword, index), barred, inherited)
-                for index in range(len(node[keyword]))
-            ]
-    for keyword in _MAPS:
-        if keyword in node:
-            node[keyword] = {
-                name: _rewritten(schema.below(keyword, name), barred, set()) for name in node[keyword]
-            }
+    for keyword, kind in SCHEMA_KEYWORDS.items():
+        if keyword not in node:
+            continue
+        rewrite = partial(_rewritten, barred=barred, above=names if keyword in _SAME_VALUE else set())
+        if kind == "schemas":
+            node[keyword] = rewrite(schema.below(keyword))
+        elif kind == "[schemas]":
+            node[keyword] = [rewrite(schema.below(keyword, index)) for index in range(len(node[keyword]))]
+        else:
+            node[keyword] = {name: rewrite(schema.below(keyword, name)) for name in node[keyword]}
     if "required" in node:
         somewhere = names | _barred(schema, barred, _LAYERS)
         node["required"] = [name for name in node["required"] if name not in somewhere]

@@ -74,6 +74,11 @@ class BodyReader:
         # The most specific range that covers a media type decides.
         self._ranges = sorted(ranges, key=lambda each: each.media_range.specificity, reverse=True)
 
+    @property
+    def has_default(self) -> bool:
+        """Whether the contract has a value that stands for no body."""
+        return self._defaults.of_nothing() is not None
+
     async def receive(self, scope: Scope, receive: Receive) -> ReceivedBody:
         """The whole body as it was sent.
 

@@ -1,0 +1,189 @@
+"""What the contract says of an operation's answers: `writeOnly` members are left out, all else can be checked."""
+
+import logging
+from collections.abc import Set
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+import orjson
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from openapi.bridge.answers import AnswerWriter, WrittenAnswer
+from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import Place, pointer_to
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import BadRequest, InternalError
+from openapi.bridge.media_types import MediaType, read_media_type
+from openapi.bridge.request.styles import ABSENT, StyleReader
+
+log = logging.getLogger("todo_api")
+
+_Validator = jsonschema_rs.Draft202012Validator
+
+
+class _Content(NamedTuple):
+    media_range: MediaType
+    schema: Schema | None
+    validator: _Validator | None
+
+
+class _Header(NamedTuple):
+    name: str
+    required: bool
+    reader: StyleReader
+    validator: _Validator
+
+
+class _Response:
+    """One response object of an operation."""
+
+    def __init__(self, contract: Contract, place: Place, added: Set[str]) -> None:
+        self.contents = []
+        for key in place.node.get("content", {}):
+            media_type = place / "content" / key
+            schema = media_type / "schema" if "schema" in media_type.node else None
+            media_range = read_media_type(key)
+            if media_range is not None:
+                self.contents.append(
+                    _Content(
+                        media_range,
+                        schema and contract.answers.at(schema.pointer),
+                        schema and contract.answers.validator(schema.pointer),
+                    )
+                )
+        self.contents.sort(key=lambda each: each.media_range.specificity, reverse=True)
+        self.headers = []
+        for name in place.node.get("headers", {}):
+            header = contract.follow(place / "headers" / name)
+            if name.lower() != "content-type" and name not in added and "schema" in header.node:
+                pointer = (header / "schema").pointer
+                reader = StyleReader(
+                    {**header.node, "name": name, "in": "header", "x-list": True},
+                    contract.answers.at(pointer),
+                )
+                required = header.node.get("required", False)
+                self.headers.append(_Header(name, required, reader, contract.answers.validator(pointer)))
+
+    def content_of(self, media_type: str) -> _Content | None:
+        """The most specific content that covers a media type."""
+        read = read_media_type(media_type)
+        return next((each for each in self.contents if read and each.media_range.covers(read)), None)
+
+
+class AnswerRules:
+    """The rules of one operation's answers.
+
+    Args:
+        added: the names of headers that are left to others.
+    """
+
+    def __init__(self, contract: Contract, operation: Operation, added: Set[str] = frozenset()) -> None:
+        self._responses = {
+            status: _Response(contract, contract.follow(operation.place / "responses" / status), added)
+            for status in operation.responses
+        }
+        self._hides = contract.hides_members
+
+    def _response(self, status: int) -> _Response | None:
+        names = (str(status), f"{status // 100}XX", "default")
+        return next((self._responses[name] for name in names if name in self._responses), None)
+
+    def visible(self, status: int, body: Any, media_type: str) -> Any:
+        """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""
+        response = self._response(status) if self._hides else None
+        content = response and response.content_of(media_type)
+        return _visible(body, content.schema) if content and content.schema else body
+
+    def check(self, answer: WrittenAnswer, *, is_head: bool = False) -> None:
+        """Returns if the contract has this answer.
+
+        Args:
+            is_head: whether its body is left out.
+
+        Raises:
+            InternalError: with what is wrong, by names and rules and not by values.
+        """
+        response = self._response(answer.status)
+        if response is None:
+            raise InternalError(f"the status {answer.status} is not in the contract")
+        fields: dict[str, list[str]] = {}
+        for name, value in answer.fields:
+            fields.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        for header in response.headers:
+            try:
+                value = header.reader.read(fields)
+            except BadRequest as error:
+                raise InternalError(f"the header {header.name} cannot be read: {error.reason}") from None
+            if value is ABSENT:
+                if header.required:
+                    raise InternalError(f"the header {header.name} is required")
+            elif not header.validator.is_valid(value):
+                raise InternalError(f"the header {header.name} breaks its schema")
+        if not is_head and (answer.content or response.contents):
+            _check_body(response, fields.get("content-type", [""])[0], answer.content)
+
+
+def _check_body(response: _Response, media_type: str, content: bytes) -> None:
+    found = response.content_of(media_type)
+    if found is None:
+        raise InternalError(f"the contract has no body of the media type {media_type!r} for this status")
+    read = read_media_type(media_type)
+    if found.validator is not None and read is not None and read.is_json:
+        for error in found.validator.iter_errors(orjson.loads(content)):
+            rule = pointer_to("", *error.evaluation_path[1:])
+            raise InternalError(
+                f"the body at {pointer_to('', *error.instance_path)!r} breaks the rule {rule}"
+            )
+
+
+class AnswerValidation:
+    """An ASGI layer for tests: an answer that the contract does not have becomes a fault (500), refusals included.
+
+    Args:
+        app: serves the contract with `ContractService`.
+        added: the names of the headers that the server adds outside of `app`.
+    """
+
+    def __init__(self, app: ASGIApp, contract: Contract, added: Set[str] = frozenset()) -> None:
+        self._app = app
+        self._writer = AnswerWriter(contract)
+        self._rules = {name: AnswerRules(contract, each, added) for name, each in contract.operations.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        messages: list[Message] = []
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, keep if scope["type"] == "http" else send)
+        if messages and "operation" in scope:
+            start, content = messages[0], b"".join(message.get("body", b"") for message in messages[1:])
+            answer = WrittenAnswer(start["status"], list(start["headers"]), content)
+            try:
+                self._rules[scope["operation"].id].check(answer, is_head=scope["method"] == "HEAD")
+            except InternalError as error:
+                log.error("an answer is not in the contract: %s", error.reason)
+                await self._writer.refuse(error).send(send)
+                return
+        for message in messages:
+            await send(message)
+
+
+def _visible(value: Any, schema: Schema) -> Any:
+    if isinstance(value, list | tuple):
+        items = schema.find("items")
+        return [_visible(item, items) for item in value] if items else value
+    if not isinstance(value, dict):
+        return value
+    members: dict[str, list[Schema]] = {}
+    for layer in schema.layers():
+        for name in layer.node.get("properties", {}):
+            members.setdefault(name, []).append(layer.below("properties", name))
+    other = schema.find("additionalProperties")
+    kept = {}
+    for name, member in value.items():
+        declared = members.get(name) or ([other] if other else [])
+        if not any(layer.node.get("writeOnly") is True for each in declared for layer in each.layers()):
+            kept[name] = _visible(member, declared[0]) if declared else member
+    return kept

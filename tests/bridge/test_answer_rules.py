@@ -1,0 +1,86 @@
+"""What the contract says of answers: `writeOnly` members are left out, and all else can be checked."""
+
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from openapi.bridge.answers import Answer
+from tests.support.contracts import Json
+from tests.support.serving import operation, serve
+
+USER = {
+    "type": "object",
+    "required": ["name", "password"],
+    "properties": {
+        "name": {"type": "string"},
+        "password": {"type": "string", "writeOnly": True},
+        "friends": {"type": "array", "items": {"$ref": "#/components/schemas/User"}},
+    },
+    "additionalProperties": {"$ref": "#/components/schemas/User"},
+}
+RESPONSES = {
+    "200": {
+        "description": "Done",
+        "headers": {
+            "X-Count": {"required": True, "schema": {"type": "integer", "maximum": 9}},
+            "X-List": {"schema": {"type": "array", "items": {"type": "integer"}}},
+        },
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/User"}}},
+    },
+    "4XX": {"description": "Refused"},
+}
+RIGHT = {"X-Count": "9", "X-List": "1, 2"}
+
+
+def answered(answer: Answer[Any], responses: Json = RESPONSES, validate: bool = True) -> httpx.Response:
+    """What a client gets where a handler gives this answer."""
+
+    async def handle(_caller: object) -> Answer[Any]:
+        return answer
+
+    send = serve(
+        {"/things": {"get": {**operation("act"), "responses": responses}}},
+        find=lambda _name: handle,
+        validate_answers=validate,
+        components={"schemas": {"User": USER}},
+    )
+    return send("GET", "/things")
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_what_is_write_only_is_never_answered(validate: bool) -> None:
+    """A `writeOnly` member is taken out of an answer wherever it stands, also in production."""
+    body = {"name": "a", "password": "s", "friends": [{"name": "b", "password": "s"}]}
+    response = answered(Answer({**body, "x": dict(body)}, RIGHT), validate=validate)
+    left = {"name": "a", "friends": [{"name": "b"}]}
+    assert (200, {**left, "x": left}) == (response.status_code, response.json())
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (Answer({"name": "a"}, RIGHT, 201), "the status 201 is not in the contract"),
+        (Answer({"name": "a"}), "the header X-Count is required"),
+        (Answer({"name": "a"}, {"X-Count": "10"}), "the header X-Count breaks its schema"),
+        (Answer({"name": "a"}, {**RIGHT, "X-List": "x"}), "the header X-List breaks its schema"),
+        (Answer({"name": 1}, RIGHT), "the body at '/name' breaks the rule /$ref/properties/name/type"),
+        (Answer(None, RIGHT), "the contract has no body of the media type '' for this status"),
+        (Answer(5, {}, 404), "the contract has no body of the media type 'application/json' for this status"),
+    ],
+)
+def test_an_answer_that_the_contract_does_not_have(
+    answer: Answer[Any], reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that breaks the contract is a 500 and a line in the log where answers are validated, else it is sent."""
+    caplog.set_level(logging.ERROR)
+    assert 500 == answered(answer).status_code
+    assert f"an answer is not in the contract: {reason}" == caplog.messages[0]
+    assert (answer.status or 200) == answered(answer, validate=False).status_code
+
+
+def test_answers_that_the_contract_has() -> None:
+    """A status may be declared by its class, and content that is not JSON is not looked into."""
+    assert 404 == answered(Answer(None, {}, 404)).status_code
+    assert 200 == answered(Answer({}), {"default": {"description": "", "content": {"*/*": {}}}}).status_code
