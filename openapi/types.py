@@ -67,7 +67,7 @@ class Health(TypedDict):
     status: Literal["ok"]
 
 
-class Error(TypedDict):
+class Refusal(TypedDict):
     error: str
 
 

@@ -72,7 +72,7 @@ def _type(schema: Json) -> str:
         return f"Literal[{', '.join(_literal(value) for value in schema['enum'])}]"
     if "const" in schema:
         return f"Literal[{_literal(schema['const'])}]"
-    if "anyOf" in schema:
+    if "anyOf" in schema and "type" not in schema:
         return " | ".join(dict.fromkeys(map(_type, schema["anyOf"])))
     types = schema.get("type", [])
     return (

@@ -66,10 +66,10 @@ def operations(service: Service, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def refused(response: Any, status: int, sentence: str) -> bool:
-    """Whether a client's answer is this refusal, as the type that the contract names Error."""
-    from todo_client.models import Error
+    """Whether a client's answer is this refusal, as the type that the contract names Refusal."""
+    from todo_client.models import Refusal
 
-    return (status, Error(sentence)) == (response.status_code, response.parsed)
+    return (status, Refusal(sentence)) == (response.status_code, response.parsed)
 
 
 def test_python_drives_every_operation(

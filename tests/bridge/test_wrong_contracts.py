@@ -208,7 +208,7 @@ def test_a_reference_between_schemas(old: str, new: str, expected: str) -> None:
         ("responses/BadRequest'", "responses/Nope'", "get/responses/400", "leads nowhere"),
         (
             "responses/BadRequest'",
-            "schemas/Error'",
+            "schemas/Refusal'",
             "get/responses/400",
             "leads to what is not among responses",
         ),

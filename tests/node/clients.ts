@@ -7,7 +7,7 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "./todo.js";
 
 type Task = components["schemas"]["Task"];
-type Refusal = components["schemas"]["Error"];
+type Refusal = components["schemas"]["Refusal"];
 
 const { URL: url, TOKEN, USER } = process.env as Record<"URL" | "TOKEN" | "USER", string>;
 const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${TOKEN}` } });

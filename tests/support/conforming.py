@@ -49,7 +49,7 @@ def check(response: httpx.Response) -> None:
         assert 404 == response.status_code, (
             f"{path} is not in the contract, but answers {response.status_code}"
         )
-        _check_json(response, "/components/schemas/Error")
+        _check_json(response, "/components/schemas/Refusal")
         return
     operation = next((each for each in operations if each.method == _method(response)), None)
     if operation is None:
