@@ -12,7 +12,7 @@ from server.commands.about import completion, doctor, routes, version
 from server.commands.backup import backup, restore
 from server.commands.contract import contract
 from server.commands.database import migrate, purge
-from server.commands.running import serve, token
+from server.commands.running import serve, settings, token
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -47,6 +47,7 @@ for _command in (
     restore,
     routes,
     serve,
+    settings,
     token,
     version,
 ):

@@ -15,6 +15,7 @@ from db.embedded.errors import EmbeddedPostgresError
 from db.models import NAMES, metadata
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract
+from server.advice import warnings
 from server.app import serve_contract
 from server.identity.issuer import IssuerClient, IssuerError
 from server.identity.keys import MIN_RSA_BITS, JsonWebKeySet
@@ -27,11 +28,15 @@ MOST_SECONDS_APART = 5
 
 
 class Finding(NamedTuple):
-    """One check: what was looked at, whether it is well, and a sentence that says what to do if it is not."""
+    """One check: what was looked at, whether it is well, and a sentence that says what to do if it is not.
+
+    A warning is about what need not be a fault.
+    """
 
     subject: str
     healthy: bool
     sentence: str
+    is_warning: bool = False
 
 
 def examine() -> Iterator[Finding]:
@@ -44,6 +49,7 @@ def examine() -> Iterator[Finding]:
         yield from (Finding("settings", False, line) for line in str(error).splitlines())
         return
     yield Finding("settings", True, f"in order; tokens come from {_source(settings)}")
+    yield from (Finding("settings", False, line, is_warning=True) for line in warnings(settings))
     if settings.has_issuer:
         yield _keys(IssuerClient(settings.auth_jwks_url, settings.auth_issuer))
     yield from _database(settings)

@@ -32,6 +32,14 @@ _ORIGIN = re.compile(
 )
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _OWN_REASON = "own_reason"
+# What is called otherwise on the command line.
+OPTIONS = {
+    "host": "--host",
+    "port": "--port",
+    "web_concurrency": "--workers",
+    "log_level": "--log-level",
+    "data_dir": "--data-dir",
+}
 
 
 class SettingsError(Exception):
@@ -142,7 +150,11 @@ class Settings(BaseSettings):
         description="must be a number of seconds above 0, up to 3600",
     )
     keep_alive: float = Field(
-        default=75, gt=0, le=3600, description="must be a number of seconds above 0, up to 3600"
+        default=75,
+        gt=0,
+        le=3600,
+        title="Seconds for which a connection stays open between two requests",
+        description="must be a number of seconds above 0, up to 3600",
     )
     metrics_host: str = Field(
         default="127.0.0.1",
@@ -199,7 +211,8 @@ class Settings(BaseSettings):
             return cls(_env_file=env_file, **options)  # type: ignore[call-arg]  # pydantic-settings' own
         except ValidationError as error:
             # Without its cause, since a traceback of pydantic's would describe the values.
-            raise SettingsError("\n".join(map(_line, error.errors(include_input=False)))) from None
+            lines = (_line(fault, options) for fault in error.errors(include_input=False))
+            raise SettingsError("\n".join(lines)) from None
         except (OSError, UnicodeDecodeError):
             raise SettingsError(
                 f"{env_file} cannot be read; it must be a UTF-8 text file that this user may read"
@@ -304,8 +317,8 @@ def _source_of_keys(validated: Mapping[str, Any]) -> str | None:
     return "AUTH_ISSUER" if alone else None
 
 
-def _line(error: Mapping[str, Any]) -> str:
+def _line(error: Mapping[str, Any], options: Mapping[str, Any]) -> str:
     name = str(error["loc"][0])
     # Other messages are not ours, so they might repeat the value.
     reason = error["msg"] if error["type"] == _OWN_REASON else Settings.model_fields[name].description
-    return f"{name.upper()} {reason}"
+    return f"{OPTIONS[name] if name in options else name.upper()} {reason}"

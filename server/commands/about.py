@@ -50,11 +50,12 @@ def doctor(as_json: bool) -> None:
     for finding in examine():
         findings.append(finding)
         if not as_json:
-            mark = click.style("ok  ", fg="green") if finding.healthy else click.style("FAIL", fg="red")
+            word, colour = ("warn", "yellow") if finding.is_warning else ("FAIL", "red")
+            mark = click.style("ok  ", fg="green") if finding.healthy else click.style(word, fg=colour)
             click.echo(f"{mark} {finding.subject}: {finding.sentence}")
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
-    if not all(finding.healthy for finding in findings):
+    if not all(finding.healthy or finding.is_warning for finding in findings):
         sys.exit(1)
 
 

@@ -37,7 +37,7 @@ def migrate(printed: str | None) -> None:
 
 @click.command()
 def purge() -> None:
-    """Drop expired Idempotency-Keys and tasks deleted 30 days ago; to be run once a day."""
+    """Drop what has run out; to be run once a day."""
     from db.admin.purge import purge as drop_expired
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database

@@ -1,5 +1,7 @@
 """From the settings to what verifies tokens, and, in development, to what issues them."""
 
+from datetime import timedelta
+
 from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules, issue_token
 from server.identity.development import development_secret
@@ -33,15 +35,17 @@ def signing_secret(settings: Settings) -> bytes:
     return development_secret(settings.data_dir)
 
 
-def mint(settings: Settings, user: str) -> str:
-    """A token for `user` that this service will take, for one day.
+def mint(settings: Settings, user: str, lifetime: timedelta = timedelta(days=1)) -> str:
+    """A token for `user` that this service will take for as long as its lifetime.
 
     Raises:
         SettingsError: as `signing_secret`.
         ValueError: if `user` cannot be one of ours.
     """
     secret = signing_secret(settings)
-    return issue_token(secret, user, issuer=settings.auth_issuer, audience=settings.auth_audience)
+    return issue_token(
+        secret, user, lifetime=lifetime, issuer=settings.auth_issuer, audience=settings.auth_audience
+    )
 
 
 def demo_token(settings: Settings) -> str | None:

@@ -98,8 +98,12 @@ def isolated_database(settings: Settings) -> Iterator[str]:
         yield url
 
 
-def run_server(settings: Settings) -> None:
+def run_server(settings: Settings, reload: bool = False) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
+
+    Args:
+        reload: whether it begins anew when the contract or the code changes; what cannot be served is logged, and the
+            one before serves on.
 
     SIGHUP replaces the workers one by one, so that no request is lost; it stops a server that has only one, or whose
     terminal was closed.
@@ -125,10 +129,10 @@ def run_server(settings: Settings) -> None:
         # Made here even where workers make their own, so that a fault in the contract is one line.
         app = create_app(settings, url)
         _announce(settings)
-        if settings.web_concurrency == 1:
+        if settings.web_concurrency == 1 and not reload:
             uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
         else:
-            _run_workers(settings, url, listener, is_bound=is_bound and _has_terminal())
+            _run_workers(settings, url, listener, is_bound=is_bound and _has_terminal(), reload=reload)
 
 
 def create_worker(settings: Settings, database_url: str) -> ASGIApp:
@@ -197,8 +201,13 @@ class Workers(Multiprocess):
         super().terminate_all()
 
 
-def _run_workers(settings: Settings, url: str, listener: socket.socket, is_bound: bool) -> None:
-    """Args: is_bound: whether SIGHUP means that the terminal was closed."""
+def _run_workers(
+    settings: Settings, url: str, listener: socket.socket, is_bound: bool, reload: bool = False
+) -> None:
+    """Args:
+    is_bound: whether SIGHUP means that the terminal was closed.
+    reload: whether the workers are replaced when the contract or the code changes.
+    """
     # A terminal sends Ctrl-C and its end to the workers too. They inherit that both are blocked and leave them to the
     # parent, which ends them; otherwise one that is still being imported would print a traceback. The resource
     # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
@@ -208,6 +217,8 @@ def _run_workers(settings: Settings, url: str, listener: socket.socket, is_bound
     # In uvicorn's queue of signals it would wait for the end of a restart.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     threading.Thread(target=_pass_on_signals, args=(workers, is_bound), daemon=True).start()
+    if reload:
+        threading.Thread(target=_replace_when_changed, args=(workers,), daemon=True).start()
     workers.run()
     if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
         raise StartError("a worker could not start: the log says why")
@@ -217,6 +228,19 @@ def _pass_on_signals(workers: Workers, is_bound: bool) -> None:
     while signal.sigwait({signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP and not is_bound:
         workers.signal_queue.append(signal.SIGHUP)
     workers.should_exit.set()
+
+
+def _replace_when_changed(workers: Workers) -> None:
+    from watchfiles import DefaultFilter, watch
+
+    project = Path(__file__).parents[2]
+    folders = [project / name for name in ("openapi", "handlers", "db", "server")]
+
+    def is_source(change: Any, path: str) -> bool:
+        return path.endswith((".py", ".yaml")) and DefaultFilter()(change, path)
+
+    for _ in watch(*folders, watch_filter=is_source, stop_event=workers.should_exit):
+        workers.signal_queue.append(signal.SIGHUP)
 
 
 def _has_terminal() -> bool:

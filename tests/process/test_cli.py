@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import jwt
 import pytest
 
 from db.migrations import migrations
@@ -19,6 +20,7 @@ from openapi.contract import CONTRACT_FILE, contract
 from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules
 from server.identity.keys import SharedSecret
+from server.settings import Settings
 from tests.support.clusters import Cluster, run
 from tests.support.contracts import edited
 from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
@@ -33,6 +35,7 @@ COMMANDS = [
     "restore",
     "routes",
     "serve",
+    "settings",
     "token",
     "version",
 ]
@@ -101,6 +104,9 @@ def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) 
         (["nonsense"], "'nonsense'"),
         (["--nonsense"], "--nonsense"),
         (["token"], "'USER'"),
+        (["token", "alice", "--ttl", "0s"], "'--ttl': must be a number from 1 to 99999 and s, m, h or d"),
+        (["token", "alice", "--ttl", "1 hour"], "'--ttl': must be"),
+        (["serve", "--env-file", "nowhere"], "'nowhere'"),
         (["routes", "all", "of", "them"], "(all of them)"),
         (["completion"], "'SHELL'. Choose from: bash, zsh, fish"),
         (["completion", "tcsh"], "'tcsh'"),
@@ -145,6 +151,17 @@ def test_in_development_tokens_are_signed_with_the_secret_of_the_data_folder(tmp
     verifier = BearerVerifier(SharedSecret(secret.read_bytes().strip()), TokenRules())
     assert {"sub": "alice", "email": None, "scope": ()} == verifier.verify(ended.stdout.strip())
     assert 0o600 == secret.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("90s", 90), ("15m", 900), ("8h", 28_800), ("30d", 2_592_000)]
+)
+def test_a_token_lives_as_long_as_asked(tmp_path: Path, written: str, seconds: int) -> None:
+    """`--ttl` says how long a token is good."""
+    ended = todo_api("token", "alice", "--ttl", written, cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode())
+
+    claims = jwt.decode(ended.stdout.strip(), options={"verify_signature": False})
+    assert seconds == claims["exp"] - claims["iat"]
 
 
 def test_no_token_is_made_beside_an_issuer(tmp_path: Path) -> None:
@@ -312,6 +329,48 @@ def test_all_wrong_settings_are_told_at_once(tmp_path: Path, command: list[str])
     )
     assert all(line.startswith("error: ") for line in lines)
     assert "hunter2" not in "".join(lines)
+
+
+def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:
+    """What is wrong on the command line is reported by the option's name, and settings that it does not have are read
+    from the environment and from the file that it names."""
+    (tmp_path / "own.env").write_text("LOG_FORMAT=xml\nPORT=0\n")
+    options = ("--port", "http", "--workers", "0", "--env-file", "own.env")
+    lines = refusal("serve", *options, cwd=tmp_path, PORT="8000", KEEP_ALIVE="0")
+
+    named = [line.removeprefix("error: ").partition(" must ")[0] for line in lines]
+    assert ["--port", "--workers", "KEEP_ALIVE", "LOG_FORMAT"] == named
+
+
+def test_the_help_of_serve_has_every_setting(tmp_path: Path) -> None:
+    """`serve --help` lists the settings with their own titles and defaults."""
+    shown = " ".join(todo_api("serve", "--help", cwd=tmp_path).stdout.split())
+
+    for name, field in Settings.model_fields.items():
+        assert f" {name.upper()} {field.title}" in shown
+    assert " PORT The port to listen on [8000]" in shown
+
+
+def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
+    """`settings` prints each setting in force, hides what is secret, and warns of what is taken otherwise than written:
+    names that are close to a setting's, white space, and other tools' parameters."""
+    url = "postgresql://app:hunter2@db.example,db2.example:6432/todo?pgbouncer=true&sslmode=require"
+    environment = {"DATABASE_URL": url, "AUTH_JWT_SECRET": f"hunter2{SECRET.decode()}\n", "PROT": "1"}
+    (tmp_path / ".env").write_text("CORS_ORIGIN=https://app.example\nPORT=9000\nNEXT_PUBLIC_X=1\n")
+    ended = todo_api("settings", cwd=tmp_path, **environment)
+
+    shown = dict(line.split("=", 1) for line in ended.stdout.splitlines())
+    assert [name.upper() for name in Settings.model_fields] == list(shown)
+    assert ("9000", "(hidden)", "") == (shown["PORT"], shown["AUTH_JWT_SECRET"], shown["AUTH_ISSUER"])
+    assert "(hidden; db.example port 5432, db2.example port 6432)" == shown["DATABASE_URL"]
+    assert "hunter2" not in ended.stdout + ended.stderr
+    assert [
+        "warning: AUTH_JWT_SECRET has white space around it, which is left out",
+        "warning: DATABASE_URL has the parameter pgbouncer, which is another tool's and is left out",
+        "warning: CORS_ORIGIN is no setting: if CORS_ORIGINS is meant, write that",
+    ] == ended.stderr.splitlines()
+    found = todo_api("doctor", cwd=tmp_path, **environment).stdout.splitlines()
+    assert "warn settings: CORS_ORIGIN is no setting: if CORS_ORIGINS is meant, write that" in found
 
 
 @pytest.mark.parametrize("command", [["serve"], ["routes"], ["--version"]])
