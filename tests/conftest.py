@@ -6,11 +6,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from db.embedded.cluster import embedded_postgres
 from db.migrations import migrations
 from tests.support.clusters import Cluster
 from tests.support.running import Service, service_in_thread
+
+# `make test-all` takes the large one (--hypothesis-profile). No test measures time.
+settings.register_profile("small", max_examples=25, deadline=None)
+settings.register_profile("large", max_examples=500, deadline=None)
+settings.load_profile("small")
 
 
 @pytest.fixture(scope="session")
