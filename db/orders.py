@@ -79,11 +79,13 @@ def _title_of(digits: str) -> str:
 ORDERS: dict[Sort, Order] = {
     "-created_at": _by_time(tasks.c.created_at, "created_at"),
     "priority": _by_number(
-        f"array_position(ARRAY[{', '.join(map(quoted, _PRIORITIES))}], priority) - 1",
+        f"pg_catalog.array_position(ARRAY[{', '.join(map(quoted, _PRIORITIES))}], priority) - 1",
         lambda task: _PRIORITIES.index(task["priority"]),
     ),
     "due_date": _days(f"DATE '{date.max}' - due_date", lambda day: (date.max - day).days),
     "-due_date": _days(f"due_date - DATE '{date.min}'", lambda day: (day - date.min).days),
     "-updated_at": _by_time(tasks.c.updated_at, "updated_at"),
-    "title": Order(literal_column('lower(title COLLATE "C")', Text), _digits_of_title, _title_of, rises=True),
+    "title": Order(
+        literal_column('pg_catalog.lower(title COLLATE "C")', Text), _digits_of_title, _title_of, rises=True
+    ),
 }

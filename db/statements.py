@@ -109,6 +109,8 @@ def list_tasks(
     page = select(*_columns).where(*conditions).order_by(*order).limit(bindparam("limit"))
     if continued:
         page = page.where(_after(key, falls))
+    if searched:
+        page = page.execution_options(slow=True)
     if not (weighed or counted):
         return page
     place = func.row_number().over(order_by=order).label("place")

@@ -36,6 +36,9 @@ SELECT name, attnum - 1 AS place,
   JOIN pg_attribute ON attrelid = to_regclass(name) AND attname = owner
 """
 
+_FUNCTIONS = "SELECT DISTINCT proname AS name FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
+_CALL = re.compile(r"(?<![\w.])(\w+)\(")
+
 
 def statements(
     module: ModuleType, choices: Mapping[str, Sequence[Any]] = {}
@@ -72,7 +75,8 @@ def _values(name: str, parameter: str, hint: Any, choices: Mapping[str, Sequence
 
 
 def faults(url: str, metadata: MetaData, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
-    """A sentence for each use of an owned table in a statement that is not bound to the parameter `tenant`.
+    """A sentence for each use of an owned table that is not bound to the parameter `tenant`, and for each function of
+    PostgreSQL that is called without its schema.
 
     Args:
         url: a superuser's, of a PostgreSQL 16 or newer with the tables of `metadata`.
@@ -87,6 +91,10 @@ def faults(url: str, metadata: MetaData, made: Iterable[tuple[str, ClauseElement
         compiled = statement.compile(dialect=DIALECT)
         marks = {name: f"${number}" for number, name in enumerate(compiled.params, start=1)}
         texts.append((str(compiled) % marks, marks.get("tenant", "nobody")))
+    builtin = {row["name"] for row in ask(url, [_FUNCTIONS], {})[0]}
+    for (origin, _), (text, _) in zip(made, texts, strict=True):
+        for name in sorted(builtin.intersection(_CALL.findall(text))):
+            yield f"{origin} calls {name} without pg_catalog, so another function could stand in its place"
     plans = ask(url, [_PLAN + text.replace("%", "%%") for text, _ in texts], {})
     for (origin, _), (text, tenant), plan in zip(made, texts, plans, strict=True):
         (root,) = plan[0]["QUERY PLAN"]

@@ -26,7 +26,7 @@ INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, 
 VALUES (99999, 'citus', 10, 'pg_catalog'::regnamespace, false, 'a stand-in');
 CREATE SCHEMA stand_in;
 CREATE TABLE stand_in.distributed (relation oid, attribute smallint);
-CREATE FUNCTION create_distributed_table(relation regclass, owner text, colocate_with text DEFAULT 'default')
+CREATE FUNCTION public.create_distributed_table(relation regclass, owner text, colocate_with text DEFAULT 'default')
 RETURNS void LANGUAGE sql AS $$
     INSERT INTO stand_in.distributed
     SELECT attrelid, attnum FROM pg_attribute WHERE attrelid = relation AND attname = owner

@@ -115,7 +115,7 @@ class Service:
 
     def close(self) -> None:
         """Closes the connections; by then the requests have ended."""
-        self._pool.close()
+        self._database.close()
 
 
 async def answer_pages(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:

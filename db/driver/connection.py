@@ -2,18 +2,32 @@
 (see docs/decisions/0004-no-threads.md)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from math import inf
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_WRITE
 from sqlalchemy import URL
 
+from db.driver.deadlines import Deadlines
 from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
 
+# A direct connection keeps the path that the function which enters would else set in each message. Behind a pooler,
+# which names a process of its own, the session serves others too, so nothing may stay in it.
+_INTRODUCTION = """
+SELECT date_part('epoch', clock_timestamp()),
+       CASE WHEN pg_backend_pid() = %(session)s AND current_schema() IS NOT NULL
+            THEN set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema()) || ', pg_temp', false) END
+"""
+_TIME = "SELECT date_part('epoch', clock_timestamp())"
+# Two clocks that are kept right drift apart by less than a tenth of a second in this time.
+CLOCK_SECONDS = 60
 
-async def open_connection(url: URL) -> "Connection":
+
+async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Connection":
     """A connection to the database at `url`, which runs each message as a transaction of its own.
 
     Raises:
@@ -25,7 +39,9 @@ async def open_connection(url: URL) -> "Connection":
             opened = psycopg2.connect(async_=True, **await connection_arguments(url))
             while (state := opened.poll()) != POLL_OK:
                 await _ready(opened.fileno(), writing=state == POLL_WRITE)
-        return Connection(opened)
+            connection = Connection(opened, deadlines or Deadlines())
+            await connection.learn_clock(_INTRODUCTION)
+            return connection
     except BaseException as error:
         if opened is not None:
             opened.close()
@@ -47,15 +63,17 @@ async def _ready(descriptor: int, writing: bool) -> None:
 
 
 class Connection:
-    """An open connection; one message is under way at a time.
+    """An open connection; one message is under way at a time, and it has one owner: whoever runs that message.
 
     Its socket is watched as long as it lives. So a message costs no change to what the event loop watches, and the
     end of an idle connection (Neon suspends, poolers restart) is noticed when it happens, without a ping.
     """
 
-    def __init__(self, opened: Any) -> None:
+    def __init__(self, opened: Any, deadlines: Deadlines) -> None:
         self.prepared: set[str] = set()
         self.prepares = True
+        self.is_outdated = False
+        self._deadlines = deadlines
         self._opened = opened
         self._cursor = opened.cursor()
         self._descriptor = opened.fileno()
@@ -70,6 +88,11 @@ class Connection:
         return not self._opened.closed
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a message was left before its answer."""
+        return self._answered is not None and self.is_open
+
+    @property
     def session(self) -> int:
         """The process of the server as it was named when the connection was opened; a pooler names one of its own."""
         return int(self._opened.get_backend_pid())
@@ -79,30 +102,66 @@ class Connection:
         """The names of the columns of the last answer."""
         return [column.name for column in self._cursor.description or ()]
 
-    async def run(self, text: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Sends `text` as one message and returns the rows that its last statement answers.
+    async def learn_clock(self, question: str = _TIME) -> None:
+        """Asks for the database's time, which is then known until it has drifted."""
+        ((time, *_),) = await self.run(question, {"session": self.session})
+        now = self._loop.time()
+        # The answer was on its way for a while, so the database's clock is a little later than this: what may be sent
+        # until then is given up by the database too early rather than too late.
+        self._clock = time - now
+        self.clock_known_until = now + CLOCK_SECONDS
 
-        One that is left before its answer has come closes the connection, since the next one would take that answer
-        for its own.
+    def database_time(self, time: float) -> datetime:
+        """What the database's clock shows at a time of the event loop's clock, or a little less."""
+        return datetime.fromtimestamp(time + self._clock, UTC)
+
+    async def run(self, text: str, parameters: Mapping[str, Any], end: float = inf) -> list[tuple[Any, ...]]:
+        """Sends `text` as one message and returns the rows that its last statement answers.
 
         Args:
             parameters: the values of its `%(name)s` marks.
+            end: until when to wait for the answer, by the event loop's clock. After that the connection is closed,
+                since the next message would take that answer for its own.
 
         Raises:
             psycopg2.Error: as the driver raises it; after a lost connection this one is closed.
+            TimeoutError: if there is no answer in time.
         """
-        self._answered = self._loop.create_future()
+        answered = self._answered = self._loop.create_future()
+        self._deadlines.watch(answered, end)
         try:
             self._cursor.execute(text, parameters)
             self._advance()
-            await self._answered
+            await answered
+            self._answered = None
             return self._cursor.fetchall() if self._cursor.description else []
+        except asyncio.CancelledError:
+            # Who asked has gone. What was sent may finish; the connection is of use again after its answer.
+            self._answered = self._loop.create_future() if answered.cancelled() else None
+            if self._answered is not None:
+                self._deadlines.watch(self._answered, end)
+            raise
         except BaseException as error:
+            self._answered = None
             if not isinstance(error, psycopg2.Error) or is_disconnect(error):
                 self.close()
             raise
         finally:
+            self._deadlines.leave(answered)
+
+    def when_finished(self, call: Callable[[], None]) -> None:
+        """Calls back once the answer to a message that was left has come, or is out of time."""
+
+        def finish(answered: asyncio.Future[None]) -> None:
+            self._deadlines.leave(answered)
             self._answered = None
+            error = answered.exception()
+            if error is not None and not (isinstance(error, psycopg2.Error) and not is_disconnect(error)):
+                self.close()
+            call()
+
+        assert self._answered is not None
+        self._answered.add_done_callback(finish)
 
     def close(self) -> None:
         """Closes the connection at once, whatever is under way."""

@@ -7,7 +7,7 @@ next (see docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -16,15 +16,19 @@ from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from db.driver.connection import Connection
-from db.driver.faults import failure_of, is_disconnect, is_unprepared
+from db.driver.faults import failure_of, is_disconnect, is_outdated, is_too_late, is_unprepared
 from db.driver.messages import Message, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
+from db.driver.readiness import Readiness
 from openapi.bridge.failures import Unavailable
 
-# Longer than PostgreSQL lets a statement run (see todo_enter), so that it is the one to decide where it can. It
-# cannot while its machine is frozen or cut off, nor for a call that still waits for a connection.
+# How long a call may take with all its waiting; a statement that is marked as slow has less, since it holds up others.
 DEADLINE_SECONDS = 4.5
+SLOW_DEADLINE_SECONDS = 2.5
+# The database gives up so long before the service does, which leaves time for its answer; and a call that has no
+# connection by then is not started with less time than that.
+MARGIN_SECONDS = 0.5
 # A user beyond them is registered once more, which changes nothing.
 _MOST_KNOWN_USERS = 10_000
 
@@ -48,6 +52,7 @@ class Database:
         self._deadline = deadline
         self._register = tuple(register)
         self._registered: dict[str, None] = {}
+        self._readiness = Readiness(pool.url)
 
     def tenant(self, user_id: str, **identity: Any) -> "Tenant":
         """The user's own view of the database.
@@ -58,8 +63,13 @@ class Database:
         return Tenant(self, user_id, identity)
 
     async def ping(self) -> None:
-        """Returns if the database answers; raises Unavailable if not."""
-        await self.run(Message.of("SELECT 1 AS one"), {})
+        """Returns if the database answers, asked beside all users; raises Unavailable if it does not."""
+        await self._readiness.check()
+
+    def close(self) -> None:
+        """Closes the connections that nobody uses."""
+        self._readiness.close()
+        self._pool.close()
 
     async def run_as(
         self,
@@ -74,7 +84,7 @@ class Database:
         if message.inserts and self._register and user_id not in self._registered:
             return await self._run_registering(user_id, statement, parameters, before)
         try:
-            return await self.run(message, {**message.constants, **parameters})
+            return await self.run(message, {**message.constants, **parameters}, user_id)
         except ForeignKeyViolation:
             # The user's row has been erased by another process since it was made.
             if not self._register:
@@ -93,31 +103,34 @@ class Database:
         before: tuple[Insert, ...],
     ) -> list[Any]:
         message = as_tenant(statement, self.names, (*self._register, *before))
-        rows = await self.run(message, {**message.constants, **parameters})
+        rows = await self.run(message, {**message.constants, **parameters}, user_id)
         if len(self._registered) >= _MOST_KNOWN_USERS:
             self._registered.clear()
         self._registered[user_id] = None
         return rows
 
-    async def run(self, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
+    async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
 
         Args:
             parameters: the values of its `%(name)s` marks.
+            user: whose call it is.
 
         Raises:
+            TooManyRequests: if the user has too many calls under way.
             Unavailable: for trouble that passes: no connection, a timeout, a full disk.
             ForeignKeyViolation: as the driver raises it.
             InternalError: for anything else.
         """
+        seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline
+        end = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(self._deadline):
-                try:
-                    return await self._send(message, parameters)
-                except psycopg2.Error as error:
-                    if not (message.only_reads and is_disconnect(error)):
-                        raise
-                return await self._send(message, parameters)
+            try:
+                return await self._send(message, parameters, user, end)
+            except psycopg2.Error as error:
+                if not (message.only_reads and is_disconnect(error)):
+                    raise
+            return await self._send(message, parameters, user, end)
         except ForeignKeyViolation:
             raise
         except psycopg2.Error as error:
@@ -126,31 +139,55 @@ class Database:
         except TimeoutError:
             raise Unavailable("the database did not answer within the deadline") from None
 
-    async def _send(self, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
-        connection = await self._pool.acquire()
+    async def _send(
+        self, message: Message, parameters: Mapping[str, Any], user: Hashable, end: float
+    ) -> list[Any]:
+        connection = await self._pool.acquire(user, end - 2 * MARGIN_SECONDS, message.slow)
         try:
-            rows = await _run(connection, message, parameters)
+            rows = await _run_in_time(connection, message, parameters, end)
             columns = message.columns or connection.columns
             return [dict(zip(columns, row, strict=True)) for row in rows]
         finally:
-            self._pool.release(connection)
+            self._pool.release(connection, user, message.slow)
 
 
-async def _run(connection: Connection, message: Message, parameters: Mapping[str, Any]) -> list[Any]:
-    """Sends `message` in the shortest form that the connection takes (docs/decisions/0005-prepared-by-digest.md)."""
-    if not connection.prepares:
-        return await connection.run(message.plain, parameters)
-    is_prepared = message.name in connection.prepared
-    connection.prepared.add(message.name)
+async def _run_in_time(
+    connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
+) -> list[Any]:
+    """Sends `message` with the time by the database's clock until which it may be run."""
+    loop = asyncio.get_running_loop()
+    if loop.time() > connection.clock_known_until:
+        await connection.learn_clock()
     try:
-        return await connection.run(message.execute if is_prepared else message.prepare, parameters)
+        return await _run(connection, message, parameters, end)
     except psycopg2.Error as error:
-        if not is_unprepared(error):
+        if not is_too_late(error) or loop.time() > end - 2 * MARGIN_SECONDS:
             raise
-    # A pooler has put another session behind this connection, or a migration has changed what was prepared. The
-    # error has undone the whole message, so it can be sent again.
-    connection.prepares = False
-    return await connection.run(message.plain, parameters)
+    # The database's clock was set, and nothing was done.
+    await connection.learn_clock()
+    return await _run(connection, message, parameters, end)
+
+
+async def _run(
+    connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
+) -> list[Any]:
+    """Sends `message` in the shortest form that the connection takes (docs/decisions/0005-prepared-by-digest.md)."""
+    values = {**parameters, "not_after": connection.database_time(end - MARGIN_SECONDS)}
+    if not (connection.prepares and message.prepared):
+        return await connection.run(message.plain, values, end)
+    try:
+        return await connection.run(message.preparing(connection.prepared), values, end)
+    except psycopg2.Error as error:
+        if is_unprepared(error):
+            # A pooler has put another session behind this connection.
+            connection.prepares = False
+        elif is_outdated(error):
+            # A migration has changed what was prepared. The next connection prepares anew.
+            connection.prepares, connection.is_outdated = False, True
+        else:
+            raise
+    # The error has undone the whole message, so it can be sent again.
+    return await connection.run(message.plain, values, end)
 
 
 class Tenant:

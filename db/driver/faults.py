@@ -14,6 +14,7 @@ _TEMPORARY = {
     "57014": "statement timed out",
     "57P": "the server is shutting down, starting or was stopped",
     "58": "system error",
+    "TODO2": "the message came after its time was over",
 }
 
 
@@ -37,5 +38,18 @@ def is_disconnect(error: psycopg2.Error) -> bool:
 
 
 def is_unprepared(error: psycopg2.Error) -> bool:
-    """Whether a prepared statement is not there, is there although it should not be, or is out of date."""
-    return error.pgcode in ("26000", "42P05", "0A000")
+    """Whether a prepared statement is not there, or is there although it should not be: behind a pooler."""
+    return error.pgcode in ("26000", "42P05")
+
+
+def is_outdated(error: psycopg2.Error) -> bool:
+    """Whether what was prepared answers other columns by now: after a migration.
+
+    PostgreSQL gives it no SQLSTATE of its own, so the place in its source tells it from what is not supported.
+    """
+    return error.pgcode == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
+
+
+def is_too_late(error: psycopg2.Error) -> bool:
+    """Whether the function that enters has refused a message, because its time was over by the database's clock."""
+    return error.pgcode == "TODO2"

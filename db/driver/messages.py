@@ -1,48 +1,77 @@
 """What goes over the wire: SQLAlchemy's statements as text, compiled once for each statement."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement, Dialect, Insert
+from sqlalchemy import ClauseElement, Dialect, Executable, Insert
+from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.functions import Function
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 
 from db.driver.names import Names
 
+# The option of a statement that may take long: `statement.execution_options(slow=True)`.
+SLOW = "slow"
+
+
+class _Compiler(PGCompiler):
+    """Names PostgreSQL's own functions with their schema, so that no other one can be called in their place."""
+
+    def visit_function(self, func: Function[Any], *args: Any, **options: Any) -> str:
+        text: str = super().visit_function(func, *args, **options)
+        # What the grammar has instead of a function can have no schema.
+        is_grammar = func.name.lower() in {"coalesce", "greatest", "least", "nullif"}
+        return f"pg_catalog.{text}" if re.match(r"[a-z_]+\(", text) and not is_grammar else text
+
+
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
+DIALECT.statement_compiler = _Compiler
 
 
 class Message(NamedTuple):
-    """One or more statements that are sent as one, with `%(name)s` marks for their parameters, in three forms.
+    """One or more statements that are sent as one, with `%(name)s` marks for their parameters.
 
     Args:
         plain: the statements as they are.
-        prepare: the same, but the last one is prepared under `name` and executed.
-        execute: the same, but the last one is executed as what is prepared under `name`.
-        name: a digest of that statement's text, so that one name can never mean two statements.
+        execute: the same, where what is in `prepared` has been prepared.
+        prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
         only_reads: whether it can be sent again without harm.
         inserts: whether it can make a row.
+        slow: whether it may take long.
     """
 
     plain: str
-    prepare: str
     execute: str
-    name: str
+    prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
     only_reads: bool = True
     inserts: bool = False
+    slow: bool = False
 
     @classmethod
     def of(cls, text: str) -> "Message":
         """A message of statements that only read, of which none is prepared."""
-        return cls(text, text, text, name="")
+        return cls(text, text)
+
+    def preparing(self, known: set[str]) -> str:
+        """What executes the statements as prepared, and before that prepares those that are not `known` yet.
+
+        Whatever comes of the message, these are known then: it prepares before it does anything that could fail.
+        """
+        if known.issuperset(self.prepared):
+            return self.execute
+        missing = [text for name, text in self.prepared.items() if name not in known]
+        known.update(self.prepared)
+        return "; ".join([*missing, self.execute])
 
 
 @lru_cache(maxsize=1024)
@@ -52,28 +81,24 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
 
     It is kept, since compiling a statement takes longer than PostgreSQL needs to run it.
     """
-    enter = f"SELECT {names.enter}(%(tenant)s); "
-    earlier = [_compiled(each) for each in before]
-    enter += "".join(f"{text}; " for text, _ in earlier)
-    text, own = _compiled(statement)
-    values = list(own)
-    prepared = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
-    name = f"{names.service}_{sha256(prepared.encode()).hexdigest()[:32]}"
-    arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
-    execute = f"EXECUTE {name}{arguments}"
-    # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
-    escaped = prepared.replace("%", "%%")
-    parts = [part for each in (*before, statement) for part in iterate(each)]
-    constants = {name: value for _, values in (*earlier, (text, own)) for name, value in values.items()}
+    enter = f"SELECT {names.enter}(%(tenant)s, %(not_after)s)"
+    statements = (*before, statement)
+    compiled = [_compiled(each) for each in statements]
+    constants = {name: value for _, values in compiled for name, value in values.items()}
+    parts = [part for each in statements for part in iterate(each)]
+    prepared = [
+        _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
+        *(_as_prepared(text, list(values), names) for text, values in compiled),
+    ]
     return Message(
-        plain=enter + text,
-        prepare=f"{enter}PREPARE {name} AS {escaped}; {execute}",
-        execute=enter + execute,
-        name=name,
+        plain="; ".join([enter, *(text for text, _ in compiled)]),
+        execute="; ".join(each.execute for each in prepared),
+        prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},
         only_reads=not any(isinstance(part, UpdateBase) for part in parts),
         inserts=any(isinstance(part, Insert) for part in parts),
+        slow=any(isinstance(part, Executable) and SLOW in part.get_execution_options() for part in parts),
     )
 
 
@@ -86,3 +111,18 @@ def as_purger(statement: ReturnsRows, names: Names) -> Message:
 def _compiled(statement: ClauseElement) -> tuple[str, Mapping[str, Any]]:
     compiled = statement.compile(dialect=DIALECT)
     return str(compiled), compiled.params
+
+
+class _Prepared(NamedTuple):
+    execute: str
+    name: str
+    prepare: str
+
+
+def _as_prepared(text: str, values: list[str], names: Names, types: str = "") -> _Prepared:
+    numbered = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
+    name = f"{names.service}_{sha256(numbered.encode()).hexdigest()[:32]}"
+    arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
+    # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
+    escaped = numbered.replace("%", "%%")
+    return _Prepared(f"EXECUTE {name}{arguments}", name, f"PREPARE {name}{types} AS {escaped}")

@@ -1,79 +1,234 @@
-"""The connections that all requests share, and the bounded queue before them."""
+"""The connections that all users share, and whose turn it is.
+
+A connection has one owner at each moment: the pool while it is idle or being opened, and from `acquire` to `release`
+the caller. The rules:
+
+- Users whose calls wait are served in turn, however many calls each of them has waiting.
+- One user runs at most half of the connections, and at most one slow statement; all slow ones together run half.
+- At most CALLS_EACH calls of one user wait, and at most `queue` of all users.
+- A call that is given up, by its caller or because its time is over, leaves its queue and is never started.
+- A message that was sent may finish after its caller has gone; until then it counts as its user's.
+"""
 
 import asyncio
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 import psycopg2
 from sqlalchemy import URL
 
 from db.driver.connection import Connection, open_connection
+from db.driver.deadlines import Deadlines
 from db.driver.faults import failure_of
-from openapi.bridge.failures import Unavailable
+from openapi.bridge.failures import TooManyRequests, Unavailable
+
+CALLS_EACH = 64
+
+
+@dataclass(eq=False, slots=True)
+class _User:
+    """One user's calls, as long as there are any."""
+
+    running: int = 0
+    slow: int = 0
+    waiting: list["_Call"] = field(default_factory=list)
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    """A call that waits for a connection."""
+
+    user: Hashable
+    slow: bool
+    given: asyncio.Future[Connection]
 
 
 class Pool:
-    """At most `size` connections, opened when first needed; at most `queue` more callers wait for one, in order.
+    """At most `size` connections, opened when first needed; see the module for the rules.
 
     Args:
         url: as `db.driver.url.normalise` gives it.
+        queue: how many calls may wait in all.
     """
 
     def __init__(self, url: URL, size: int, queue: int) -> None:
-        self._url = url
+        self.url = url
         self._size = size
-        self._most_callers = size + queue
-        self._callers = 0
-        self._free = asyncio.Semaphore(size)
+        self._share = max(1, size // 2)
+        self._queue = queue
+        self._deadlines = Deadlines()
         self._idle: list[Connection] = []
+        self._opening: set[asyncio.Task[None]] = set()
+        self._users: dict[Hashable, _User] = {}
+        # Those with calls that wait, the one whose turn is next first.
+        self._turns: deque[Hashable] = deque()
+        self._waiting = self._running = self._slow = 0
 
     @property
     def in_use(self) -> int:
         """How many connections are given out or being opened."""
-        return min(self._callers, self._size)
+        return self._running
 
     @property
     def waiting(self) -> int:
         """How many callers wait for a connection."""
-        return self._callers - self.in_use
+        return self._waiting
 
-    async def acquire(self) -> Connection:
-        """A connection, to be given back with `release`.
+    async def acquire(self, user: Hashable, end: float, slow: bool = False) -> Connection:
+        """A connection, to be given back with `release` and the same `user` and `slow`.
+
+        Args:
+            end: until when to wait, by the event loop's clock.
+            slow: whether what is to run may take long.
 
         Raises:
-            Unavailable: at once if the queue is full, or if a new connection is needed and cannot be had.
+            TooManyRequests: if too many calls of this user wait, or this one has waited for the user's others in vain.
+            Unavailable: if too many calls of all users wait, or there is no connection in time.
         """
-        if self._callers >= self._most_callers:
-            raise Unavailable("the queue of requests that wait for the database is full")
-        self._callers += 1
+        calls = self._users.get(user)
+        if calls is None:
+            calls = self._users[user] = _User()
+        if self._running < self._size and self._may_start(calls, slow):
+            # Nobody who waits could start, else they had been started. So this one passes nobody.
+            self._start(calls, slow)
+            if (connection := self._take_idle()) is not None:
+                return connection
+            call = _Call(user, slow, asyncio.get_running_loop().create_future())
+            self._open_for(call)
+        else:
+            call = self._enqueue(user, calls, slow)
+        self._deadlines.watch(call.given, end)
         try:
-            await self._free.acquire()
-        except BaseException:
-            self._callers -= 1
-            raise
-        try:
-            # The last one that was used is taken first, so that PostgreSQL keeps as few busy as it can.
-            while self._idle:
-                connection = self._idle.pop()
-                if connection.is_open:
-                    return connection
-            return await open_connection(self._url)
+            return await call.given
         except BaseException as error:
-            self._leave()
-            if isinstance(error, psycopg2.Error):
-                # A failure of its own, so that a database that lets nobody in is not asked again by this request.
-                raise failure_of(error) from None
-            raise
+            given = call.given
+            if given.done() and not given.cancelled() and given.exception() is None:
+                # It was given and cancelled in the same turn of the event loop.
+                self.release(given.result(), user, slow)
+            waited = self._dequeue(call)
+            if not isinstance(error, TimeoutError):
+                raise
+            if waited and not self._may_start(calls, slow):
+                raise TooManyRequests("waited in vain for other calls of the same user") from None
+            raise Unavailable("there was no connection to the database within the deadline") from None
+        finally:
+            self._deadlines.leave(call.given)
 
-    def release(self, connection: Connection) -> None:
-        """Takes a connection back; one that is closed is forgotten."""
-        if connection.is_open:
+    def release(self, connection: Connection, user: Hashable, slow: bool = False) -> None:
+        """Takes a connection back, after its answer if that was left; one that is closed is forgotten."""
+        if connection.is_busy:
+            connection.when_finished(lambda: self.release(connection, user, slow))
+            return
+        if connection.is_outdated:
+            connection.close()
+        elif connection.is_open:
             self._idle.append(connection)
-        self._leave()
-
-    def _leave(self) -> None:
-        self._free.release()
-        self._callers -= 1
+        self._stop(user, slow)
 
     def close(self) -> None:
         """Closes the connections that nobody uses."""
+        for task in self._opening:
+            task.cancel()
         while self._idle:
             self._idle.pop().close()
+
+    def _may_start(self, calls: _User, slow: bool) -> bool:
+        return calls.running < self._share and not (slow and (calls.slow or self._slow >= self._share))
+
+    def _start(self, calls: _User, slow: bool) -> None:
+        self._running += 1
+        calls.running += 1
+        if slow:
+            self._slow += 1
+            calls.slow += 1
+
+    def _stop(self, user: Hashable, slow: bool) -> None:
+        calls = self._users[user]
+        self._running -= 1
+        calls.running -= 1
+        if slow:
+            self._slow -= 1
+            calls.slow -= 1
+        if not (calls.running or calls.waiting):
+            del self._users[user]
+        while self._waiting and self._running < self._size and (call := self._next()) is not None:
+            self._start(self._users[call.user], call.slow)
+            if (idle := self._take_idle()) is not None:
+                call.given.set_result(idle)
+            else:
+                self._open_for(call)
+
+    def _take_idle(self) -> Connection | None:
+        # The last one that was used is taken first, so that PostgreSQL keeps as few busy as it can.
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    def _enqueue(self, user: Hashable, calls: _User, slow: bool) -> _Call:
+        if len(calls.waiting) >= CALLS_EACH:
+            raise TooManyRequests("too many calls of one user wait for the database")
+        if self._waiting >= self._queue:
+            if not (calls.running or calls.waiting):
+                del self._users[user]
+            raise Unavailable("the queue of requests that wait for the database is full")
+        if not calls.waiting:
+            self._turns.append(user)
+        call = _Call(user, slow, asyncio.get_running_loop().create_future())
+        calls.waiting.append(call)
+        self._waiting += 1
+        return call
+
+    def _dequeue(self, call: _Call) -> bool:
+        """Lets a call leave its queue; whether it was still there."""
+        calls = self._users.get(call.user)
+        if calls is None or call not in calls.waiting:
+            return False
+        calls.waiting.remove(call)
+        self._waiting -= 1
+        if not calls.waiting:
+            self._turns.remove(call.user)
+            if not calls.running:
+                del self._users[call.user]
+        return True
+
+    def _next(self) -> _Call | None:
+        """The call whose turn it is, taken from its queue; None where no user may start another."""
+        for _ in range(len(self._turns)):
+            user = self._turns[0]
+            self._turns.rotate(-1)
+            calls = self._users[user]
+            for call in calls.waiting:
+                # One that is done has been given up, and its caller has not run since.
+                if not call.given.done() and self._may_start(calls, call.slow):
+                    calls.waiting.remove(call)
+                    self._waiting -= 1
+                    if not calls.waiting:
+                        self._turns.remove(user)
+                    return call
+        return None
+
+    def _open_for(self, call: _Call) -> None:
+        task = asyncio.get_running_loop().create_task(self._open(call))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _open(self, call: _Call) -> None:
+        try:
+            connection = await open_connection(self.url, self._deadlines)
+        except BaseException as error:
+            if not call.given.done():
+                # A failure of its own, so that a database that lets nobody in is not asked again by this request.
+                call.given.set_exception(
+                    failure_of(error)
+                    if isinstance(error, psycopg2.Error)
+                    else Unavailable("the pool was closed")
+                )
+            self._stop(call.user, call.slow)
+            return
+        if call.given.done():
+            self.release(connection, call.user, call.slow)
+        else:
+            call.given.set_result(connection)

@@ -1,7 +1,6 @@
 """The connections that all requests share: how many there are, who waits, for how long, and what a lost one costs."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,12 +8,12 @@ from typing import Any
 import psycopg2
 import pytest
 
-from db.driver.database import DEADLINE_SECONDS, Database
+from db.driver.database import Database
 from db.driver.messages import Message
-from db.driver.pool import Pool
+from db.driver.pool import CALLS_EACH, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
-from openapi.bridge.failures import Unavailable
+from openapi.bridge.failures import TooManyRequests, Unavailable
 
 SLOW = Message.of("SELECT pg_sleep(60)")
 PROCESS = Message.of("SELECT pg_backend_pid() AS id")
@@ -40,10 +39,21 @@ def with_pool(url: str, use: Callable[[Pool], Awaitable[Any]], size: int = 1, qu
     return asyncio.run(run())
 
 
-async def process_of(pool: Pool) -> int:
-    """The number of the PostgreSQL process that answers."""
-    (row,) = await Database(pool, NAMES).run(PROCESS, {})
+async def process_of(pool: Pool, user: object = None) -> int:
+    """The number of the PostgreSQL process that answers a user."""
+    (row,) = await Database(pool, NAMES).run(PROCESS, {}, user)
     return int(row["id"])
+
+
+def later(seconds: float = 60) -> float:
+    """A time by the event loop's clock."""
+    return asyncio.get_running_loop().time() + seconds
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Returns as soon as the condition is true."""
+    while not condition():
+        await asyncio.sleep(0.01)
 
 
 def end_process(url: str, *processes: int) -> None:
@@ -59,7 +69,7 @@ def test_callers_share_the_connections(database_url: str) -> None:
     """However many call at once, there are no more connections than the pool's size, and all are served."""
 
     async def use(pool: Pool) -> tuple[int, int]:
-        processes = await asyncio.gather(*(process_of(pool) for _ in range(20)))
+        processes = await asyncio.gather(*(process_of(pool, user) for user in range(20)))
         return len(processes), len(set(processes))
 
     assert (20, 3) == with_pool(database_url, use, size=3, queue=17)
@@ -69,13 +79,92 @@ def test_a_caller_beyond_the_queue_is_refused_at_once(database_url: str) -> None
     """With all connections busy and the queue full, one more is Unavailable and those before it are served."""
 
     async def use(pool: Pool) -> list[bool]:
-        accepted = [asyncio.ensure_future(process_of(pool)) for _ in range(3)]
+        accepted = [asyncio.ensure_future(process_of(pool, user)) for user in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="queue"):
-            await pool.acquire()
+            await pool.acquire("late", later())
         return [0 < await call for call in accepted]
 
     assert 3 * [True] == with_pool(database_url, use, size=1, queue=2)
+
+
+def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
+    """A user who calls without end runs half of the connections, beyond a short queue gets TooManyRequests, and hides
+    neither the other half nor the next place from others."""
+
+    async def use(pool: Pool) -> None:
+        greedy = [asyncio.ensure_future(pool.acquire("greedy", later())) for _ in range(2 + CALLS_EACH)]
+        await eventually(lambda: [True, True] == [call.done() for call in greedy[:2]])
+        assert (2, CALLS_EACH) == (pool.in_use, pool.waiting)
+        with pytest.raises(TooManyRequests):
+            await pool.acquire("greedy", later())
+        others = [await pool.acquire(name, later()) for name in ("modest", "modest")]
+        assert (4, CALLS_EACH) == (pool.in_use, pool.waiting)
+        waiting = asyncio.ensure_future(pool.acquire("another", later()))
+        await asyncio.sleep(0)
+        pool.release(others.pop(), "modest")
+        await waiting
+        for call in greedy[2:]:
+            call.cancel()
+        await asyncio.wait(greedy)
+        assert (4, 0) == (pool.in_use, pool.waiting)
+
+    with_pool(database_url, use, size=4, queue=200)
+
+
+def test_users_are_served_in_turn(database_url: str) -> None:
+    """However many calls of one user wait, a call of another is next but one."""
+
+    async def use(pool: Pool) -> list[str]:
+        held = await pool.acquire("holder", later())
+        served: list[str] = []
+
+        async def call(user: str) -> None:
+            connection = await pool.acquire(user, later())
+            served.append(user)
+            pool.release(connection, user)
+
+        calls = [asyncio.ensure_future(call(user)) for user in ("a", "a", "a", "a", "b", "b", "c")]
+        await asyncio.sleep(0)
+        pool.release(held, "holder")
+        await asyncio.gather(*calls)
+        return served
+
+    assert ["a", "b", "c", "a", "b", "a", "a"] == with_pool(database_url, use, size=1, queue=7)
+
+
+def test_a_user_runs_one_slow_statement(database_url: str) -> None:
+    """A second slow call of a user waits for the first while fast ones go on, and all slow ones run half."""
+
+    async def use(pool: Pool) -> None:
+        slow = {user: await pool.acquire(user, later(), True) for user in ("a", "b")}
+        second = asyncio.ensure_future(pool.acquire("a", later(), True))
+        third = asyncio.ensure_future(pool.acquire("c", later(), True))
+        fast = await pool.acquire("a", later())
+        assert (3, 2) == (pool.in_use, pool.waiting)
+        pool.release(slow["b"], "b", True)
+        await third
+        assert not second.done()
+        pool.release(slow["a"], "a", True)
+        pool.release(await second, "a", True)
+        pool.release(fast, "a")
+        assert (1, 0) == (pool.in_use, pool.waiting)
+
+    with_pool(database_url, use, size=4, queue=4)
+
+
+@pytest.mark.parametrize(("user", "failure"), [("same", TooManyRequests), ("other", Unavailable)])
+def test_who_waits_in_vain_is_refused(database_url: str, user: str, failure: type[Exception]) -> None:
+    """A call that gets no connection in time is TooManyRequests if it waited for the same user, else Unavailable."""
+
+    async def use(pool: Pool) -> int:
+        held = await pool.acquire("same", later())
+        with pytest.raises(failure):
+            await pool.acquire(user, later(0.05))
+        pool.release(held, "same")
+        return await process_of(pool)
+
+    assert 0 < with_pool(database_url, use, queue=1)
 
 
 def test_failures_free_their_place(database_url: str) -> None:
@@ -98,35 +187,44 @@ def test_failures_free_their_place(database_url: str) -> None:
     with_pool("postgresql://nobody@127.0.0.1:1/none", find_none)
 
 
-def test_the_deadline_holds_in_the_queue_too(database_url: str) -> None:
-    """A call that has got no connection by its deadline is Unavailable, and sends nothing later."""
-
-    async def use(pool: Pool) -> tuple[Any, int]:
-        taken = await pool.acquire()
-        with pytest.raises(Unavailable, match="deadline"):
-            await Database(pool, NAMES, deadline=0.05).run(PROCESS, {})
-        pool.release(taken)
-        (own,) = await taken.run(PROCESS.plain, {})
-        return own[0], await process_of(pool)
-
-    own, next_one = with_pool(database_url, use, queue=1)
-    assert own == next_one
-
-
-def test_an_answer_that_nobody_waits_for_is_never_given_to_another(database_url: str) -> None:
-    """A call that is cancelled while it runs takes its connection with it."""
+def test_who_has_gone_is_not_served(database_url: str) -> None:
+    """A call that is cancelled leaves its queue, also in the moment in which it gets its connection."""
 
     async def use(pool: Pool) -> tuple[int, int]:
-        before = await process_of(pool)
-        slow = asyncio.ensure_future(Database(pool, NAMES).run(SLOW, {}))
-        await asyncio.sleep(0.05)
-        slow.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await slow
-        return before, await process_of(pool)
+        held = await pool.acquire("holder", later())
+        gone = [asyncio.ensure_future(pool.acquire(user, later())) for user in ("a", "a", "b")]
+        await asyncio.sleep(0)
+        gone[0].cancel()
+        # It is given the connection before it knows that it was cancelled.
+        pool.release(held, "holder")
+        gone[1].cancel()
+        await asyncio.wait(gone[:2])
+        pool.release(await gone[2], "b")
+        return pool.in_use, pool.waiting
 
-    before, after = with_pool(database_url, use)
-    assert before != after
+    assert (0, 0) == with_pool(database_url, use, queue=3)
+
+
+def test_what_was_sent_may_finish(database_url: str) -> None:
+    """The message of a call that is cancelled runs to its end, and then its connection serves the next one."""
+
+    async def use(pool: Pool) -> None:
+        before = await process_of(pool)
+        sent = asyncio.ensure_future(Database(pool, NAMES).run(Message.of("SELECT pg_sleep(0.3)"), {}))
+        await asyncio.sleep(0.05)
+        sent.cancel()
+        await asyncio.wait([sent])
+        assert 1 == pool.in_use
+        assert before == await process_of(pool)
+        # Its answer is an error, or never comes.
+        for text in ("SELECT pg_sleep(0.1), 1 / (random() * 0)::int", SLOW.plain):
+            sent = asyncio.ensure_future(Database(pool, NAMES, deadline=1.2).run(Message.of(text), {}))
+            await asyncio.sleep(0.05)
+            sent.cancel()
+            assert before == await process_of(pool) or text == SLOW.plain
+        await eventually(lambda: pool.in_use == 0)
+
+    with_pool(database_url, use, queue=1)
 
 
 def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
@@ -137,8 +235,8 @@ def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
         for _ in range(5):
             processes.append(await process_of(pool))
             await asyncio.to_thread(end_process, database_url, processes[-1])
-            connection = await pool.acquire()
-            pool.release(connection)
+            connection = await pool.acquire(None, later())
+            pool.release(connection, None)
         return processes
 
     assert 5 == len(set(with_pool(database_url, use)))
@@ -148,15 +246,15 @@ def test_connections_that_are_lost_together(database_url: str) -> None:
     """Reads that lose their connections in one turn are all served, though new sockets take the old ones' numbers."""
 
     async def use(pool: Pool) -> list[Any]:
-        both = [await pool.acquire() for _ in range(2)]
+        both = [await pool.acquire(user, later()) for user in range(2)]
         processes = [connection.session for connection in both]
-        for connection in both:
-            pool.release(connection)
+        for user, connection in enumerate(both):
+            pool.release(connection, user)
         # Long in these sessions only, so that the repeat in another one is answered at once.
         slow = Message.of(
             f"SELECT pg_sleep(CASE WHEN pg_backend_pid() IN {tuple(processes)} THEN 60 ELSE 0 END)::text"
         )
-        calls = [asyncio.ensure_future(Database(pool, NAMES).run(slow, {})) for _ in range(2)]
+        calls = [asyncio.ensure_future(Database(pool, NAMES).run(slow, {}, user)) for user in range(2)]
         await asyncio.sleep(0.05)
         # In this thread, so that the event loop finds both ends at once, that of the higher number first.
         end_process(database_url, *reversed(processes))
@@ -189,25 +287,6 @@ def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
     assert [{"length": 8_000_000}] == with_pool(database_url, use)
 
 
-def test_who_leaves_gives_the_place_back() -> None:
-    """Callers that are cancelled, while a connection opens or while they wait for one, count no longer."""
-
-    async def use(pool: Pool) -> list[tuple[int, int]]:
-        counts = []
-        calls = [asyncio.ensure_future(pool.acquire()) for _ in range(3)]
-        await asyncio.sleep(0.05)
-        counts.append((pool.in_use, pool.waiting))
-        for call in reversed(calls):
-            call.cancel()
-            await asyncio.wait([call])
-            counts.append((pool.in_use, pool.waiting))
-        return counts
-
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://nobody@localhost:{silent.getsockname()[1]}/none"
-        assert [(1, 2), (1, 1), (1, 0), (0, 0)] == with_pool(url, use, queue=2)
-
-
 def test_an_address_that_is_given_is_kept() -> None:
     """A URL with `hostaddr` is not looked up: its name serves the check of the certificate alone."""
     url = normalise("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
@@ -223,8 +302,3 @@ def test_no_such_host() -> None:
             await process_of(pool)
 
     with_pool("postgresql://nobody@host.invalid/none", use)
-
-
-def test_the_deadline_leaves_room_for_five_seconds() -> None:
-    """Whoever waits is answered in under five seconds, and PostgreSQL's own limit of four comes first."""
-    assert 4 < DEADLINE_SECONDS < 5

@@ -23,7 +23,7 @@ from db.driver.url import normalise
 from db.migrations import migrations
 from db.models import NAMES, idempotency_keys, tasks, users
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.operation import ValidatedOperation
+from openapi.bridge.operation import ServedOperation
 from tests.support.running import Service, service_in_thread
 
 # A table and its column that names the owner.
@@ -288,18 +288,20 @@ def _take_scoped_query_away(monkeypatch: pytest.MonkeyPatch) -> None:
         message = scoped(*given)
         text, conditions = re.subn(r"\w+\.user_id = %\(tenant\)s", "true", message.plain)
         assert conditions or "INSERT INTO tasks" in text
-        return message._replace(plain=text, prepare=text, execute=text)
+        return message._replace(plain=text, execute=text, prepared={})
 
     monkeypatch.setattr(database, "as_tenant", unscoped)
 
 
 def _take_path_check_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = ValidatedOperation.__init__
+    make = ServedOperation.__init__
 
-    def make_ownerless(self: ValidatedOperation, contract: Any, operation: Operation, *others: Any) -> None:
-        make(self, contract, replace(operation, owner=None), *others)
+    def make_ownerless(
+        self: ServedOperation, contract: Any, operation: Operation, *others: Any, **named: Any
+    ) -> None:
+        make(self, contract, replace(operation, owner=None), *others, **named)
 
-    monkeypatch.setattr(ValidatedOperation, "__init__", make_ownerless)
+    monkeypatch.setattr(ServedOperation, "__init__", make_ownerless)
 
 
 class Attempts:

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from psycopg2.errors import InsufficientPrivilege, LockNotAvailable, QueryCanceled
+from psycopg2.errors import InsufficientPrivilege, QueryCanceled
 from sqlalchemy import make_url
 
 from db.migrations import migrations
@@ -127,16 +127,20 @@ def test_a_change_that_forgets_the_owner(schema: Schema, statement: str) -> None
 
 
 def test_what_entering_sets(schema: Schema) -> None:
-    """Entering holds for the rest of the message: role, user and limits; afterwards the login is itself again."""
-    names = ("app.user_id", "lock_timeout", "statement_timeout")
+    """Entering holds for the rest of the message: role, user, limit and path; afterwards the login is itself again."""
+    names = ("app.user_id", "statement_timeout", "search_path")
     values = ", ".join(f"coalesce(current_setting('{name}', true), '')" for name in names)
     show = f"SELECT current_user::text, {values}"
     with closing(psycopg2.connect(schema.url)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(f"SELECT todo_enter('alice'); {show}")
-        assert ("todo_tenant", "alice", "2s", "4s") == cursor.fetchone()
+        pinned = "pg_catalog, public, pg_temp"
+        assert ("todo_tenant", "alice", "4s", pinned) == cursor.fetchone()
+        until = "clock_timestamp() + interval '1 hour'"
+        cursor.execute(f"SELECT todo_enter('alice', {until}); {show}")
+        assert ("todo_tenant", "alice", "1min", pinned) == cursor.fetchone()
         cursor.execute(show)
-        assert (schema.login, "", "0", "0") == cursor.fetchone()
+        assert (schema.login, "", "0", '"$user", public') == cursor.fetchone()
 
 
 def test_a_stranger_cannot_enter(schema: Schema) -> None:
@@ -197,18 +201,22 @@ def test_any_name_can_enter(limits: str, user: str) -> None:
     assert [(user, "todo_tenant")] == run(limits, message, user)
 
 
-def test_entering_limits_a_slow_statement(limits: str) -> None:
-    """A statement that follows the entering in the same message is ended when it takes too long."""
+def test_entering_limits_a_statement(limits: str) -> None:
+    """A statement that follows the entering in the same message is ended when its time is over, a wait included."""
+    soon = "SELECT todo_enter('alice', clock_timestamp() + interval '100 ms')"
     with pytest.raises(QueryCanceled):
-        run(limits, "SELECT todo_enter('alice'); SELECT pg_sleep(60)")
-
-
-def test_entering_limits_a_wait(limits: str) -> None:
-    """A statement that follows the entering in the same message does not wait long for a lock."""
+        run(limits, f"{soon}; SELECT pg_sleep(60)")
     with closing(psycopg2.connect(limits)) as connection:
         connection.cursor().execute("LOCK TABLE tasks")
-        with pytest.raises(LockNotAvailable):
-            run(limits, "SELECT todo_enter('alice'); SELECT * FROM tasks")
+        with pytest.raises(QueryCanceled):
+            run(limits, f"{soon}; SELECT * FROM tasks")
+
+
+def test_who_comes_too_late_cannot_enter(limits: str) -> None:
+    """A message whose time is over by the database's clock is refused before anything is done."""
+    with pytest.raises(psycopg2.Error) as refused:
+        run(limits, "SELECT todo_enter('alice', clock_timestamp()); SELECT 1")
+    assert "TODO2" == refused.value.pgcode
 
 
 BLANKS = "\t\n\x0b\x0c\r\x1c\x1f \x85\xa0\u1680\u2000\u200a\u200b\u2028\u2029\u202f\u205f\u3000\ufeff"

@@ -73,16 +73,6 @@ def test_a_locked_table_is_told(own: Service, own_url: str, user: str, tasks: st
         assert [] == client.get(tasks).json()
 
 
-def test_a_statement_that_takes_too_long_is_told(own: Service, own_url: str, user: str, tasks: str) -> None:
-    """Where no lock is at fault the statement's own limit ends the wait with 503."""
-    run(own_url, "ALTER FUNCTION todo_enter(text) SET lock_timeout TO 0")
-    try:
-        with own.client(user) as client, table_locked(own_url):
-            assert UNAVAILABLE == told(client.get(tasks))
-    finally:
-        run(own_url, "ALTER FUNCTION todo_enter(text) RESET lock_timeout")
-
-
 def waiting_for_a_lock(own_url: str, call: Callable[[], httpx.Response]) -> httpx.Response:
     """The answer to a request whose connection is cut while its statement waits for a lock."""
     with ThreadPoolExecutor(1) as thread:

@@ -176,7 +176,8 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             "ALTER TABLE ... OWNER TO the login that migrates",
         ),
         (
-            "CREATE OR REPLACE FUNCTION todo_enter(uid text) RETURNS void LANGUAGE sql AS ''",
+            "CREATE OR REPLACE FUNCTION todo_enter(uid text, not_after timestamptz DEFAULT NULL) RETURNS void "
+            "LANGUAGE sql AS ''",
             None,
             "role",
             "requests do not run as todo_tenant: have the function todo_enter restored as the migrations made it",
@@ -201,7 +202,7 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             "widened by the policy tasks_own on tasks: have its owner run DROP POLICY",
         ),
         (
-            "DROP FUNCTION todo_enter(text)",
+            "DROP FUNCTION todo_enter",
             None,
             "database",
             "no request can enter the role todo_tenant (database: UndefinedFunction (SQLSTATE 42883)): run "

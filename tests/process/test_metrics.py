@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from db.migrations import migrations
 from openapi.contract import contract
 from server.telemetry.metrics import metrics_server
-from tests.support.clusters import Cluster, run
+from tests.support.clusters import Cluster
 from tests.support.database import open_transaction
 from tests.support.running import PROJECT, SECRET, ServeProcess, Service, free_port, todo_api, wait_until
 
@@ -43,10 +43,9 @@ def samples(port: int) -> Samples:
 
 @pytest.fixture(scope="module")
 def fresh(database_url: str) -> Iterator[str]:
-    """A database in which a lock is waited for as long as it takes."""
+    """A database that nobody else uses."""
     with Cluster(database_url).database() as url:
         migrations.upgrade(url)
-        run(url, "ALTER FUNCTION todo_enter(text) SET lock_timeout TO 0")
         yield url
 
 

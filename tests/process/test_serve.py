@@ -17,7 +17,7 @@ import uvicorn
 
 from db.migrations import migrations
 from server.app import create_app
-from tests.support.clusters import Cluster, run
+from tests.support.clusters import Cluster
 from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.raw_http import JSON, RawConnection, request
 from tests.support.raw_http import signed_in as signed_in_as
@@ -261,8 +261,6 @@ def test_a_signal_lets_what_is_in_flight_finish(
 ) -> None:
     """A change that waits for a lock when the signal comes is still made and answered; the status is 0."""
     migrations.upgrade(fresh)
-    # Two seconds would be too little to be sure that the signal has reached everybody.
-    run(fresh, "ALTER FUNCTION todo_enter(text) SET lock_timeout TO 0")
     environment = {"DATABASE_URL": fresh, "WEB_CONCURRENCY": workers, **PRODUCTION}
     with ServeProcess(cwd=tmp_path, **environment) as process, ThreadPoolExecutor(2) as threads:
         announced(process)
