@@ -11,7 +11,7 @@ while nobody writes, about a second for each million tasks. Citus takes each cha
 from alembic import op
 
 revision: str = "0005"
-down_revision: str | None = "0003"
+down_revision: str | None = "0004"
 branch_labels: str | None = None
 depends_on: str | None = None
 
