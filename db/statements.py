@@ -1,19 +1,17 @@
-"""Every query of the service, as SQLAlchemy statements; each is bound to its owner by the parameter `tenant`.
+"""Every change of what is stored, and the reading of one task, as SQLAlchemy statements.
 
-A statement is made once for each set of columns that it touches and is then reused, since `db.driver.messages` keeps
-its compiled text. Times are answered without a zone, in UTC, whatever zone the session has.
+Each is bound to its owner by the parameter `tenant`, made once for each set of columns that it touches and then reused,
+since `db.driver.messages` keeps its compiled text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     Column,
     ColumnElement,
-    Date,
     DateTime,
     DefaultClause,
     Insert,
@@ -32,144 +30,46 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
+from db.columns import COLUMNS, LIVE, MEMBERS, OWN, REPEATABLE, RESTORABLE, TENANT, THIS, answered, utc
 from db.models import idempotency_keys, quoted, tasks, users
-from db.orders import ORDERS
-from openapi.contract import contract
-from openapi.types import Sort
-
-# For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back, by
-# the contract.
-_REPEATABLE = text("interval '24 hours'")
-_RESTORABLE = text("interval '30 days'")
-expired_key = idempotency_keys.c.created_at <= func.now() - _REPEATABLE
-expired_task = tasks.c.deleted_at <= func.now() - _RESTORABLE
-_tenant = bindparam("tenant", type_=Text)
-_own = tasks.c.user_id == _tenant
-_live = and_(_own, tasks.c.deleted_at.is_(None))
-_id = tasks.c.id == bindparam("id")
-
-
-def _utc(time: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.timezone(text("'UTC'"), time)
-
 
 # The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
 # Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
-_later = func.greatest(_utc(func.now()) - _utc(tasks.c.updated_at), text("interval '1 microsecond'"))
-_grown = _utc(_utc(tasks.c.updated_at) + _later)
+_later = func.greatest(utc(func.now()) - utc(tasks.c.updated_at), text("interval '1 microsecond'"))
+_grown = utc(utc(tasks.c.updated_at) + _later)
 
 
 def _grown_if(condition: ColumnElement[bool]) -> ColumnElement[Any]:
     """The time of a change that is made if the condition holds, and else that of the last one; without a CASE, in which
     Citus takes no `now()`."""
-    return _utc(_utc(tasks.c.updated_at) + _later.op("*")(cast(condition, Integer)))
-
-
-def _answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    return _utc(column) if isinstance(column.type, DateTime) else column
-
-
-# The members of a task that are columns: all but the tag, which is made of the others.
-_members = [tasks.c[name] for name in contract().schema("Task")["properties"] if name in tasks.c]
-_columns = [_answered(column).label(column.name) for column in _members]
+    return utc(utc(tasks.c.updated_at) + _later.op("*")(cast(condition, Integer)))
 
 
 @cache
 def register() -> tuple[Insert, ...]:
     """Makes the user's row: with the email unless another user has it, and then without; nothing where it is there."""
     return (
-        insert(users).values(id=_tenant, email=bindparam("email")).on_conflict_do_nothing(),
-        insert(users).values(id=_tenant).on_conflict_do_nothing(),
+        insert(users).values(id=TENANT, email=bindparam("email")).on_conflict_do_nothing(),
+        insert(users).values(id=TENANT).on_conflict_do_nothing(),
     )
-
-
-@cache
-def list_tasks(
-    sort: Sort, filtered: bool, searched: bool, continued: bool, counted: bool, weighed: bool
-) -> Select[Any]:
-    """The user's tasks in an order of `db.orders`, at most `limit` of them.
-
-    Args:
-        filtered: only those that `status`, `priority`, `tag`, `due_from` and `due_to` let through, each of them unless
-            it is NULL. They are one choice, not one for each, so that PostgreSQL has few statements to prepare.
-        searched: only those whose title or description has the regular expression `pattern`.
-        continued: only those after the place of the key `key` and the number `id`.
-        counted: with the column `total`, how many all pages hold; if this one holds none, the other columns are NULL.
-        weighed: only those before which the page holds less than `most_bytes` of text; always so if `counted`.
-    """
-    key, falls = ORDERS[sort].column, not ORDERS[sort].rises
-    conditions = [_live, *(_FILTERS if filtered else ()), *(_SEARCH if searched else ())]
-    order = [key.desc() if falls else key.asc(), tasks.c.id.desc()]
-    page = select(*_columns).where(*conditions).order_by(*order).limit(bindparam("limit"))
-    if continued:
-        page = page.where(_after(key, falls))
-    if searched:
-        page = page.execution_options(slow=True)
-    if not (weighed or counted):
-        return page
-    place = func.row_number().over(order_by=order).label("place")
-    listed = page.add_columns(place, _before(order)).subquery("listed")
-    fits = listed.c.before < bindparam("most_bytes", type_=BigInteger)
-    columns = [listed.c[column.name] for column in _columns]
-    if not counted:
-        return select(*columns).where(fits).order_by(listed.c.place)
-    total = select(func.count().label("total")).select_from(tasks).where(*conditions).subquery("total")
-    answer = select(*columns, total.c.total).select_from(total.outerjoin(listed, fits))
-    return answer.order_by(listed.c.place)
-
-
-def _before(order: Sequence[ColumnElement[Any]]) -> ColumnElement[int]:
-    """How many bytes the texts of the tasks before one hold; neither one is read for it, only its length."""
-    size = func.octet_length(tasks.c.title) + func.coalesce(func.octet_length(tasks.c.description), text("0"))
-    return (func.sum(size).over(order_by=order, rows=(None, 0)) - size).label("before")
-
-
-def _unless_null(name: str, kind: Any, condition: Callable[[ColumnElement[Any]], ColumnElement[bool]]) -> Any:
-    # With its type, since a prepared statement cannot tell that of a value which is only asked to be NULL.
-    value = cast(bindparam(name), kind)
-    return or_(value.is_(None), condition(value))
-
-
-_FILTERS = (
-    _unless_null("status", ARRAY(Text), lambda value: tasks.c.status == any_(value)),
-    _unless_null("priority", ARRAY(Text), lambda value: tasks.c.priority == any_(value)),
-    _unless_null("tag", ARRAY(Text), tasks.c.tags.bool_op("@>")),
-    _unless_null("due_from", Date, lambda value: tasks.c.due_date >= value),
-    _unless_null("due_to", Date, lambda value: tasks.c.due_date <= value),
-)
-# An index could serve neither: under row level security only leakproof functions come before the policy.
-_SEARCH = (
-    or_(
-        tasks.c.title.regexp_match(bindparam("pattern", type_=Text)),
-        tasks.c.description.regexp_match(bindparam("pattern", type_=Text)),
-    ),
-)
-
-
-def _after(key: ColumnElement[Any], falls: bool) -> ColumnElement[bool]:
-    last = bindparam("key", type_=key.type)
-    if falls:
-        return tuple_(key, tasks.c.id) < tuple_(last, bindparam("id"))
-    return or_(key > last, and_(key == last, tasks.c.id < bindparam("id")))
 
 
 @cache
 def get_task() -> Select[Any]:
     """The user's task `id`."""
-    return select(*_columns).where(_live, _id)
+    return select(*COLUMNS).where(LIVE, THIS)
 
 
 @cache
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
     """Inserts a task with the given columns."""
     values: dict[str, Any] = {name: bindparam(name) for name in fields}
-    return insert(tasks).values(user_id=_tenant, **values).returning(*_columns)
+    return insert(tasks).values(user_id=TENANT, **values).returning(*COLUMNS)
 
 
 @cache
@@ -181,7 +81,7 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
     """
     keys = idempotency_keys
     fresh = insert(keys).values(
-        user_id=_tenant,
+        user_id=TENANT,
         key=bindparam("key"),
         fingerprint=bindparam("fingerprint"),
         task_id=func.nextval(text("'tasks_id_seq'")),
@@ -189,11 +89,11 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
     claim = fresh.on_conflict_do_update(
         index_elements=[keys.c.user_id, keys.c.key],
         set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
-        where=fresh.excluded.created_at - keys.c.created_at >= _REPEATABLE,
+        where=fresh.excluded.created_at - keys.c.created_at >= REPEATABLE,
     )
-    this = (keys.c.user_id == _tenant, keys.c.key == bindparam("key"))
+    this = (keys.c.user_id == TENANT, keys.c.key == bindparam("key"))
     given = {
-        "user_id": _tenant,
+        "user_id": TENANT,
         "id": keys.c.task_id,
         **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
         "created_at": keys.c.created_at,
@@ -203,7 +103,7 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
     create = insert(tasks).from_select(
         list(given), select(*given.values()).where(*this, keys.c.fingerprint == bindparam("fingerprint"))
     )
-    answer = select(*(_as_created(column, fields) for column in _members), keys.c.fingerprint).where(*this)
+    answer = select(*(_as_created(column, fields) for column in MEMBERS), keys.c.fingerprint).where(*this)
     return claim, create.on_conflict_do_nothing(), answer
 
 
@@ -218,7 +118,7 @@ def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any
         **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
     }
     value = known[column.name] if column.name in known else _default(column)
-    return _answered(value).label(column.name)
+    return answered(value).label(column.name)
 
 
 def _default(column: Column[Any]) -> ColumnElement[Any]:
@@ -256,12 +156,12 @@ def restore_task() -> Select[Any]:
     See `_conditional` for what it answers.
     """
     restored_at = _grown_if(tasks.c.deleted_at.is_not(None))
-    since = _utc(func.now()) - _utc(tasks.c.deleted_at)
-    there = and_(_own, or_(tasks.c.deleted_at.is_(None), since < _RESTORABLE))
+    since = utc(func.now()) - utc(tasks.c.deleted_at)
+    there = and_(OWN, or_(tasks.c.deleted_at.is_(None), since < RESTORABLE))
     return _conditional(update(tasks).values(deleted_at=null(), updated_at=restored_at), there)
 
 
-def _conditional(change: Update, there: ColumnElement[bool] = _live) -> Select[Any]:
+def _conditional(change: Update, there: ColumnElement[bool] = LIVE) -> Select[Any]:
     """The change of the user's task `id`, made only if the task's `updated_at` is one of `versions`, or those are NULL,
     and none of `unwanted`, or those are NULL.
 
@@ -271,25 +171,27 @@ def _conditional(change: Update, there: ColumnElement[bool] = _live) -> Select[A
     versions, unwanted = bindparam("versions", type_=times), bindparam("unwanted", type_=times)
     changed = (
         change.where(
-            *(there, _id),
+            *(there, THIS),
             or_(versions.is_(None), tasks.c.updated_at == any_(versions)),
             or_(unwanted.is_(None), tasks.c.updated_at != all_(unwanted)),
         )
-        .returning(*_columns)
+        .returning(*COLUMNS)
         .cte("changed")
     )
-    return select(changed).select_from(tasks.outerjoin(changed, changed.c.id == tasks.c.id)).where(there, _id)
+    return (
+        select(changed).select_from(tasks.outerjoin(changed, changed.c.id == tasks.c.id)).where(there, THIS)
+    )
 
 
 @cache
 def delete_tasks() -> Select[Any]:
     """Hides the user's tasks that are in one of the statuses `status`, and answers their number as `deleted`."""
     chosen = tasks.c.status == any_(cast(bindparam("status"), ARRAY(Text)))
-    hidden = update(tasks).values(deleted_at=_grown).where(_live, chosen).returning(tasks.c.id).cte("hidden")
+    hidden = update(tasks).values(deleted_at=_grown).where(LIVE, chosen).returning(tasks.c.id).cte("hidden")
     return select(func.count().label("deleted")).select_from(hidden)
 
 
 @cache
 def delete_user() -> ReturningDelete[Any]:
     """Erases the user's row, and with it every row that belongs to the user."""
-    return delete(users).where(users.c.id == _tenant).returning(users.c.id)
+    return delete(users).where(users.c.id == TENANT).returning(users.c.id)

@@ -1,12 +1,14 @@
 """How much one answer holds: a page ends by its bytes as well as by the number of its tasks."""
 
 from itertools import accumulate
+from typing import TypeVar
 
 import orjson
 
 from openapi.bridge.document.places import Json
 from openapi.contract import contract
-from openapi.types import Task
+
+Row = TypeVar("Row")
 
 MOST_BYTES: int = contract().document["x-max-page-bytes"]
 # JSON has a control character as six bytes, and no other one as more.
@@ -33,7 +35,7 @@ def is_weighed(limit: int) -> bool:
     return limit > _SURELY_FIT
 
 
-def fitting(tasks: list[Task], limit: int) -> list[Task]:
+def fitting(tasks: list[Row], limit: int) -> list[Row]:
     """The first tasks, at most `limit`, that fit into one answer."""
     if not is_weighed(min(limit, len(tasks))) or len(_json(tasks[:limit])) <= MOST_BYTES:
         return tasks[:limit]

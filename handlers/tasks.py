@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import orjson
 
-from db import statements
+from db import lists, statements
 from db.driver.database import Tenant
 from db.search import pattern_of
 from handlers.addresses import next_page, task_address
@@ -45,7 +45,7 @@ async def list_tasks(
     is_filtered = any(value is not None for value in filters.values())
     searched = {} if q is None else {"pattern": pattern_of(q)}
     continued = cursor is not None
-    statement = statements.list_tasks(sort, is_filtered, q is not None, continued, count, is_weighed(limit))
+    statement = lists.list_tasks(sort, is_filtered, q is not None, continued, count, is_weighed(limit))
     # One task more than asked for tells whether there is a next page.
     values = {**filters, **searched, **position, "limit": limit + 1, "most_bytes": MOST_BYTES}
     rows = await tenant.fetch(statement, **values)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from db import statements
+from db import lists, statements
 from db.admin.migrate import MigrationError
 from db.driver.ownership import OwnershipError
 from db.embedded.cluster import embedded_postgres
@@ -30,7 +30,7 @@ def main() -> None:
             migrations.upgrade(url)
             migrations.check(url)
             print("The migrations make what the contract asks for.")
-            made = list(scoping.statements(statements, choices()))
+            made = [each for module in (statements, lists) for each in scoping.statements(module, choices())]
             for fault in scoping.faults(url, metadata, made):
                 sys.exit(fault)
             print(f"{len(made)} statements: each reaches only the rows of its owner.")

@@ -27,3 +27,7 @@ class PreconditionFailed(_OneOfSeveral):
 
 class IdempotencyKeyReused(Failure):
     """The key was used with another body."""
+
+
+class ChangesGone(Failure):
+    """What has changed since then cannot be told any more."""

@@ -20,6 +20,7 @@ Timestamp = datetime
 Day = date
 Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at", "title"]
 Cursor = str
+Since = str
 EntityTag = str
 EntityTags = str
 
@@ -57,6 +58,18 @@ class TaskUpdate(TypedDict):
 
 class TaskCompletion(TypedDict):
     status: NotRequired[Status]
+
+
+class Deletion(TypedDict):
+    id: TaskId
+    deleted_at: Timestamp
+
+
+class Changes(TypedDict):
+    tasks: list[Task]
+    deleted: list[Deletion]
+    next: Since
+    more: bool
 
 
 class Deletions(TypedDict):
@@ -151,6 +164,12 @@ class TasksHandlers(Protocol[Caller]):
     async def restore_task(
         self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
     ) -> Answer[Task]: ...
+
+
+class ChangesHandlers(Protocol[Caller]):
+    async def list_changes(
+        self, caller: Caller, /, *, since: Since | None, limit: int
+    ) -> Answer[Changes]: ...
 
 
 class HealthHandlers(Protocol[Caller]):

@@ -16,7 +16,7 @@ from db.driver.database import Database, Tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES
-from handlers import health, tasks, users
+from handlers import changes, health, tasks, users
 from openapi.bridge.answer_rules import AnswerValidation
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import PathNotFound
@@ -24,7 +24,7 @@ from openapi.bridge.operation import CallerOf, Handler
 from openapi.bridge.security import Verifier
 from openapi.bridge.service import ContractService
 from openapi.contract import contract
-from openapi.types import HealthHandlers, TasksHandlers, UsersHandlers
+from openapi.types import ChangesHandlers, HealthHandlers, TasksHandlers, UsersHandlers
 from server.cors import CrossOrigin
 from server.identity.verifier import create_verifier, demo_token
 from server.pages.site import create_pages, is_page
@@ -33,9 +33,10 @@ from server.telemetry.observe import REQUEST_ID, Observer, create_observer
 
 # The types say that each module has a handler for every operation of its tag, with the contract's own types.
 _tasks: TasksHandlers[Tenant] = tasks
+_changes: ChangesHandlers[Tenant] = changes
 _users: UsersHandlers[Tenant] = users
 _health: HealthHandlers[Database] = health
-HANDLERS = (_tasks, _users, _health)
+HANDLERS = (_tasks, _changes, _users, _health)
 
 CONNECTIONS = 8
 QUEUE = 512

@@ -5,12 +5,12 @@ import asyncio
 from sqlalchemy import ColumnElement, Table, bindparam, delete, select, tuple_
 from sqlalchemy.sql.dml import ReturningDelete
 
+from db.columns import EXPIRED_KEY, EXPIRED_TASK
 from db.driver.database import Database
 from db.driver.messages import as_purger
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, idempotency_keys, tasks
-from db.statements import expired_key, expired_task
 
 
 def _drop(table: Table, expired: ColumnElement[bool]) -> ReturningDelete[tuple[object]]:
@@ -20,7 +20,7 @@ def _drop(table: Table, expired: ColumnElement[bool]) -> ReturningDelete[tuple[o
 
 
 # The statements that have no owner, so they have a role of their own.
-DROP_EXPIRED = (_drop(idempotency_keys, expired_key), _drop(tasks, expired_task))
+DROP_EXPIRED = (_drop(idempotency_keys, EXPIRED_KEY), _drop(tasks, EXPIRED_TASK))
 BATCH = 5_000
 DEADLINE_SECONDS = 60
 

@@ -1,0 +1,37 @@
+"""What the statements have in common: whose rows they are about, which of them are there, and what is answered of one.
+
+Times are answered without a zone, in UTC, whatever zone the session has.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, Text, and_, bindparam, func, text
+
+from db.models import idempotency_keys, tasks
+from openapi.contract import contract
+
+# For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back, by
+# the contract.
+REPEATABLE = text("interval '24 hours'")
+RESTORABLE = text("interval '30 days'")
+EXPIRED_KEY = idempotency_keys.c.created_at <= func.now() - REPEATABLE
+EXPIRED_TASK = tasks.c.deleted_at <= func.now() - RESTORABLE
+TENANT = bindparam("tenant", type_=Text)
+OWN = tasks.c.user_id == TENANT
+LIVE = and_(OWN, tasks.c.deleted_at.is_(None))
+THIS = tasks.c.id == bindparam("id")
+
+
+def utc(time: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time in UTC, without its zone; or the other way round."""
+    return func.timezone(text("'UTC'"), time)
+
+
+def answered(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column as it is answered."""
+    return utc(column) if isinstance(column.type, DateTime) else column
+
+
+# The members of a task that are columns: all but the tag, which is made of the others.
+MEMBERS = [tasks.c[name] for name in contract().schema("Task")["properties"] if name in tasks.c]
+COLUMNS = [answered(column).label(column.name) for column in MEMBERS]
