@@ -67,7 +67,7 @@ def create_app(settings: Settings, database_url: str, *, validate_answers: bool 
         lifespan=partial(lifespan, service, observer, cross_origin),
         redirect_slashes=False,
     )
-    app = serve_contract(service.caller, verifier.verify, beyond)
+    app = serve_contract(service.caller, lambda _request, token: verifier.verify(token), beyond)
     return AnswerValidation(app, contract(), {REQUEST_ID}) if validate_answers else app
 
 

@@ -12,6 +12,7 @@ from starlette.types import Send
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
+from openapi.bridge.error_bodies import ErrorBodies, Refused
 from openapi.bridge.failures import BadRequest, Failure
 
 Body = TypeVar("Body", covariant=True)
@@ -54,6 +55,7 @@ class AnswerWriter:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
+        self._bodies = ErrorBodies(contract)
         self._always = [(name.lower().encode(), value.encode()) for name, value in contract.headers.items()]
         self._types: str | None = contract.document.get("x-problem-types")
 
@@ -84,24 +86,26 @@ class AnswerWriter:
         return WrittenAnswer(status, fields, content)
 
     def refuse(
-        self, failure: Failure, accept: bytes = b"", _operation: Operation | None = None
+        self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
     ) -> WrittenAnswer:
-        """The refusal that answers a failure: `{"error": <sentence>}`, or RFC 9457 for who names its media type.
+        """The refusal that answers a failure, in the contract's form for errors, or by RFC 9457 for who asks for that.
 
         Args:
             accept: the value of the request's `Accept`.
+            operation: the one that was asked for, as far as it is known.
         """
         status, sentence, headers = self._contract.refusal(failure)
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(failure).__name__).lower()
         if names_problem(accept):
-            return self.write(status, self._problem(failure, status, sentence), headers, PROBLEM)
-        return self.write(status, {"error": sentence}, headers)
+            return self.write(status, self._problem(failure, name, status, sentence), headers, PROBLEM)
+        media_type, body = self._bodies.body(Refused(status, name, sentence), operation)
+        return self.write(status, body, headers, media_type)
 
-    def _problem(self, failure: Failure, status: int, sentence: str) -> dict[str, Any]:
+    def _problem(self, failure: Failure, name: str, status: int, sentence: str) -> dict[str, Any]:
         """The members of RFC 9457, section 3.1; `errors` holds all violations (section 3.2)."""
-        words = re.sub(r"(?<!^)(?=[A-Z])", "-", type(failure).__name__).lower()
         problem: dict[str, Any] = {
-            "type": "about:blank" if self._types is None else self._types + words,
-            "title": phrases.get(status, "") if self._types is None else words.replace("-", " ").capitalize(),
+            "type": "about:blank" if self._types is None else self._types + name,
+            "title": phrases.get(status, "") if self._types is None else name.replace("-", " ").capitalize(),
             "status": status,
             "detail": sentence,
         }

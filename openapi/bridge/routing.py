@@ -8,23 +8,20 @@ verification functions, is laid out flat; a request then needs neither Starlette
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 from urllib.parse import unquote
 
 from connexion.middleware.routing import RoutingMiddleware
 from connexion.middleware.security import SecurityMiddleware
 from connexion.resolver import Resolver
 from connexion.spec import OpenAPISpecification
-from starlette.types import Scope
 
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json
-from openapi.bridge.failures import BadRequest, MethodNotAllowed, PathNotFound
+from openapi.bridge.failures import BadRequest, PathNotFound
+from openapi.bridge.operation import ServedOperation
 from openapi.bridge.request.percent_encoding import decoded
-from openapi.bridge.security import CredentialsRequest, Security
-
-Target = TypeVar("Target")
-Verify = Callable[[CredentialsRequest], Awaitable[None]]
+from openapi.bridge.security import Security
 
 
 class OpenAPI31Specification(OpenAPISpecification):
@@ -63,79 +60,38 @@ def _generality(operation: Operation) -> list[tuple[bool, int]]:
     return [("{" in part, -len(re.sub(r"\{[^}]*\}", "", part))) for part in parts]
 
 
-@dataclass
-class _Path(Generic[Target]):
-    """One path: how it is recognised, the names of its parameters and what serves its methods."""
+@dataclass(slots=True)
+class Path:
+    """One path: how it is recognised, the names of its parameters and its operations by method."""
 
     matches: Callable[[str], "re.Match[str] | None"]
     names: tuple[str, ...] = ()
-    targets: dict[str, Target] = field(default_factory=dict)
+    operations: dict[str, ServedOperation] = field(default_factory=dict)
     allow: str = ""
 
 
-class Routes(Generic[Target]):
-    """What serves a request, by Connexion's own routes.
+def paths_of(
+    specification: OpenAPI31Specification, served: dict[str, ServedOperation]
+) -> tuple[dict[str, Path], dict[int, list[Path]]]:
+    """The paths by Connexion's own routes: those without parameters by their text, the others by their number of
+    slashes, since a parameter never holds one, the more specific before the more general.
 
     Stricter than Starlette's routers: no redirect from `/x/` to `/x` (it trusts the Host header), a complete `Allow`
-    on 405 (Starlette names only the first route's methods), and no path that means something else once it is decoded.
-
-    Args:
-        specification: the routes, the more specific before the more general.
-        operations: the same operations by their ids.
-        targets: what serves each operation, by the operation's id.
+    on 405 (Starlette names only the first route's methods), and the most specific path decides which methods there are.
     """
-
-    def __init__(
-        self,
-        specification: OpenAPI31Specification,
-        operations: dict[str, Operation],
-        targets: dict[str, Target],
-    ) -> None:
-        # By the number of segments, since a parameter never holds a slash.
-        self._paths: dict[int, list[_Path[Target]]] = {}
-        self._fixed: dict[str, _Path[Target]] = {}
-        known: dict[str, _Path[Target]] = {}
-        # Starlette lets GET take HEAD too; one that the contract declares comes after it and has the last word.
-        for route in sorted(routes_of(specification), key=lambda route: -len(route.methods)):
-            path = known.setdefault(route.path, _Path(route.path_regex.fullmatch))
-            path.targets.update(dict.fromkeys(route.methods, targets[route.endpoint.operation_id]))
-            path.allow = ", ".join(sorted(path.targets))
-            template = operations[route.endpoint.operation_id].path
-            path.names = tuple(re.findall(r"\{([^}]*)\}", template))
-        for template, path in sorted(
-            known.items(), key=lambda item: list(specification["paths"]).index(item[0])
-        ):
-            if path.names:
-                self._paths.setdefault(template.count("/"), []).append(path)
-            else:
-                self._fixed[template] = path
-
-    def find(self, scope: Scope) -> Target | None:
-        """What serves a request, None for a path that the contract does not have.
-
-        The values of the path's parameters are noted in `scope["path_params"]`.
-
-        Raises:
-            BadRequest, PathNotFound: as `check_path_encoding`.
-            MethodNotAllowed: for a method that the path does not take.
-        """
-        if b"%" in scope["raw_path"]:
-            check_path_encoding(scope["raw_path"])
-        text: str = scope["path"]
-        path = self._fixed.get(text)
-        scope["path_params"] = {}
-        if path is None:
-            for candidate in self._paths.get(text.count("/"), ()):
-                if (match := candidate.matches(text)) is not None:
-                    path = candidate
-                    scope["path_params"] = dict(zip(path.names, match.groups(), strict=True))
-                    break
-            else:
-                return None
-        target = path.targets.get(scope["method"])
-        if target is None:
-            raise MethodNotAllowed(path.allow)
-        return target
+    paths: dict[str, Path] = {}
+    # Starlette lets GET take HEAD too; one that the contract declares comes after it and has the last word.
+    for route in sorted(routes_of(specification), key=lambda route: -len(route.methods)):
+        operation = served[route.endpoint.operation_id]
+        path = paths.setdefault(route.path, Path(route.path_regex.fullmatch))
+        path.operations.update(dict.fromkeys(route.methods, operation))
+        path.allow = ", ".join(sorted(path.operations))
+        path.names = tuple(re.findall(r"\{([^}]*)\}", operation.operation.path))
+    by_slashes: dict[int, list[Path]] = {}
+    for template in specification["paths"]:
+        if paths[template].names:
+            by_slashes.setdefault(template.count("/"), []).append(paths[template])
+    return {text: path for text, path in paths.items() if not path.names}, by_slashes
 
 
 def routes_of(specification: OpenAPI31Specification) -> list[Any]:
@@ -146,7 +102,9 @@ def routes_of(specification: OpenAPI31Specification) -> list[Any]:
     return routes
 
 
-def verifications_of(specification: OpenAPI31Specification, security: Security) -> dict[str, Verify]:
+def verifications_of(
+    specification: OpenAPI31Specification, security: Security
+) -> dict[str, Callable[[Any], Awaitable[None]]]:
     """What Connexion's security calls with a request, by the id of each operation that asks for credentials."""
     middleware = SecurityMiddleware(_unreachable)
     api = middleware.add_api(

@@ -9,17 +9,18 @@ credentials prove is for a verifier to say, one for each scheme's name or kind:
 | `basic` | the user's name and the password |
 | `apiKey` | the key, from the header, query parameter or cookie that the scheme names |
 | another `http` scheme, by its name in small letters | what follows the scheme's name in `Authorization` |
-| `mutualTLS` | nothing; the verifier vouches that the connection, or the proxy before it, has proved the client |
+| `mutualTLS` | no more than the request; the verifier vouches for the connection, or the proxy before it |
 
 An operation's scopes must all be among those of the claims (RFC 8693, section 4.2: `scope`, with spaces between; some
 issuers send a list, or `scp`). Without credentials a request is 401, with a scope missing it is 403.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 from typing import Any
-from urllib.parse import parse_qs, unquote_plus
+from urllib.parse import unquote_plus
 
 from connexion.exceptions import ProblemException
 from connexion.security import (
@@ -30,7 +31,6 @@ from connexion.security import (
     BearerSecurityHandler,
 )
 from starlette.requests import cookie_parser
-from starlette.types import Scope
 
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, Place, follow
@@ -40,51 +40,11 @@ Claims = Mapping[str, Any]
 _BEARER_KINDS = ("oauth2", "openIdConnect")
 
 
-# Called with the credentials of the scheme's kind, as text; says what they prove, later only where something has to be
-# asked first. It raises Unauthorized for credentials that are not valid.
+# Called with the request, which has `headers.get(name)` and `query_params.get(name)`, and the credentials of the
+# kind, as text. It says what they prove, later only where something has to be asked first; Unauthorized is raised for
+# those that are not valid.
 Verifier = Callable[..., Claims | Awaitable[Claims]]
 Verifiers = Mapping[str, Verifier]
-
-
-class CredentialsRequest:
-    """What Connexion's security handlers read of a request, read when they ask."""
-
-    __slots__ = ("_fields", "context", "query_string")
-
-    def __init__(self, scope: Scope) -> None:
-        self._fields = scope["headers"]
-        self.query_string: bytes = scope["query_string"]
-        self.context: dict[str, Any] = {}
-
-    @property
-    def headers(self) -> "CredentialsRequest":
-        """The headers, of which only `get` is used."""
-        return self
-
-    @property
-    def query_params(self) -> "_QueryParameters":
-        """The query parameters, of which only `get` is used."""
-        return _QueryParameters(self.query_string)
-
-    def get(self, name: str) -> str | None:
-        """The value of a header; raises Unauthorized where it came twice, since only one could be meant."""
-        key = name.lower().encode("latin-1")
-        values = [value for field, value in self._fields if field == key]
-        return _only(values, name).decode("latin-1") if values else None
-
-
-class _QueryParameters:
-    def __init__(self, query_string: bytes) -> None:
-        self._values = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
-
-    def get(self, name: str) -> str | None:
-        return _only(self._values[name], name) if name in self._values else None
-
-
-def _only(values: Sequence[Any], name: str) -> Any:
-    if len(values) > 1:
-        raise Unauthorized(f"{name} was sent more than once")
-    return values[0]
 
 
 class _Handler(AbstractSecurityHandler):
@@ -97,18 +57,9 @@ class _Handler(AbstractSecurityHandler):
         """The function that Connexion calls with every request of an operation under this scheme."""
         return self._get_verify_func(_with_scopes(self._verifier, required_scopes))
 
-    def _generic_check(self, func: Verifier, exception_msg: str) -> Callable[..., Any]:
+    def _generic_check(self, func: Verifier, exception_msg: str) -> Verifier:
         # Connexion's own looks through the function's signature at every request.
-        return lambda _request, *credentials, required_scopes=None: func(*credentials)
-
-    @staticmethod
-    def get_auth_header_value(request: Any) -> tuple[str | None, str | None]:
-        """Scheme and credentials (RFC 9110, section 11.6.2); Connexion's own takes any white space for the space."""
-        field = request.headers.get("Authorization")
-        if field is None:
-            return None, None
-        scheme, _, credentials = field.partition(" ")
-        return scheme.lower(), credentials.lstrip(" ")
+        return func
 
 
 class _Bearer(_Handler, BearerSecurityHandler):
@@ -122,7 +73,13 @@ class _Basic(_Handler, BasicSecurityHandler):
 class _ApiKey(_Handler, ApiKeySecurityHandler):
     def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
         verifier = _with_scopes(self._verifier, required_scopes)
-        return self._get_verify_func(verifier, security_scheme["in"], security_scheme["name"], None)
+        # Connexion hands the scopes on, which have been seen to here.
+        return self._get_verify_func(
+            lambda request, key, required_scopes: verifier(request, key),
+            security_scheme["in"],
+            security_scheme["name"],
+            None,
+        )
 
     @staticmethod
     def get_cookie_value(cookies: str | None, name: str) -> str | None:
@@ -137,15 +94,14 @@ class _OtherHttp(_Handler):
 
         def verify(request: Any) -> Any:
             scheme, credentials = self.get_auth_header_value(request)
-            return verifier(credentials) if scheme == own and credentials is not None else NO_VALUE
+            return verifier(request, credentials) if scheme == own else NO_VALUE
 
         return verify
 
 
 class _MutualTls(_Handler):
     def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
-        verifier = _with_scopes(self._verifier, required_scopes)
-        return lambda _request: verifier()
+        return _with_scopes(self._verifier, required_scopes)
 
 
 _HANDLERS: dict[str, type[_Handler]] = {
@@ -169,8 +125,8 @@ def _with_scopes(verifier: Verifier, required: Iterable[str]) -> Verifier:
     async def checked_later(claims: Awaitable[Claims]) -> Claims:
         return checked(await claims)
 
-    def verify(*credentials: str) -> Claims | Awaitable[Claims]:
-        claims = verifier(*credentials)
+    def verify(request: Any, *credentials: str) -> Claims | Awaitable[Claims]:
+        claims = verifier(request, *credentials)
         return checked_later(claims) if isawaitable(claims) else checked(claims)
 
     return verify
@@ -188,6 +144,21 @@ def scopes(claims: Claims) -> frozenset[str]:
 def kind_of(scheme: Json) -> str:
     """The kind of a security scheme, by which a verifier is found."""
     return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class OperationSecurity:
+    """How the credentials of one operation are verified.
+
+    Args:
+        verify: Connexion's own; it notes the claims in the request's `context` as `token_info`.
+        combined: the names of the schemes that may come together.
+        query_keys: the names of query parameters that hold credentials.
+    """
+
+    verify: Callable[[Any], Awaitable[None]]
+    combined: frozenset[frozenset[str]]
+    query_keys: frozenset[str]
 
 
 class Security:
@@ -244,8 +215,13 @@ class Security:
             )
         return sorted(possible, key=lambda requirement: not requirement)
 
-    def query_keys(self, operation: Operation) -> frozenset[str]:
-        """The names of query parameters that hold credentials of an operation, and are no parameters of its own."""
+    def of(self, operation: Operation, verify: Callable[[Any], Awaitable[None]]) -> OperationSecurity:
+        """The security of an operation, with Connexion's verification of it."""
+        combined = frozenset(frozenset(each) for each in operation.security if len(each) > 1)
+        return OperationSecurity(verify, combined, self._query_keys(operation))
+
+    def _query_keys(self, operation: Operation) -> frozenset[str]:
+        # Those that are parameters of the operation's own too are left to its handler.
         schemes = [self._schemes[name] for requirement in operation.security for name in requirement]
         declared = {place.node["name"] for place in operation.parameters if place.node["in"] == "query"}
         return frozenset(scheme["name"] for scheme in schemes if scheme.get("in") == "query") - declared
@@ -271,20 +247,18 @@ def _challenge(kind: str) -> str:
     return "Bearer" if kind in _BEARER_KINDS else kind[:1].upper() + kind[1:]
 
 
-def claims_of(request: CredentialsRequest, combined: Iterable[frozenset[str]]) -> Claims | None:
-    """The claims that Connexion has noted in a request, None where no credentials were needed.
+def merged(claims: Claims | None, combined: frozenset[frozenset[str]]) -> Claims | None:
+    """The claims of schemes that came together, those of the first scheme before the others'.
 
     Args:
-        combined: the names of the schemes that have to come together, of which Connexion notes each one's claims; the
-            first scheme's count first.
+        combined: the names of the schemes that may come together, by which Connexion then notes their claims.
     """
-    claims: Claims = request.context.get("token_info") or {}
-    if claims and frozenset(claims) in combined:
-        merged: dict[str, Any] = {}
-        for each in claims.values():
-            merged = {**each, **merged}
-        return merged
-    return claims or None
+    if claims is None or frozenset(claims) not in combined:
+        return claims
+    together: dict[str, Any] = {}
+    for each in claims.values():
+        together = {**each, **together}
+    return together
 
 
 def without_keys(query_string: bytes, keys: frozenset[str]) -> bytes:

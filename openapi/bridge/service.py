@@ -1,33 +1,29 @@
-"""A contract, served: an ASGI application that finds a request's operation, has it answered and sends the answer.
+"""A contract, served. A request's whole way through the bridge stands here, in two functions.
 
-Whatever is raised on the way becomes a refusal.
+It passes these checks in this order: path and method (404, 405), credentials (401, 403), owner (403), the body's
+arrival, size and media type (408, 413, 415), parameters and body (400). Whatever is raised on the way is refused.
 """
 
-import logging
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
 
-from connexion.exceptions import ProblemException
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import ContractError
-from openapi.bridge.failures import Failure, InternalError, Unauthorized, Unavailable
-from openapi.bridge.operation import CallerOf, Handler, ServedOperation
-from openapi.bridge.routing import OpenAPI31Specification, Routes, verifications_of
-from openapi.bridge.security import Security, Verifiers, as_security_failure
-
-log = logging.getLogger("todo_api")
-
-CLIENT_IS_GONE = "the client is gone"
-"""What a server cancels the task of a request with when nobody waits for its answer any more."""
+from openapi.bridge.failures import BadRequest, Forbidden, MethodNotAllowed, Unauthorized
+from openapi.bridge.operation import CallerOf, Handler, bind
+from openapi.bridge.refusals import Refuser
+from openapi.bridge.request.body import NO_BODY
+from openapi.bridge.routing import OpenAPI31Specification, check_path_encoding, paths_of, verifications_of
+from openapi.bridge.security import Security, Verifiers, merged, without_keys
 
 
 class ContractService:
-    """Serves every operation of a contract.
+    """An ASGI application that serves every operation of a contract.
 
     Args:
         find: the handler that has the name of an operationId, or None.
@@ -51,27 +47,22 @@ class ContractService:
         beyond: ASGIApp,
         writer: AnswerWriter | None = None,
     ) -> None:
-        self._contract = contract
         self._beyond = beyond
-        self._writer = writer or AnswerWriter(contract)
+        self._caller_of = caller_of
+        writer = writer or AnswerWriter(contract)
+        self._write = writer.write
         security = Security(contract.document, verifiers)
         operations = contract.operations
+        self._refuser = Refuser(
+            contract, writer, {name: security.challenge(operations[name]) for name in operations}
+        )
         specification = OpenAPI31Specification(contract.document["openapi"], operations.values(), security)
-        verifications = verifications_of(specification, security)
-        self._challenges = {name: security.challenge(each) for name, each in operations.items()}
+        verify = verifications_of(specification, security)
+        secured = {name: security.of(operations[name], verify[name]) for name in verify}
         served = {
-            name: ServedOperation(
-                contract,
-                each,
-                _handler(find, each),
-                caller_of,
-                verifications.get(name),
-                security.query_keys(each),
-                self._writer,
-            )
-            for name, each in operations.items()
+            name: bind(contract, each, find(name), secured.get(name)) for name, each in operations.items()
         }
-        self._routes = Routes(specification, operations, served)
+        self._fixed, self._by_slashes = paths_of(specification, served)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,60 +75,108 @@ class ContractService:
             has_begun = True
             await send(message)
 
-        answer: WrittenAnswer | None = None
         try:
-            served = self._routes.find(scope)
-            if served is None:
+            answer = await self._answer(scope, receive)
+            if answer is None:
                 await self._beyond(scope, receive, send_beyond)
-            else:
-                # What reports the request takes the route from here, so that it need not read the path.
-                scope["operation"] = served.operation
-                answer = await served.answer(scope, receive)
         except (Exception, CancelledError) as error:
-            answer = self._refusal(scope, error)
+            answer = self._refuser.answer(scope, error)
             if has_begun:
                 raise
         if answer is not None:
-            await answer.send(send)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.fields})
+            await send({"type": "http.response.body", "body": answer.content})
 
-    def _refusal(self, scope: Scope, error: BaseException) -> WrittenAnswer | None:
-        """The answer for what was raised; None where nobody is there to read one."""
-        if isinstance(error, ClientDisconnect) or error.args == (CLIENT_IS_GONE,):
-            log.info("the client went away before its request was answered")
+    async def _answer(self, scope: Scope, receive: Receive) -> WrittenAnswer | None:
+        """The handler's answer to a request that keeps the contract; None for a path that the contract does not have.
+
+        The operation is noted in `scope["operation"]`, the values of its path in `scope["path_params"]` and the claims
+        of the credentials in `scope["claims"]`.
+        """
+        if b"%" in scope["raw_path"]:
+            check_path_encoding(scope["raw_path"])
+        text: str = scope["path"]
+        values: Sequence[str] = ()
+        path = self._fixed.get(text)
+        if path is None:
+            for path in self._by_slashes.get(text.count("/"), ()):
+                if (match := path.matches(text)) is not None:
+                    values = match.groups()
+                    break
+            else:
+                return None
+        served = path.operations.get(scope["method"])
+        if served is None:
+            raise MethodNotAllowed(path.allow)
+        scope["operation"] = served.operation
+        values_by_name = scope["path_params"] = dict(zip(path.names, values, strict=True))
+
+        claims = None
+        if (security := served.security) is not None:
+            request = CredentialsRequest(scope)
+            await security.verify(request)
+            claims = request.context["token_info"] or None
+            if security.combined:
+                claims = merged(claims, security.combined)
+            if security.query_keys:
+                scope["query_string"] = without_keys(scope["query_string"], security.query_keys)
+            scope["claims"] = claims
+        owner = served.operation.owner
+        if owner is not None and (claims is None or values_by_name[owner] != claims.get("sub")):
+            raise Forbidden
+
+        body = served.body
+        received = NO_BODY if body is None else await body.receive(scope, receive)
+        try:
+            arguments = served.parameters.read(scope)
+        except BadRequest as refused:
+            # Whoever asks for all violations gets those of the body too.
+            raise (refused if body is None else refused.joined_by(partial(body.parse, received))) from None
+        if body is not None:
+            arguments["body"] = body.parse(received)
+
+        answer = await served.handler(self._caller_of(claims), **arguments)
+        status, content = answer.status or served.operation.success, answer.body
+        if served.rules is not None:
+            content = served.rules.visible(status, content, answer.media_type)
+        return self._write(status, content, answer.headers, answer.media_type)
+
+
+class CredentialsRequest:
+    """What Connexion's security handlers read of a request, read when they ask."""
+
+    __slots__ = ("_fields", "_query_string", "context")
+
+    def __init__(self, scope: Scope) -> None:
+        self._fields = scope["headers"]
+        self._query_string: bytes = scope["query_string"]
+        self.context: dict[str, Any] = {}
+
+    @property
+    def headers(self) -> "CredentialsRequest":
+        """The headers, of which only `get` is used."""
+        return self
+
+    def get(self, name: str) -> str | None:
+        """The value of a header.
+
+        Raises:
+            Unauthorized: if it came twice, since only one could be meant; for an `Authorization` with white space that
+                is no space, which Connexion would take for the space after the scheme (RFC 9110, section 11.4).
+        """
+        key = name.lower().encode("latin-1")
+        values = [value for field, value in self._fields if field == key]
+        if not values:
             return None
-        failure = self._failure(error)
-        report(failure, error)
-        if isinstance(failure, Unauthorized) and "operation" in scope:
-            challenge = self._challenges[scope["operation"].id]
-            failure.headers = {"WWW-Authenticate": challenge, **failure.headers}
-        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
-        return self._writer.refuse(failure, accept, scope.get("operation"))
+        if len(values) > 1:
+            raise Unauthorized(f"{name} was sent more than once")
+        text: str = values[0].decode("latin-1")
+        if key == b"authorization" and not (text.isascii() and text.isprintable()):
+            raise Unauthorized("the Authorization header holds what is no visible ASCII")
+        return text
 
-    def _failure(self, error: BaseException) -> Failure:
-        """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
-        if isinstance(error, CancelledError):
-            return Unavailable("the server stopped before the request was complete")
-        if isinstance(error, ProblemException):
-            return as_security_failure(error)
-        if isinstance(error, Failure) and self._contract.knows(error):
-            return error
-        return InternalError()
-
-
-def _handler(find: Callable[[str], Handler | None], operation: Operation) -> Handler:
-    handler = find(operation.id)
-    if handler is None:
-        raise ContractError(
-            f"{operation.method} {operation.path}: no handler has the name of the operationId {operation.id!r}"
-        )
-    return handler
-
-
-def report(failure: Failure, error: BaseException) -> None:
-    """Writes the reason to the log: a fault of ours with its traceback, trouble elsewhere as one warning."""
-    if isinstance(failure, InternalError):
-        log.error("unexpected fault", exc_info=error)
-    elif isinstance(failure, Unavailable):
-        log.warning("unavailable: %s", failure.reason)
-    elif isinstance(failure, Unauthorized):
-        log.info("unauthorized: %s", failure.reason)
+    @property
+    def query_params(self) -> dict[str, str]:
+        """The query parameters; one that came twice is no credential, since only one could be meant."""
+        parameters = parse_qs(self._query_string.decode("latin-1"), keep_blank_values=True)
+        return {name: values[0] for name, values in parameters.items() if len(values) == 1}

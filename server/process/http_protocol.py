@@ -11,8 +11,8 @@ from uvicorn.server import ServerState
 
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.failures import BadRequest, Failure, RequestTimeout
+from openapi.bridge.refusals import CLIENT_IS_GONE
 from openapi.bridge.request.body import TOOK_TOO_LONG
-from openapi.bridge.service import CLIENT_IS_GONE
 from server.cors import CrossOrigin
 from server.process.exchange import Exchange, Fields, written
 from server.process.head import HeadError, HeadTooLarge, check_head, read_target

@@ -112,7 +112,7 @@ def written(body: Any, **headers: str) -> Sent:
             {"allow": "GET, HEAD"},
         ),
         (
-            PreconditionFailed(),
+            PreconditionFailed("changed"),
             412,
             "The task has changed since. Read it again and retry with its new ETag",
             {},
@@ -234,7 +234,7 @@ def test_faults_are_logged_with_a_traceback(caplog: pytest.LogCaptureFixture) ->
     [
         (Unavailable("the pool is empty"), logging.WARNING, "unavailable: the pool is empty"),
         (Unauthorized("the token has expired"), logging.INFO, "unauthorized: the token has expired"),
-        (ClientDisconnect(), logging.INFO, "the client went away before its request was complete"),
+        (ClientDisconnect(), logging.INFO, "the client went away before its request was answered"),
     ],
 )
 def test_trouble_is_logged_in_one_line(

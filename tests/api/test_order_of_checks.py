@@ -25,9 +25,9 @@ TOO_LARGE = b" " * 131073
     ("method", "path", "status"),
     [
         ("GET", "/nowhere", 404),
-        ("GET", "/api/{user}", 404),
+        ("GET", "/api/{user}/nothing", 404),
         ("GET", "/api/{user}/tasks/1/complete/now", 404),
-        ("DELETE", "/api/{user}/tasks", 405),
+        ("PUT", "/api/{user}/tasks", 405),
         ("POST", "/api/{user}/tasks/1", 405),
         ("GET", "/api/{user}/tasks/1/complete", 405),
     ],

@@ -27,7 +27,7 @@ SCHEMES: Json = {
 }
 
 
-def verify(*credentials: str) -> Json:
+def verify(_request: object, *credentials: str) -> Json:
     """Takes credentials whose last part is the user and the scopes, such as `alice+read+write`."""
     user, *granted = credentials[-1].split("+")
     if user == "wrong":
@@ -35,9 +35,9 @@ def verify(*credentials: str) -> Json:
     return {"sub": user, "scope": " ".join(granted)}
 
 
-async def verify_later(token: str) -> Json:
+async def verify_later(request: object, token: str) -> Json:
     """As `verify`, once something has been asked elsewhere."""
-    return verify(token)
+    return verify(request, token)
 
 
 VERIFIERS: dict[str, Callable[..., Any]] = {
@@ -45,7 +45,7 @@ VERIFIERS: dict[str, Callable[..., Any]] = {
     "basic": verify,
     "apiKey": verify,
     "digest": verify,
-    "mutualTLS": lambda: verify("alice+read"),
+    "mutualTLS": lambda request: verify(request, "alice+read"),
     "second": verify_later,
 }
 

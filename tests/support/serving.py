@@ -50,8 +50,9 @@ def serve(
     """What sends requests to an application that serves these paths, by default with our bearer."""
     components = {"securitySchemes": {"token": BEARER}, **fields.pop("components", {})}
     contract = contract_of(document(paths, components=components, **fields))
-    bearer = BearerVerifier(SharedSecret(SECRET), TokenRules()).verify
-    app: ASGIApp = ContractService(contract, find, caller_of, verifiers or {"bearer": bearer}, nothing)
+    verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
+    verifiers = verifiers or {"bearer": lambda _request, token: verifier.verify(token)}
+    app: ASGIApp = ContractService(contract, find, caller_of, verifiers, nothing)
     if validate_answers:
         app = AnswerValidation(app, contract)
 

@@ -1,0 +1,110 @@
+"""The body of a refusal in the form that the contract has for it."""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from openapi.bridge.contract import Contract
+from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.places import Place
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.media_types import read_media_type
+
+JSON = "application/json"
+# How deep the form of an error is followed; real ones have two or three levels.
+_DEEPEST = 4
+# Members that may be left out, but mean what a refusal has to say.
+_SENTENCES = {"error", "message", "msg", "detail", "title", "description", "reason"}
+_MEANT = _SENTENCES | {"status", "code"}
+
+
+class Refused(NamedTuple):
+    """What a body has to say: status, a name for programs, a sentence for people."""
+
+    status: int
+    name: str
+    sentence: str
+
+
+class _Form(NamedTuple):
+    media_type: str
+    schema: Schema
+    validator: jsonschema_rs.Draft202012Validator
+
+
+class ErrorBodies:
+    """Writes the bodies of refusals: `{"error": <sentence>}` unless the contract has another form for them.
+
+    An operation's own response for the status comes first, by its number, its range (`4XX`) or `default`, then the
+    first response of the contract that stands for an error.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._form_of = cache(self._find_form)
+
+    def body(self, refused: Refused, operation: Operation | None) -> tuple[str, Any]:
+        """The media type and the body; what the contract's form leaves no room for is said in our own."""
+        form = self._form_of(operation and operation.id, refused.status)
+        ours = {"error": refused.sentence}
+        if form is None:
+            return JSON, ours
+        # A form that names no members leaves them to us.
+        body = _filled(form.schema, "", refused, 0) or ours
+        return (form.media_type, body) if form.validator.is_valid(body) else (JSON, ours)
+
+    def _find_form(self, operation_id: str | None, status: int) -> _Form | None:
+        operations = self._contract.operations
+        if operation_id is not None:
+            names = (str(status), f"{status // 100}XX", "default")
+            for name in (name for name in names if name in operations[operation_id].responses):
+                return self._form_in(operations[operation_id], name)
+        errors = (
+            self._form_in(operation, name)
+            for operation in operations.values()
+            for name in operation.responses
+            if name[0] in "45d"
+        )
+        return next((form for form in errors if form is not None), None)
+
+    def _form_in(self, operation: Operation, name: str) -> _Form | None:
+        response = self._contract.follow(operation.place / "responses" / name)
+        for key, node in response.node.get("content", {}).items():
+            media_type = read_media_type(key)
+            if media_type is not None and media_type.is_json and "schema" in node:
+                schema: Place = response / "content" / key / "schema"
+                answers = self._contract.answers
+                return _Form(key, answers.at(schema.pointer), answers.validator(schema.pointer))
+        return None
+
+
+def _filled(schema: Schema, name: str, refused: Refused, depth: int) -> Any:
+    """A value for the member `name`; whether it is valid is for the validator to say."""
+    layers = list(schema.layers())
+    for layer in layers:
+        if "const" in layer.node:
+            return layer.node["const"]
+    types = schema.types()
+    members = {
+        member: layer.below("properties", member)
+        for layer in layers
+        for member in layer.node.get("properties", {})
+    }
+    if (members or "object" in types) and depth < _DEEPEST:
+        required = {member for layer in layers for member in layer.node.get("required", ())}
+        return {
+            member: _filled(members[member], member, refused, depth + 1)
+            for member in members
+            if member in required | _MEANT
+        }
+    if types & {"integer", "number"}:
+        return refused.status
+    if types & {"boolean", "array"}:
+        return False if "boolean" in types else []
+    if name in _SENTENCES:
+        return refused.sentence
+    if not name:
+        return refused.sentence if types else None
+    given = [value for layer in layers for key in ("enum", "examples") for value in layer.node.get(key, ())]
+    return next(iter(given), refused.name)
