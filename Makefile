@@ -10,7 +10,7 @@ PYTHONS := python3.11 python3.12 python3.13
 PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-all test-faults test-pythons lint lint-with-node types fuzz bench clean
+.PHONY: help install serve example test test-all test-faults test-pythons lint lint-with-node types fuzz bench clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -54,9 +54,13 @@ lint-with-node: $(NODE)/node_modules/installed
 	$(NODE_BIN)/spectral lint openapi/openapi.yaml --ruleset $(NODE)/spectral.yaml --fail-severity hint
 	REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(NODE_BIN)/redocly lint openapi/openapi.yaml --config $(NODE)/redocly.yaml
 
-types: $(VENV)/development ## Write openapi/types.py anew from the contract
-	$(BIN)/python -m lint.types | $(BIN)/ruff format --stdin-filename openapi/types.py - > openapi/types.py.new
-	mv openapi/types.py.new openapi/types.py
+types: $(VENV)/development ## Write the Python types anew from the contracts
+	@for folder in openapi examples/library; do \
+		$(BIN)/python -m lint.types $$folder/openapi.yaml | $(BIN)/ruff format --stdin-filename types.py - > types.py.new \
+		&& mv types.py.new $$folder/types.py || exit 1; done
+
+example: install ## Serve the example of a second service, examples/library, on 127.0.0.1:8000
+	@$(BIN)/python -m examples.library serve
 
 fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES=300 SECONDS=600
 	$(BIN)/python -m tests.support.fuzz

@@ -1,10 +1,13 @@
-"""Checks that the contract is sound, that every statement is about one owner, that the migrations make what the
-contract asks for and that Citus would take both; `make lint` runs it."""
+"""Checks of each service that its contract is sound, that every statement is about one owner, and that the migrations
+make what the contract asks for; `make lint` runs it."""
 
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -12,31 +15,51 @@ from db import lists, statements
 from db.admin.migrate import MigrationError
 from db.driver.ownership import OwnershipError
 from db.embedded.cluster import embedded_postgres
-from db.migrations import migrations
-from db.models import metadata
+from examples.library import statements as library_statements
+from examples.library.product import library
 from lint import scoping, sharding
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract
+from server.product import LoadProduct
+from server.todo import todo
 
 
 def main() -> None:
+    """Checks the todo service and the example; ends with one line and the status 1 at the first fault."""
+    check(todo, (statements, lists), choices(), shards=True)
+    check(library, (library_statements,), {})
+
+
+def check(
+    load: LoadProduct,
+    modules: Sequence[ModuleType],
+    choices: Mapping[str, Sequence[Any]],
+    shards: bool = False,
+) -> None:
     """Validates the contract with openapi-spec-validator, which finds more than a start must refuse; migrates a fresh
-    PostgreSQL and compares it with the models, whose limits are the contract's."""
+    PostgreSQL and compares it with the models, whose limits are the contract's; has it plan every statement.
+
+    Args:
+        choices: what the parameters of the statements can be (`lint.scoping.statements`).
+        shards: whether the service is one for Citus too.
+    """
     try:
-        for error in OpenAPIV31SpecValidator(contract().document).iter_errors():
+        product = load()
+        for error in OpenAPIV31SpecValidator(product.contract.document).iter_errors():
             sys.exit(f"openapi.yaml: {'/'.join(map(str, error.absolute_path))}: {error.message}")
-        print(f"{len(contract().operations)} operations: the contract is sound.")
+        print(f"{product.name}: {len(product.contract.operations)} operations: the contract is sound.")
         with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder)) as url:
-            migrations.upgrade(url)
-            migrations.check(url)
+            product.tables.migrations.upgrade(url)
+            product.tables.migrations.check(url)
             print("The migrations make what the contract asks for.")
-            made = [each for module in (statements, lists) for each in scoping.statements(module, choices())]
-            for fault in scoping.faults(url, metadata, made):
+            made = [each for module in modules for each in scoping.statements(module, choices)]
+            for fault in scoping.faults(url, product.tables.metadata, made):
                 sys.exit(fault)
             print(f"{len(made)} statements: each reaches only the rows of its owner.")
-            for fault in sharding.faults(url, made):
-                sys.exit(fault)
-        print("Citus can shard what they make by user, and run every statement on it.")
+            if shards:
+                for fault in sharding.faults(url, made):
+                    sys.exit(fault)
+                print("Citus can shard what they make by user, and run every statement on it.")
     except ContractError as error:
         sys.exit(f"openapi.yaml: {error}")
     except (MigrationError, OwnershipError) as error:

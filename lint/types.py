@@ -1,13 +1,15 @@
-"""`python -m lint.types` prints the text of `openapi/types.py`; `make types` puts it in its place."""
+"""`python -m lint.types FILE` prints the Python types of the contract in FILE; `make types` puts them in place."""
 
 import sys
+from pathlib import Path
 
+from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import ContractError
 from openapi.bridge.python_types import generate
-from openapi.contract import contract
 
 if __name__ == "__main__":
+    file = Path(sys.argv[1])
     try:
-        sys.stdout.write(generate(contract()))
+        sys.stdout.write(generate(Contract.load(file)))
     except ContractError as error:
-        sys.exit(f"openapi.yaml: {error}")
+        sys.exit(f"{file.name}: {error}")

@@ -3,7 +3,7 @@
 import os
 import sys
 import warnings
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -13,6 +13,16 @@ from server.commands.backup import backup, restore
 from server.commands.contract import contract
 from server.commands.database import migrate, purge
 from server.commands.running import serve, settings, token
+
+if TYPE_CHECKING:
+    from server.product import LoadProduct, Product
+
+
+def load_todo() -> "Product":
+    """The product that this project is."""
+    from server.todo import todo
+
+    return todo()
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -54,19 +64,24 @@ for _command in (
     cli.add_command(_command)
 
 
-def main() -> None:
-    """The entry point of the command."""
+def main(load: "LoadProduct" = load_todo, name: str = "todo-api") -> None:
+    """The entry point of the command.
+
+    Args:
+        load: gives the service that is served; it is called by the commands that need it.
+        name: what the command is called.
+    """
     if not sys.warnoptions:
         # What libraries have to say to programmers is not for those who run the service; `python -W` shows it.
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"  # Also in the workers.
     try:
-        sys.exit(cli.main(prog_name="todo-api", standalone_mode=False, color=_color()))
+        sys.exit(cli.main(prog_name=name, obj=load, standalone_mode=False, color=_color()))
     except click.Abort:
         sys.exit(130)  # As a shell reports Ctrl-C.
     except click.UsageError as error:
         sentence = " ".join(error.format_message().split())  # The choices would stand on a line each.
-        _fail(f"{sentence.rstrip('.')} (see todo-api --help)", error.exit_code)
+        _fail(f"{sentence.rstrip('.')} (see {name} --help)", error.exit_code)
     except Exception as error:
         if (lines := _advice(error)) is None:
             raise

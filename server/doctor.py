@@ -12,15 +12,15 @@ from db.admin.isolation import IsolationError
 from db.admin.isolation import examine as examine_isolation
 from db.admin.migrate import MigrationError
 from db.embedded.errors import EmbeddedPostgresError
-from db.models import NAMES, metadata
+from db.tables import Tables
 from openapi.bridge.document.places import ContractError
-from openapi.contract import contract
 from server.advice import warnings
 from server.app import serve_contract
 from server.identity.issuer import IssuerClient, IssuerError
 from server.identity.keys import MIN_RSA_BITS, JsonWebKeySet
 from server.identity.verifier import create_verifier
 from server.process.serve import StartError, ready_database
+from server.product import LoadProduct, Product
 from server.settings import Settings, SettingsError
 
 # Less is not worth a person's time; tokens may be 30 seconds off.
@@ -39,9 +39,9 @@ class Finding(NamedTuple):
     is_warning: bool = False
 
 
-def examine() -> Iterator[Finding]:
+def examine(load: LoadProduct) -> Iterator[Finding]:
     """Every check, in the order in which one needs another; what cannot be looked at for want of it is left out."""
-    yield _contract()
+    yield _contract(load)
     try:
         settings = Settings.load()
         create_verifier(settings)
@@ -52,16 +52,16 @@ def examine() -> Iterator[Finding]:
     yield from (Finding("settings", False, line, is_warning=True) for line in warnings(settings))
     if settings.has_issuer:
         yield _keys(IssuerClient(settings.auth_jwks_url, settings.auth_issuer))
-    yield from _database(settings)
+    yield from _database(load(), settings)
 
 
-def _contract() -> Finding:
+def _contract(load: LoadProduct) -> Finding:
     try:
         # Nothing is called before the first request, so it does not matter what stands here.
-        serve_contract(lambda claims: claims, dict, beyond=Router())
+        serve_contract(load(), lambda claims: claims, dict, beyond=Router())
     except ContractError as error:
         return Finding("contract", False, f"openapi.yaml: {error}")
-    return Finding("contract", True, f"{len(contract().operations)} operations, each with its handler")
+    return Finding("contract", True, f"{len(load().contract.operations)} operations, each with its handler")
 
 
 def _source(settings: Settings) -> str:
@@ -85,11 +85,11 @@ def _keys(issuer: IssuerClient) -> Finding:
     return Finding("keys", True, f"the issuer publishes {keys.size} that can be used")
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(product: Product, settings: Settings) -> Iterator[Finding]:
     try:
-        with ready_database(settings) as url:
+        with ready_database(product, settings) as url:
             yield Finding("schema", True, "the one of this version")
-            yield from _isolation(url)
+            yield from _isolation(product.tables, url)
             yield Finding("deployment", True, describe(url))
             yield Finding("log", True, describe_log(url))
     except (EmbeddedPostgresError, MigrationError) as error:
@@ -98,19 +98,19 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("schema", False, str(error))
 
 
-def _isolation(url: str) -> Iterator[Finding]:
+def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     asked_at = time.time()
     try:
-        found = examine_isolation(url, metadata, NAMES)
+        found = examine_isolation(url, tables.metadata, tables.names)
     except IsolationError as error:
         yield Finding("database", False, str(error))
         return
     yield Finding(
-        "database", True, f"PostgreSQL {found.version} answers, and requests can enter {NAMES.tenant}"
+        "database", True, f"PostgreSQL {found.version} answers, and requests can enter {tables.names.tenant}"
     )
-    bound = f"{NAMES.tenant} is bound by row level security"
+    bound = f"{tables.names.tenant} is bound by row level security"
     yield Finding("role", found.role_fault is None, found.role_fault or bound)
-    in_force = f"in force on {', '.join(metadata.tables)}"
+    in_force = f"in force on {', '.join(tables.metadata.tables)}"
     yield Finding("row level security", found.security_fault is None, found.security_fault or in_force)
     closed = "nobody else may create what requests would run"
     yield Finding("search path", found.schema_fault is None, found.schema_fault or closed)

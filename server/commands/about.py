@@ -2,32 +2,34 @@
 
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from server.product import LoadProduct
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.command()
 @as_json
-def version(as_json: bool) -> None:
+@click.pass_obj
+def version(load: "LoadProduct", as_json: bool) -> None:
     """Print the version of the service, which is the contract's."""
-    from openapi.contract import contract
-
-    number = contract().document["info"]["version"]
-    click.echo(json.dumps({"name": "todo-api", "version": number}) if as_json else f"todo-api {number}")
+    facts = {"name": load().name, "version": load().version}
+    click.echo(json.dumps(facts) if as_json else " ".join(facts.values()))
 
 
 @click.command()
 @as_json
-def routes(as_json: bool) -> None:
+@click.pass_obj
+def routes(load: "LoadProduct", as_json: bool) -> None:
     """List the operations, their handlers and who may call them."""
-    from openapi.contract import contract
-    from server.app import find_handler
-
     rows = []
-    for operation in contract().operations.values():
-        handler = find_handler(operation.id)
+    for operation in load().contract.operations.values():
+        handler = load().find_handler(operation.id)
         name = f"{handler.__module__}.{handler.__name__}" if handler else "(no handler)"
         token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
         rows.append((operation.method, operation.path, name, token if operation.secured else "public"))
@@ -42,12 +44,13 @@ def routes(as_json: bool) -> None:
 
 @click.command()
 @as_json
-def doctor(as_json: bool) -> None:
+@click.pass_obj
+def doctor(load: "LoadProduct", as_json: bool) -> None:
     """Tell what is wrong with the set-up and what to do."""
     from server.doctor import examine
 
     findings = []
-    for finding in examine():
+    for finding in examine(load):
         findings.append(finding)
         if not as_json:
             word, colour = ("warn", "yellow") if finding.is_warning else ("FAIL", "red")

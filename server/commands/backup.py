@@ -1,8 +1,12 @@
 """The whole database as one file: `backup`, `restore`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from server.product import LoadProduct
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -29,17 +33,18 @@ def backup(file: Path) -> None:
 @click.command()
 @click.argument("file", type=_FILE)
 @click.option("--force", is_flag=True, help="Drop all that is in the database's schema first.")
-def restore(file: Path, force: bool) -> None:
+@click.pass_obj
+def restore(load: "LoadProduct", file: Path, force: bool) -> None:
     """Bring an empty database to what FILE holds.
 
     Stop the service first. All is restored, or nothing has changed.
     """
     from db.admin.backup import BackupError
     from db.admin.backup import restore as restore_backup
-    from db.migrations import migrations
     from server.process.serve import database
     from server.settings import Settings
 
+    migrations = load().tables.migrations
     with database(Settings.load()) as url:
         try:
             restore_backup(url, file, migrations, force)

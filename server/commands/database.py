@@ -1,8 +1,12 @@
 """What is done to the database from outside of a request: `migrate`, `purge`."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from server.product import LoadProduct
 
 
 @click.command()
@@ -15,12 +19,13 @@ import click
 @click.option(
     "--status", "printed", flag_value="status", help="List the migrations; status 1 if one is missing."
 )
-def migrate(printed: str | None) -> None:
+@click.pass_obj
+def migrate(load: "LoadProduct", printed: str | None) -> None:
     """Bring the database to the schema of this version."""
-    from db.migrations import migrations
     from server.process.serve import database
     from server.settings import Settings
 
+    migrations = load().tables.migrations
     with database(Settings.load()) as url:
         if printed == "sql":
             click.echo(migrations.sql(url), nl=False)
@@ -36,14 +41,15 @@ def migrate(printed: str | None) -> None:
 
 
 @click.command()
-def purge() -> None:
+@click.pass_obj
+def purge(load: "LoadProduct") -> None:
     """Drop what has run out; to be run once a day."""
     from db.admin.purge import purge as drop_expired
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database
     from server.settings import Settings
 
-    with ready_database(Settings.load()) as url:
+    with ready_database(load(), Settings.load()) as url:
         try:
             keys, tasks = drop_expired(url)
         except Failure as failure:

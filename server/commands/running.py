@@ -3,9 +3,12 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from server.product import LoadProduct
 
 
 class _WithSettings(click.Command):
@@ -37,7 +40,8 @@ class _WithSettings(click.Command):
     default=None,
     help="Where settings are read that the environment does not have.  [.env]",
 )
-def serve(reload: bool, env_file: Path | None, **options: str | None) -> None:
+@click.pass_obj
+def serve(load: "LoadProduct", /, reload: bool, env_file: Path | None, **options: str | None) -> None:
     """Serve the API; without DATABASE_URL on its own PostgreSQL."""
     from server.advice import ENV_FILE, warnings
     from server.process.serve import run_server
@@ -47,7 +51,7 @@ def serve(reload: bool, env_file: Path | None, **options: str | None) -> None:
     settings = Settings.load({name: value for name, value in options.items() if value is not None}, file)
     for line in warnings(settings, file):
         click.echo(f"{click.style('warning:', fg='yellow')} {line}", err=True)
-    run_server(settings, reload=reload)
+    run_server(load, settings, reload=reload)
 
 
 @click.command()

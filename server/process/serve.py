@@ -1,6 +1,7 @@
 """One server: its database, its schema, its workers, and what it says when it starts."""
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -23,12 +24,11 @@ from uvicorn.supervisors import Multiprocess
 
 from db.admin.isolation import IsolationError, require
 from db.embedded.errors import EmbeddedPostgresError
-from db.migrations import migrations
-from db.models import NAMES, metadata
-from openapi.contract import contract
+from openapi.bridge.addresses import address_of
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
 from server.process.connections import Connections, raise_file_limit
+from server.product import LoadProduct, Product
 from server.settings import Settings
 from server.telemetry.logs import logging_config
 
@@ -66,7 +66,7 @@ def _kept_running(settings: Settings, url: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def ready_database(settings: Settings) -> Iterator[str]:
+def ready_database(product: Product, settings: Settings) -> Iterator[str]:
     """The URL of the database while it is in use, at the schema of this version.
 
     The embedded one is brought there; with one that is set, that is the operator's step.
@@ -76,29 +76,29 @@ def ready_database(settings: Settings) -> Iterator[str]:
         MigrationError: if the database cannot be asked, or brought there.
     """
     with database(settings) as url:
-        if (sentence := migrations.pending(url)) is not None:
+        if (sentence := product.tables.migrations.pending(url)) is not None:
             if settings.database_url is not None:
                 raise StartError(sentence)
-            migrations.upgrade(url)
+            product.tables.migrations.upgrade(url)
         yield url
 
 
 @contextmanager
-def isolated_database(settings: Settings) -> Iterator[str]:
+def isolated_database(product: Product, settings: Settings) -> Iterator[str]:
     """Like `ready_database`, and only where row level security keeps the users apart.
 
     Raises:
         StartError: if it does not.
     """
-    with ready_database(settings) as url:
+    with ready_database(product, settings) as url:
         try:
-            require(url, metadata, NAMES)
+            require(url, product.tables.metadata, product.tables.names)
         except IsolationError as error:
             raise StartError(str(error)) from error
         yield url
 
 
-def run_server(settings: Settings, reload: bool = False) -> None:
+def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> None:
     """Serves until SIGTERM or SIGINT, then finishes the requests that run and returns or exits with 0.
 
     Args:
@@ -112,6 +112,7 @@ def run_server(settings: Settings, reload: bool = False) -> None:
         StartError: if the address cannot be had, the schema is another version's, the database would not keep users
             apart, or a worker cannot start.
     """
+    product = load()
     # uvicorn raises the signal again after its shutdown; the default handler would end the process there and
     # then, with the embedded database still running.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -123,22 +124,22 @@ def run_server(settings: Settings, reload: bool = False) -> None:
     with (
         _listen(settings) as listener,
         _metrics(settings),
-        isolated_database(settings) as url,
+        isolated_database(product, settings) as url,
         _kept_running(settings, url),
     ):
         # Made here even where workers make their own, so that a fault in the contract is one line.
-        app = create_app(settings, url)
-        _announce(settings)
+        app = create_app(product, settings, url)
+        _announce(product, settings)
         if settings.web_concurrency == 1 and not reload:
             uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
         else:
-            _run_workers(settings, url, listener, is_bound=is_bound and _has_terminal(), reload=reload)
+            _run_workers(load, settings, url, listener, is_bound=is_bound and _has_terminal(), reload=reload)
 
 
-def create_worker(settings: Settings, database_url: str) -> ASGIApp:
+def create_worker(load: LoadProduct, settings: Settings, database_url: str) -> ASGIApp:
     """The application of one of several workers, which ends when the process that started it is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    app: ASGIApp = create_app(settings, database_url)
+    app: ASGIApp = create_app(load(), settings, database_url)
     return app
 
 
@@ -202,7 +203,12 @@ class Workers(Multiprocess):
 
 
 def _run_workers(
-    settings: Settings, url: str, listener: socket.socket, is_bound: bool, reload: bool = False
+    load: LoadProduct,
+    settings: Settings,
+    url: str,
+    listener: socket.socket,
+    is_bound: bool,
+    reload: bool = False,
 ) -> None:
     """Args:
     is_bound: whether SIGHUP means that the terminal was closed.
@@ -213,7 +219,9 @@ def _run_workers(
     # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    workers = Workers(_configuration(settings, partial(create_worker, settings, url)), sockets=[listener])
+    workers = Workers(
+        _configuration(settings, partial(create_worker, load, settings, url)), sockets=[listener]
+    )
     # In uvicorn's queue of signals it would wait for the end of a restart.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     threading.Thread(target=_pass_on_signals, args=(workers, is_bound), daemon=True).start()
@@ -280,10 +288,10 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _announce(settings: Settings) -> None:
+def _announce(product: Product, settings: Settings) -> None:
     """At most eight lines on standard output; the last can be pasted into a shell."""
     address = _address(settings.host, settings.port)
-    click.echo(f"todo-api {contract().document['info']['version']} serves {address}")
+    click.echo(f"{product.name} {product.version} serves {address}")
     click.echo(f"  pages     {address}/docs/")
     click.echo(f"  contract  {address}/openapi.yaml")
     if settings.metrics_port:
@@ -295,4 +303,13 @@ def _announce(settings: Settings) -> None:
         click.echo(f"curl {quote(f'{address}/health/ready')}")
     else:
         click.echo("  identity  development mode; `todo-api token USER` prints tokens; with demo's:")
-        click.echo(f"curl {quote(f'{address}/api/{DEMO_USER}/tasks')} -H 'Authorization: Bearer {token}'")
+        click.echo(f"curl {quote(address + _first_path(product))} -H 'Authorization: Bearer {token}'")
+
+
+def _first_path(product: Product) -> str:
+    """The first path of the contract that a user can read without knowing anything more."""
+    for operation in product.contract.operations.values():
+        names = re.findall(r"\{(.*?)\}", operation.path)
+        if operation.method == "GET" and operation.secured and names in ([], [operation.owner]):
+            return address_of(operation, {}, **dict.fromkeys(names, DEMO_USER))
+    return "/"

@@ -44,15 +44,12 @@ class Observer:
 
     Args:
         contract: names the routes, and the form of the request ids that are taken from clients.
-
-    Raises:
-        ContractError: if the contract has no header component `X-Request-Id`.
     """
 
     def __init__(
         self, contract: Contract, metrics: "Metrics | None" = None, tracing: "Tracing | None" = None
     ) -> None:
-        self._is_request_id = contract.header_validator(REQUEST_ID).is_valid
+        self._is_request_id = contract.header_rule(REQUEST_ID)
         self._metrics = metrics
         self._tracing = tracing
 

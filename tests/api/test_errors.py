@@ -30,7 +30,7 @@ from openapi.bridge.failures import (
 from openapi.bridge.service import ContractService
 from openapi.contract import contract
 from openapi.failures import IdempotencyKeyReused, PreconditionFailed, TaskNotFound
-from server.app import find_handler
+from server.todo import todo
 
 AWAY = "The service is temporarily unavailable. Try again shortly"
 ALWAYS = {name.lower(): value for name, value in contract().headers.items()}
@@ -70,7 +70,7 @@ async def nothing() -> Message:
 
 def service_before(app: ASGIApp) -> ContractService:
     """A service of the contract with `app` beyond it."""
-    return ContractService(contract(), find_handler, lambda claims: claims, {"bearer": dict}, app)
+    return ContractService(contract(), todo().find_handler, lambda claims: claims, {"bearer": dict}, app)
 
 
 def answer_to(

@@ -10,6 +10,7 @@ from db.migrations import migrations
 from server.doctor import Finding, examine
 from server.process.serve import StartError, isolated_database
 from server.settings import Settings
+from server.todo import todo
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 from tests.support.issuer import AUDIENCE, Answer, Issuer, content
 from tests.support.running import SECRET, copy_project, free_port, todo_api
@@ -49,7 +50,7 @@ def findings(**environment: str) -> dict[str, Finding]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"AUTH_JWT_SECRET": SECRET.decode(), **environment}.items():
             patch.setenv(name, value)
-        return {finding.subject: finding for finding in examine()}
+        return {finding.subject: finding for finding in examine(todo)}
 
 
 def faults(**environment: str) -> dict[str, str]:

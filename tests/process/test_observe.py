@@ -145,8 +145,9 @@ def test_a_traceparent_is_taken_as_the_w3c_has_it(traceparent: str, taken: bool)
 def test_what_is_off_is_not_even_imported() -> None:
     """Without their settings neither Prometheus's library nor OpenTelemetry's SDK is loaded."""
     script = (
-        "import sys\nfrom server.app import create_app\nfrom tests.support.running import settings_for\n"
-        "create_app(settings_for(), 'postgresql://')\nprint(*sys.modules)"
+        "import sys\nfrom server.app import create_app\nfrom server.todo import todo\n"
+        "from tests.support.running import settings_for\n"
+        "create_app(todo(), settings_for(), 'postgresql://')\nprint(*sys.modules)"
     )
     command = [sys.executable, "-W", "ignore", "-c", script]
     modules = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()

@@ -17,6 +17,7 @@ import uvicorn
 
 from db.migrations import migrations
 from server.app import create_app
+from server.todo import todo
 from tests.support.clusters import Cluster
 from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.raw_http import JSON, RawConnection, request
@@ -281,7 +282,7 @@ def test_a_signal_lets_what_is_in_flight_finish(
 
 def test_a_request_that_never_ends_is_told(database_url: str) -> None:
     """A client that has sent half a request is not waited for without end: it gets 503 when its time is up."""
-    app = create_app(settings_for(), database_url)
+    app = create_app(todo(), settings_for(), database_url)
     config = uvicorn.Config(
         app, lifespan="on", http="httptools", log_config=None, timeout_graceful_shutdown=1
     )

@@ -22,7 +22,9 @@ import uvicorn
 from server.app import create_app
 from server.identity.claims import issue_token
 from server.process.connections import Connections
+from server.product import LoadProduct
 from server.settings import Settings
+from server.todo import todo
 
 PROJECT = Path(__file__).parents[2]
 SECRET = b"a secret of the test suite, 32 bytes and more"
@@ -82,10 +84,12 @@ def is_free(port: int) -> bool:
 
 
 @contextmanager
-def service_in_thread(database_url: str, settings: Settings | None = None) -> Iterator[Service]:
-    """The service on a real port, its event loop in a thread of this process."""
+def service_in_thread(
+    database_url: str, settings: Settings | None = None, load: LoadProduct = todo
+) -> Iterator[Service]:
+    """A service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
-    app = create_app(settings, database_url, validate_answers=True)
+    app = create_app(load(), settings, database_url, validate_answers=True)
     http: Any = Connections(settings.request_timeout, settings.keep_alive)
     config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)
