@@ -144,14 +144,18 @@ class RequestHeaderFieldsTooLarge(Failure):
 
 
 class UnsupportedMediaType(Failure):
-    """Args: media_types: those that the operation takes, with commas between."""
+    """Args:
+    media_types: those that the operation takes, with commas between.
+    method: the request's.
+    """
 
     status_code = 415
     sentence = "The request body must be {media-type} in UTF-8, without Content-Encoding"
 
-    def __init__(self, media_types: str) -> None:
-        # RFC 9110, section 15.5.16: the answer says what would have been taken.
-        super().__init__(facts={"media-type": media_types}, headers={"Accept": media_types})
+    def __init__(self, media_types: str, method: str = "") -> None:
+        # The answer says what would have been taken (RFC 9110, section 15.5.16; RFC 5789, section 2.2).
+        names = ("Accept", "Accept-Patch") if method == "PATCH" else ("Accept",)
+        super().__init__(facts={"media-type": media_types}, headers=dict.fromkeys(names, media_types))
 
 
 class TooManyRequests(Failure):

@@ -132,17 +132,22 @@ def test_a_page_of_a_megabyte(client: httpx.Client, tasks: str) -> None:
     assert min(sizes[:-1]) > largest - 40_000
 
 
+@pytest.mark.parametrize("name", ["status", "priority", "tag", "due_from", "due_to"])
+def test_an_empty_filter_is_none(client: httpx.Client, tasks: str, name: str) -> None:
+    """A filter without a value, as a form sends one that nobody has filled in, lets every task through."""
+    created = client.post(tasks, json={"title": "a"}).json()
+    assert [created["id"]] == [task["id"] for task in client.get(f"{tasks}?{name}=").json()]
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
         ("status=done", "Invalid status value. Must be 'incomplete' or 'complete'"),
-        ("status=", "Invalid status value. Must be 'incomplete' or 'complete'"),
         ("status=Complete", "Invalid status value. Must be 'incomplete' or 'complete'"),
         ("status=incomplete,complete", "Invalid status value. Must be 'incomplete' or 'complete'"),
         ("status=complete&status=done", "Invalid status value. Must be 'incomplete' or 'complete'"),
         ("status=complete&status=complete&status=complete", "Status must have 2 items or less"),
         ("priority=urgent", "Invalid priority value. Must be 'low' or 'medium' or 'high'"),
-        ("tag=", "A tag must not be blank"),
         ("tag=a&" * 21, "Tag must have 20 items or less"),
         ("due_from=2026-02-29", INVALID_DATE),
         ("due_to=null", INVALID_DATE),

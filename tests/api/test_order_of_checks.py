@@ -121,7 +121,7 @@ def test_parameters_before_the_body(client: httpx.Client, tasks: str, content: b
         ("DELETE", "/abc", b"", {}, "Invalid task ID"),
         (
             *("PUT", f"/{MISSING}", b"{}", JSON),
-            "At least one field (title, description or status) must be provided",
+            "At least one field (title, description, status, priority, due_date or tags) must be provided",
         ),
         ("PUT", f"/{MISSING}", b'{"title": " "}', JSON, "Title cannot be empty"),
         (

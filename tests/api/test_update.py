@@ -63,7 +63,7 @@ def test_what_is_given_changes(
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ({}, "At least one field (title, description or status) must be provided"),
+        ({}, "At least one field (title, description, status, priority, due_date or tags) must be provided"),
         ({"title": ""}, "Title cannot be empty"),
         ({"title": None}, "Title cannot be empty"),
         ({"title": " \t\u3000"}, "Title cannot be empty"),

@@ -164,7 +164,14 @@ def test_what_no_media_type_fits_is_415(content: Any, content_type: str) -> None
     """The refusal names the media types that are taken, in `Accept` too (RFC 9110, section 15.5.16)."""
     with pytest.raises(UnsupportedMediaType) as refused:
         parsed(body_reader(content), b"1", content_type)
-    assert ", ".join(content) == refused.value.headers["Accept"]
+    assert {"Accept": ", ".join(content)} == refused.value.headers
+
+
+def test_the_refusal_of_a_patch_names_the_kinds_of_patches() -> None:
+    """415 to a PATCH has `Accept-Patch` too (RFC 5789, section 2.2)."""
+    with pytest.raises(UnsupportedMediaType) as refused:
+        receive(chunks(b"{}"), method="PATCH")
+    assert dict.fromkeys(("Accept", "Accept-Patch"), "application/json") == refused.value.headers
 
 
 @pytest.mark.parametrize(

