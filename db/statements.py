@@ -26,6 +26,7 @@ from sqlalchemy import (
     cast,
     delete,
     func,
+    literal_column,
     null,
     or_,
     select,
@@ -35,8 +36,21 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
-from db.columns import COLUMNS, LIVE, MEMBERS, OWN, REPEATABLE, RESTORABLE, TENANT, THIS, answered, utc
+from db.columns import (
+    COLUMNS,
+    EXPIRED_KEY,
+    LIVE,
+    MEMBERS,
+    OWN,
+    REPEATABLE,
+    RESTORABLE,
+    TENANT,
+    THIS,
+    answered,
+    utc,
+)
 from db.models import idempotency_keys, quoted, tasks, users
+from openapi.contract import contract
 
 # The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
 # Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
@@ -65,56 +79,79 @@ def get_task() -> Select[Any]:
     return select(*COLUMNS).where(LIVE, THIS)
 
 
+_QUOTAS = contract().document["components"]["responses"]["QuotaReached"]
+_MOST_TASKS, _MOST_KEYS = _QUOTAS["x-max-tasks"], _QUOTAS["x-max-idempotency-keys"]
+_keys = idempotency_keys
+_same_key = and_(_keys.c.user_id == TENANT, _keys.c.key == bindparam("key"), ~EXPIRED_KEY)
+
+
+def _fewer(most: int, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Whether fewer than `most` rows fulfil the conditions; no more are counted. It locks nothing, so requests at the
+    same instant may go beyond by as many as they are."""
+    counted = select(text("1")).where(*conditions).limit(literal_column(str(most), Integer)).subquery()
+    return select(func.count()).select_from(counted).scalar_subquery() < text(str(most))
+
+
+_room_for_tasks = and_(_fewer(_MOST_TASKS, LIVE), _fewer(_MOST_TASKS, OWN, tasks.c.deleted_at.is_not(None)))
+_room_for_keys = _fewer(_MOST_KEYS, _keys.c.user_id == TENANT, ~EXPIRED_KEY)
+
+
+@cache
+def has_room() -> Select[bool, bool]:
+    """Whether the user may have one more of the `tasks` and of the `keys`."""
+    return select(_room_for_tasks.label("tasks"), _room_for_keys.label("keys"))
+
+
 @cache
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
-    """Inserts a task with the given columns."""
-    values: dict[str, Any] = {name: bindparam(name) for name in fields}
-    return insert(tasks).values(user_id=TENANT, **values).returning(*COLUMNS)
+    """Inserts a task with the given columns; none if the user has no room for it."""
+    given = {"user_id": TENANT, **{name: cast(bindparam(name), tasks.c[name].type) for name in fields}}
+    row = select(*given.values()).where(_room_for_tasks)
+    return insert(tasks).from_select(list(given), row).returning(*COLUMNS)
 
 
 @cache
 def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]]:
     """Inserts a task unless the user has used the Idempotency-Key `key` within 24 hours.
 
-    The last of them answers the task as it was created then or now, and the `fingerprint` of the body that created it.
-    Each is about one shard of Citus, and sees what a request with the same key has committed while the first waited.
+    The last of them answers the task as it was created then or now, and the `fingerprint` of the body that created it;
+    no row if the user has no room for it. Each is about one shard of Citus, and sees what a request with the same key
+    has committed while the first waited.
     """
-    keys = idempotency_keys
-    fresh = insert(keys).values(
-        user_id=TENANT,
-        key=bindparam("key"),
-        fingerprint=bindparam("fingerprint"),
-        task_id=func.nextval(text("'tasks_id_seq'")),
-    )
+    claimed = {
+        "user_id": TENANT,
+        "key": cast(bindparam("key"), Text),
+        "fingerprint": cast(bindparam("fingerprint"), Text),
+        "task_id": func.nextval(text("'tasks_id_seq'")),
+    }
+    room = select(*claimed.values()).where(_room_for_tasks, _room_for_keys)
+    fresh = insert(_keys).from_select(list(claimed), room)
     claim = fresh.on_conflict_do_update(
-        index_elements=[keys.c.user_id, keys.c.key],
+        index_elements=[_keys.c.user_id, _keys.c.key],
         set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
-        where=fresh.excluded.created_at - keys.c.created_at >= REPEATABLE,
+        where=fresh.excluded.created_at - _keys.c.created_at >= REPEATABLE,
     )
-    this = (keys.c.user_id == TENANT, keys.c.key == bindparam("key"))
     given = {
         "user_id": TENANT,
-        "id": keys.c.task_id,
+        "id": _keys.c.task_id,
         **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
-        "created_at": keys.c.created_at,
-        "updated_at": keys.c.created_at,
+        "created_at": _keys.c.created_at,
+        "updated_at": _keys.c.created_at,
     }
     # A task of this number is there already if this is a repeat.
-    create = insert(tasks).from_select(
-        list(given), select(*given.values()).where(*this, keys.c.fingerprint == bindparam("fingerprint"))
-    )
-    answer = select(*(_as_created(column, fields) for column in MEMBERS), keys.c.fingerprint).where(*this)
-    return claim, create.on_conflict_do_nothing(), answer
+    row = select(*given.values()).where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
+    create = insert(tasks).from_select(list(given), row).on_conflict_do_nothing()
+    answer = select(*(_as_created(column, fields) for column in MEMBERS), _keys.c.fingerprint)
+    return claim, create, answer.where(_same_key)
 
 
 def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any]:
     """What `column` held when the task of an Idempotency-Key was created, from the key and the repeated body."""
-    keys = idempotency_keys
     known: dict[str, ColumnElement[Any]] = {
-        "user_id": keys.c.user_id,
-        "id": keys.c.task_id,
-        "created_at": keys.c.created_at,
-        "updated_at": keys.c.created_at,
+        "user_id": _keys.c.user_id,
+        "id": _keys.c.task_id,
+        "created_at": _keys.c.created_at,
+        "updated_at": _keys.c.created_at,
         **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
     }
     value = known[column.name] if column.name in known else _default(column)

@@ -2,7 +2,7 @@
 
 from datetime import date
 from hashlib import sha256
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import orjson
 
@@ -14,7 +14,7 @@ from handlers.cursors import decode_cursor, encode_cursor
 from handlers.entity_tags import check, conditions, matches, tagged, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
-from openapi.failures import IdempotencyKeyReused, TaskNotFound
+from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
 from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
@@ -64,7 +64,7 @@ async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCre
     """The new task; under an `idempotency_key` that was used before, the first one again."""
     fields = tuple(sorted(body))
     if idempotency_key is None:
-        task: Task = (await tenant.fetch(statements.create_task(fields), **body))[0]
+        task: Task = await tenant.fetch_one(statements.create_task(fields), **body) or await _refuse(tenant)
     else:
         task = await _create_once(tenant, idempotency_key, fields, body)
     location = task_address(tenant.user_id, task["id"])
@@ -74,10 +74,16 @@ async def create_task(tenant: Tenant, idempotency_key: str | None, body: TaskCre
 async def _create_once(tenant: Tenant, key: str, fields: tuple[str, ...], body: TaskCreate) -> Task:
     fingerprint = sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
     *before, answer = statements.create_task_once(fields)
-    task: Any = await tenant.fetch_one(answer, before=tuple(before), key=key, fingerprint=fingerprint, **body)
+    values = {"key": key, "fingerprint": fingerprint, **body}
+    task: Any = await tenant.fetch_one(answer, before=tuple(before), **values) or await _refuse(tenant)
     if task.pop("fingerprint") != fingerprint:
         raise IdempotencyKeyReused
     return cast(Task, task)
+
+
+async def _refuse(tenant: Tenant) -> NoReturn:
+    room = await tenant.fetch_one(statements.has_room())
+    raise QuotaReached("keys" if room["tasks"] else "tasks")
 
 
 async def delete_tasks(tenant: Tenant, status: list[Status]) -> Answer[Deletions]:

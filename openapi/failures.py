@@ -31,3 +31,7 @@ class IdempotencyKeyReused(Failure):
 
 class ChangesGone(Failure):
     """What has changed since then cannot be told any more."""
+
+
+class QuotaReached(_OneOfSeveral):
+    """The user keeps as much as one user may."""
