@@ -2,7 +2,7 @@
 contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -60,7 +60,7 @@ def create_app(
         ),
         redirect_slashes=False,
     )
-    app = serve_contract(product, service.caller, lambda _request, token: verifier.verify(token), beyond)
+    app = serve_contract(product, service.caller, verifier.authenticate, beyond)
     return AnswerValidation(app, product.contract, {REQUEST_ID}) if validate_answers else app
 
 
@@ -88,12 +88,7 @@ class Service:
     def __init__(self, product: Product, database_url: str) -> None:
         self._pool = Pool(normalise(database_url), CONNECTIONS, QUEUE)
         self._database = Database(self._pool, product.tables.names, register=product.tables.register)
-
-    def caller(self, claims: Mapping[str, Any] | None) -> object:
-        """The tenant of a verified token; the whole database's health where no token is asked for."""
-        return (
-            self._database if claims is None else self._database.tenant(claims["sub"], email=claims["email"])
-        )
+        self.caller = self._database.caller
 
     def readings(self) -> dict[str, Callable[[], float]]:
         """What tells the values of the gauges, by their names in `server.telemetry.metrics`."""

@@ -62,6 +62,12 @@ class Database:
         """
         return Tenant(self, user_id, identity)
 
+    def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":
+        """Whom a handler works for: the tenant of an `identity` with `sub` and `email`, the database itself without."""
+        if identity is None:
+            return self
+        return Tenant(self, identity["sub"], {"email": identity["email"]})
+
     async def ping(self) -> None:
         """Returns if the database answers, asked beside all users; raises Unavailable if it does not."""
         await self._readiness.check()

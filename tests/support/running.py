@@ -85,11 +85,15 @@ def is_free(port: int) -> bool:
 
 @contextmanager
 def service_in_thread(
-    database_url: str, settings: Settings | None = None, load: LoadProduct = todo
+    database_url: str,
+    settings: Settings | None = None,
+    load: LoadProduct = todo,
+    *,
+    validate_answers: bool = True,
 ) -> Iterator[Service]:
     """A service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
-    app = create_app(load(), settings, database_url, validate_answers=True)
+    app = create_app(load(), settings, database_url, validate_answers=validate_answers)
     http: Any = Connections(settings.request_timeout, settings.keep_alive)
     config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
     server = uvicorn.Server(config)

@@ -96,7 +96,7 @@ class ContentReader(ABC):
         """The valid value; raises BadRequest where there is none."""
 
     def _check(self, value: Any) -> None:
-        if self._validator is not None:
+        if self._validator is not None and not self._validator.is_valid(value):
             self._validator.check(value)
 
 

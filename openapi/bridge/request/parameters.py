@@ -145,8 +145,9 @@ class _Parameter:
             # The contract allows an empty value; where its schema does not, no value is meant.
             value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
-            self._validator.check(value)
+            if not self._validator.is_valid(value):
+                self._validator.check(value)
             return value
         if self._required:
             raise self._validator.missing()
-        return copy_of(self._default)
+        return copy_of(self._default) if isinstance(self._default, dict | list) else self._default
