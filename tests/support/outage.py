@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,11 @@ class Outage:
         account.run_program("pg_ctl", *stop, folder=cluster, failing="PostgreSQL did not stop")
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Lets none of its processes run, so that it neither answers nor hangs up."""
+    def frozen(self, backends: Sequence[int] = ()) -> Iterator[None]:
+        """Lets none of its processes run, or none of these, so that it neither answers nor hangs up."""
         postmaster = int((self._folder / "postgres" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        processes = [postmaster, *map(int, children)]
+        processes = list(backends) or [postmaster, *map(int, children)]
         for process in processes:
             os.kill(process, signal.SIGSTOP)
         try:
