@@ -11,8 +11,9 @@ import click
 from server.commands.about import completion, doctor, routes, version
 from server.commands.backup import backup, restore
 from server.commands.contract import contract
-from server.commands.database import migrate, purge
+from server.commands.database import db_group, migrate, purge
 from server.commands.running import serve, settings, token
+from server.commands.users import seed, user_group
 
 if TYPE_CHECKING:
     from server.product import LoadProduct, Product
@@ -51,14 +52,17 @@ for _command in (
     backup,
     completion,
     contract,
+    db_group,
     doctor,
     migrate,
     purge,
     restore,
     routes,
+    seed,
     serve,
     settings,
     token,
+    user_group,
     version,
 ):
     cli.add_command(_command)

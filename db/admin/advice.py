@@ -24,15 +24,21 @@ _REFUSALS = {
     "for TLS (sslmode=require)",
     "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
 }
-_UNREACHABLE = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+_UNREACHABLE = "The database cannot be reached at {}: check that it runs, and host and port in DATABASE_URL"
 
 
-def advice(error: psycopg2.Error) -> str:
-    """One line that says why `error` came and, where that is known, what would help."""
+def advice(error: psycopg2.Error, place: str) -> str:
+    """One line that says why `error` came and, where that is known, what would help.
+
+    Args:
+        place: where the database was looked for, without its login.
+    """
     if error.pgcode == FOR_A_PERSON:
         return str(error.diag.message_primary)
     if error.pgcode is None:
-        return next((line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE)
+        return next(
+            (line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE.format(place)
+        )
     reason = (
         f"The database refused ({type(error).__name__}, SQLSTATE {error.pgcode}), and nothing has changed"
     )

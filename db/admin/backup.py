@@ -66,7 +66,7 @@ def back_up(url: str, file: Path) -> None:
     """
     if file.exists():
         raise BackupError(f"{file} exists already: choose another name, or remove it")
-    with explained(), connect(url) as connection:
+    with explained(url), connect(url) as connection:
         if not connection.scalar(text(_SEES_ALL)):
             raise BackupError(
                 "row level security would hide rows from this login: use a superuser's, or one for which an "
@@ -99,7 +99,7 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
     with _started("pg_restore", "--list", str(file)) as process:
         if process.wait() != 0:
             raise BackupError(f"{file} is no backup that `todo-api backup` has made, or it cannot be read")
-    with explained(), connect(url) as connection:
+    with explained(url), connect(url) as connection:
         is_empty = connection.scalar(text(_IS_EMPTY))
     if not is_empty and not force:
         raise BackupError(
@@ -141,14 +141,10 @@ def _started(
     program: str, *arguments: str, url: str = "", stdin: int = DEVNULL, stdout: int = DEVNULL
 ) -> Iterator["Popen[bytes]"]:
     """Runs one of PostgreSQL's programs, which is gone at the end of the context."""
-    environment = {**os.environ, "LC_ALL": "C"}
-    if url:
-        settings = PGDialect_psycopg2().create_connect_args(normalise(url))[1]  # type: ignore[no-untyped-call]
-        # Everybody can read a command's arguments, and nobody else its environment.
-        environment["PGPASSWORD"] = settings.pop("password", "")
-        arguments = (f"--dbname={make_dsn(**settings)}", *arguments)
-    command = [_path(program), *arguments]
-    with Popen(command, env=environment, stdin=stdin, stdout=stdout, stderr=PIPE) as process:  # noqa: S603 - no shell
+    command, environment = client_command(program, *arguments, url=url)
+    with Popen(  # noqa: S603 - no shell
+        command, env={**environment, "LC_ALL": "C"}, stdin=stdin, stdout=stdout, stderr=PIPE
+    ) as process:
         try:
             yield process
         finally:
@@ -156,6 +152,21 @@ def _started(
             if process.stdin is not None:
                 with suppress(BrokenPipeError):
                     process.stdin.close()
+
+
+def client_command(program: str, *arguments: str, url: str = "") -> tuple[list[str], dict[str, str]]:
+    """The command that runs one of PostgreSQL's programs on the database at `url`, and its environment.
+
+    Raises:
+        BackupError: if the program is not here.
+    """
+    environment = dict(os.environ)
+    if url:
+        settings = PGDialect_psycopg2().create_connect_args(normalise(url))[1]  # type: ignore[no-untyped-call]
+        # Everybody can read a command's arguments, and nobody else its environment.
+        environment["PGPASSWORD"] = settings.pop("password", "")
+        arguments = (f"--dbname={make_dsn(**settings)}", *arguments)
+    return [_path(program), *arguments], environment
 
 
 def _path(program: str) -> str:

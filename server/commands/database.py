@@ -1,4 +1,4 @@
-"""What is done to the database from outside of a request: `migrate`, `purge`."""
+"""What is done to the database from outside of a request: `migrate`, `purge`, `db shell`."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -58,3 +58,28 @@ def purge(load: "LoadProduct") -> None:
                 "the login of DATABASE_URL may enter the role todo_purger (GRANT todo_purger TO the login)"
             ) from failure
     click.echo(f"Dropped {keys} expired Idempotency-Keys and {tasks} deleted tasks.")
+
+
+@click.group("db", no_args_is_help=False)
+def db_group() -> None:
+    """Look into the database."""
+
+
+@db_group.command()
+def shell() -> None:
+    """Open psql on the database in use."""
+    import signal
+    import subprocess
+
+    from db.admin.backup import BackupError, client_command
+    from server.process.serve import database
+    from server.settings import Settings
+
+    with database(Settings.load()) as url:
+        try:
+            command, environment = client_command("psql", url=url)
+        except BackupError as error:
+            raise click.ClickException(str(error)) from error
+        # Ctrl-C is for psql, which ends a query by it and goes on.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(subprocess.run(command, env=environment).returncode)  # noqa: S603 - no shell

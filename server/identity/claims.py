@@ -75,7 +75,7 @@ def read_identity(claims: Mapping[str, Any]) -> Identity:
     Raises:
         Unauthorized: if `sub` cannot be a user of ours.
     """
-    if fault := _subject_fault(claims["sub"]):
+    if fault := subject_fault(claims["sub"]):
         raise Unauthorized(f"the token's sub {fault}")
     return MappingProxyType(
         {"sub": claims["sub"], "email": _trustworthy_email(claims), "scope": _scope(claims)}
@@ -98,7 +98,8 @@ def _scope(claims: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str) and name) if isinstance(names, list) else ()
 
 
-def _subject_fault(subject: str) -> str | None:
+def subject_fault(subject: str) -> str | None:
+    """Why `subject` cannot be a user, to stand after "the user"; None if it can."""
     rules = contract().schema("UserId")
     least, most = rules["minLength"], rules["maxLength"]
     if not least <= len(subject) <= most:
@@ -125,7 +126,7 @@ def issue_token(
         ValueError: if the secret or the subject is one that the service would refuse.
     """
     SharedSecret(secret)
-    if fault := _subject_fault(subject):
+    if fault := subject_fault(subject):
         raise ValueError(f"the user {fault}")
     now = int(time.time())
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + int(lifetime.total_seconds())}

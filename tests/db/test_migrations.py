@@ -235,7 +235,7 @@ def test_an_encoding_in_which_characters_are_bytes(embedded: Cluster) -> None:
     [
         (
             {"port": 1},
-            "The database cannot be reached: check that it runs, and host and port in DATABASE_URL",
+            "The database cannot be reached at 127.0.0.1 port 1: check that it runs, and host and port in DATABASE_URL",
         ),
         (
             {"password": f"not {PASSWORD}"},

@@ -29,14 +29,17 @@ COMMANDS = [
     "backup",
     "completion",
     "contract",
+    "db",
     "doctor",
     "migrate",
     "purge",
     "restore",
     "routes",
+    "seed",
     "serve",
     "settings",
     "token",
+    "user",
     "version",
 ]
 
@@ -423,10 +426,14 @@ def test_migrate_without_a_database_makes_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["migrate", "purge", "serve"])
 def test_a_database_that_is_away_is_one_line(tmp_path: Path, command: str) -> None:
-    """A database that cannot be reached is told in one line, without the address and its password."""
-    url = f"postgresql://user:hunter2@127.0.0.1:{free_port()}/todo"
+    """A database that cannot be reached is one line that names its host and port, and not its login."""
+    port = free_port()
+    url = f"postgresql://user:hunter2@127.0.0.1:{port}/todo"
 
-    line = "error: The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+    line = (
+        f"error: The database cannot be reached at 127.0.0.1 port {port}: check that it runs, and host and port in "
+        "DATABASE_URL"
+    )
     assert [line] == refusal(command, cwd=tmp_path, DATABASE_URL=url)
 
 

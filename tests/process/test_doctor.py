@@ -325,9 +325,13 @@ def test_a_database_that_refuses_the_password(server: Cluster, url: str) -> None
 
 def test_a_database_that_is_away() -> None:
     """A database that cannot be reached is told, and the checks that need it are left out."""
-    found = findings(DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{free_port()}/todo")
+    port = free_port()
+    found = findings(DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{port}/todo")
 
-    sentence = "The database cannot be reached: check that it runs, and host and port in DATABASE_URL"
+    place = f"127.0.0.1 port {port}"
+    sentence = (
+        f"The database cannot be reached at {place}: check that it runs, and host and port in DATABASE_URL"
+    )
     assert ["contract", "settings", "database"] == list(found)
     assert Finding("database", False, sentence) == found["database"]
 

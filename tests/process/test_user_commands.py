@@ -1,0 +1,72 @@
+"""`todo-api seed`, `user export`, `user erase` and `db shell`, on a real database beside a running service."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.running import PROJECT, SECRET, Service, todo_api
+
+
+@pytest.fixture
+def settings(database_url: str) -> dict[str, str]:
+    return {"DATABASE_URL": database_url, "AUTH_JWT_SECRET": SECRET.decode()}
+
+
+def run(*arguments: str, cwd: Path, settings: dict[str, str]) -> str:
+    """What a command prints that succeeds."""
+    ended = todo_api(*arguments, cwd=cwd, **settings)
+    assert (0, "") == (ended.returncode, ended.stderr)
+    return ended.stdout
+
+
+def test_an_example_is_planted_once_exported_and_erased(
+    service: Service, user: str, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """`seed` gives a user tasks and changes nothing the second time, `user export` prints what the API shows, and after
+    `user erase` nothing of that user is left, and all of another."""
+    assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=settings)
+    assert f"{user} has them all; nothing has changed.\n" == run(
+        "seed", user, cwd=tmp_path, settings=settings
+    )
+    with service.client(user) as own, service.client(f"{user} 2") as other:
+        shown = own.get(f"/api/{user}/tasks").json()
+        assert 201 == other.post(f"/api/{user} 2/tasks", json={"title": "Mine"}).status_code
+        lines = run("user", "export", user, cwd=tmp_path, settings=settings).splitlines()
+        assert (5, shown) == (len(shown), [json.loads(line) for line in lines])
+
+        assert f"Nothing of {user} is left.\n" == run(
+            "user", "erase", user, "--yes", cwd=tmp_path, settings=settings
+        )
+        assert [] == own.get(f"/api/{user}/tasks").json()
+        assert ["Mine"] == [task["title"] for task in other.get(f"/api/{user} 2/tasks").json()]
+
+
+def test_nothing_is_erased_without_a_yes(
+    service: Service, user: str, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """Without `--yes` the command asks, and no answer is a no; and what can be no user is told so."""
+    with service.client(user) as own:
+        own.post(f"/api/{user}/tasks", json={"title": "Mine"})
+        ended = todo_api("user", "erase", user, cwd=tmp_path, **settings)
+        assert (130, 1) == (ended.returncode, len(own.get(f"/api/{user}/tasks").json()))
+    wrong = todo_api("user", "export", "a/b", cwd=tmp_path, **settings)
+    assert (2, 1) == (wrong.returncode, len(wrong.stderr.splitlines()))
+
+
+def test_a_shell_on_the_database_in_use(tmp_path: Path, settings: dict[str, str]) -> None:
+    """`db shell` is psql on the database of the settings, without its password among the arguments."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "server", "db", "shell"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PROJECT), **settings},
+        input="\\pset tuples_only\nSELECT version_num FROM alembic_version;\n",
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert max(file.name[:4] for file in PROJECT.glob("alembic/versions/*.py")) in ended.stdout
