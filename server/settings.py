@@ -156,6 +156,11 @@ class Settings(BaseSettings):
         title="Seconds for which a connection stays open between two requests",
         description="must be a number of seconds above 0, up to 3600",
     )
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        description="must be the path below which clients find the service, such as /todo, without a slash at its end",
+    )
     metrics_host: str = Field(
         default="127.0.0.1",
         title="The address on which Prometheus finds the service's numbers",

@@ -54,11 +54,13 @@ class Connections:
     Args:
         request_timeout: the seconds in which a request has to arrive whole, and an answer to be taken.
         keep_alive: the seconds for which a connection stays open between two requests.
+        root_path: the path below which clients find the service, as ROOT_PATH has it.
         most: how many there may be; None for as many as the process can open files for.
     """
 
     request_timeout: float
     keep_alive: float
+    root_path: str = ""
     most: int | None = None
     is_stopping: bool = field(default=False, init=False)
     _open: Any = field(default=(), init=False)

@@ -72,8 +72,11 @@ def _is_host(value: bytes) -> bool:
     return True
 
 
-def read_target(target: bytes) -> tuple[str, bytes, bytes]:
+def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
     """The path, decoded and as it was sent, and the query of a request's target, be it in origin or absolute form.
+
+    Args:
+        root_path: is left out where the path begins with it, since not every proxy takes it away.
 
     Raises:
         HeadError: for a target that has no path (RFC 9112, section 3.2).
@@ -83,5 +86,23 @@ def read_target(target: bytes) -> tuple[str, bytes, bytes]:
     except httptools.HttpParserInvalidURLError:
         raise HeadError("The request's target must be a path, or an http URL") from None
     raw_path = url.path or b"/"
+    if root_path and raw_path.startswith(root_path.encode() + b"/"):
+        raw_path = raw_path[len(root_path) :]
     path = raw_path.decode("ascii")
     return unquote(path) if "%" in path else path, raw_path, url.query or b""
+
+
+def below(root_path: str, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer with the addresses in them as clients see them, who find the service below `root_path`.
+
+    Absolute paths stand in Location (RFC 9110, section 10.2.2) and in the targets of Link (RFC 8288, section 3).
+    """
+    root = root_path.encode()
+    return [
+        (name, root + value)
+        if name == b"location" and value.startswith(b"/")
+        else (name, value.replace(b"</", b"<" + root + b"/"))
+        if name == b"link"
+        else (name, value)
+        for name, value in fields
+    ]

@@ -15,7 +15,7 @@ from openapi.bridge.refusals import CLIENT_IS_GONE
 from openapi.bridge.request.body import TOOK_TOO_LONG
 from server.cors import CrossOrigin
 from server.process.exchange import Exchange, Fields, written
-from server.process.head import HeadError, HeadTooLarge, check_head, read_target
+from server.process.head import HeadError, HeadTooLarge, below, check_head, read_target
 from server.telemetry.observe import Observer
 
 if TYPE_CHECKING:
@@ -199,6 +199,8 @@ class HttpProtocol(asyncio.Protocol):
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
         """Sends the final answer."""
         self._server_state.total_requests += 1
+        if self._connections.root_path:
+            fields = below(self._connections.root_path, fields)
         all_fields = [*self._server_state.default_headers, *fields]
         if not exchange.keep_alive:
             all_fields.append((b"connection", b"close"))
@@ -229,7 +231,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         version = parser.get_http_version()
         check_head(version, self._headers)
-        path, raw_path, query = read_target(self._target)
+        path, raw_path, query = read_target(self._target, self._connections.root_path)
         self._in_head, self._head_bytes = False, 0
         scope: dict[str, Any] = {
             "type": "http",

@@ -259,7 +259,7 @@ def _has_terminal() -> bool:
 
 
 def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
-    http: Any = Connections(settings.request_timeout, settings.keep_alive)
+    http: Any = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
     return uvicorn.Config(
         app,
         factory=isinstance(app, partial),

@@ -7,16 +7,23 @@ has started them answers the sum, so one worker and eight are told in the same w
 import asyncio
 import os
 import signal
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from socketserver import ThreadingMixIn
+from typing import Any, Literal
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, make_wsgi_app
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 SAMPLE_SECONDS = 1
+# A thread serves a scrape, so a connection that says nothing may hold one for a short while only.
+SILENCE_SECONDS = 5
+MOST_SCRAPES = 8
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 # What each gauge means, and what becomes of the values of several workers.
@@ -110,6 +117,39 @@ class _LiveWorkers(Collector):
         yield from self._workers.collect()
 
 
+class _Handler(WSGIRequestHandler):
+    timeout = SILENCE_SECONDS
+
+    def log_message(self, *_: object) -> None:
+        """Writes no line for a scrape."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """One thread for each of a few scrapes at a time; who comes beyond them is turned away."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._free = threading.BoundedSemaphore(MOST_SCRAPES)
+        super().__init__((host, port), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Writes nothing of a connection that breaks off."""
+
+
 @contextmanager
 def metrics_server(host: str, port: int, folder: Path) -> Iterator[None]:
     """Answers `GET /metrics` at this address while the context lasts.
@@ -125,7 +165,10 @@ def metrics_server(host: str, port: int, folder: Path) -> Iterator[None]:
     # The server's thread must leave signals to those who wait for them.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        server, thread = start_http_server(port, host, registry)
+        server = _Server(host, port)
+        server.set_app(make_wsgi_app(registry))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
