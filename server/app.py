@@ -52,7 +52,7 @@ def create_app(
     writer = AnswerWriter(product.contract)
     origins = settings.cors_origins
     cross_origin = CrossOrigin(product.contract, writer, origins) if origins else None
-    wsgi: Any = create_pages(product.contract, partial(demo_token, settings))
+    wsgi: Any = create_pages(product.contract, partial(demo_token, settings), settings.root_path)
     beyond = Router(
         default=partial(answer_pages, WSGIMiddleware(wsgi)),
         lifespan=partial(

@@ -159,6 +159,7 @@ class Settings(BaseSettings):
     root_path: str = Field(
         default="",
         pattern=r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*$",
+        title="The path below which clients find the service, such as /todo; addresses in answers begin with it",
         description="must be the path below which clients find the service, such as /todo, without a slash at its end",
     )
     metrics_host: str = Field(

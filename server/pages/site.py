@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import flask_swagger_ui
 import werkzeug
+import yaml
 from flask import Flask, Response, redirect, render_template, request
 from werkzeug import exceptions
 from werkzeug.http import generate_etag
 
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import Place
+from openapi.bridge.document.places import Json, Place
 from openapi.bridge.failures import BadRequest, Failure, InternalError, MethodNotAllowed, PathNotFound
 from server.identity.issuer import is_loopback
 
@@ -58,11 +59,14 @@ def is_page(path: str) -> bool:
     return path in PATHS or path.startswith("/docs/")
 
 
-def create_pages(contract: Contract, issue_token: Callable[[], str | None] = lambda: None) -> Flask:
+def create_pages(
+    contract: Contract, issue_token: Callable[[], str | None] = lambda: None, root_path: str = ""
+) -> Flask:
     """The Flask application that answers every path of which `is_page` is true.
 
     Args:
-        contract: what is published; its text is served byte for byte.
+        contract: what is published; without a `root_path` its text is served byte for byte.
+        root_path: the path below which clients find the service; the published `servers` lie below it.
         issue_token: in development mode, gives a fresh JWT with which Swagger UI is signed in from the start.
     """
     app = Flask(__name__, static_folder=None)
@@ -86,16 +90,35 @@ def create_pages(contract: Contract, issue_token: Callable[[], str | None] = lam
             scheme=_bearer_scheme(contract),
             token=issue_token() if _is_own_navigation() else None,
         )
-        return Response(page, headers={"Cache-Control": "no-store"})
+        return Response(f"{page}\n", headers={"Cache-Control": "no-store"})
 
-    document = json.dumps(contract.document, ensure_ascii=False, allow_nan=False)
-    _add_file(app, "/openapi.json", document.encode(), "application/json", ASK_EACH_TIME)
-    _add_file(app, "/openapi.yaml", contract.text.encode(), "application/yaml", ASK_EACH_TIME)  # RFC 9512
+    document = _below(root_path, contract.document)
+    as_json = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
+    as_yaml = (
+        contract.text if not root_path else yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
+    )
+    _add_file(app, "/openapi.json", as_json.encode(), "application/json", ASK_EACH_TIME)
+    _add_file(app, "/openapi.yaml", as_yaml.encode(), "application/yaml", ASK_EACH_TIME)  # RFC 9512
     _add_file(app, "/docs/docs.js", (STATIC / "docs.js").read_bytes(), "text/javascript", ASK_EACH_TIME)
+    # Beside the style that it goes on from.
+    style = (STATIC / "docs.css").read_bytes()
+    _add_file(app, f"/docs/{SWAGGER_UI_VERSION}/docs.css", style, "text/css", ASK_EACH_TIME)
     for name, media_type in SWAGGER_UI_FILES.items():
         content = (SWAGGER_UI / name).read_bytes()
         _add_file(app, f"/docs/{SWAGGER_UI_VERSION}/{name}", content, media_type, KEEP)
     return app
+
+
+def _below(root_path: str, document: Json) -> Json:
+    """The document with its servers below `root_path`, as clients behind a proxy find them."""
+    if not root_path:
+        return document
+    servers = document.get("servers") or [{"url": "/"}]
+    moved = [
+        {**server, "url": root_path + server["url"].rstrip("/")} if server["url"].startswith("/") else server
+        for server in servers
+    ]
+    return {**document, "servers": moved}
 
 
 def _add_file(app: Flask, path: str, content: bytes, media_type: str, caching: str) -> None:

@@ -5,7 +5,6 @@ Needs the extra `otel`. The SDK's own instrumentation of ASGI would send paths, 
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -17,16 +16,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from server.telemetry.observe import is_tracestate
+
 # A collector that is away must not hold up the end of the server.
 EXPORT_SECONDS = 2
-
-# W3C Trace Context, sections 3.3.1.1 to 3.3.1.5.
-MAX_STATE_CHARACTERS = 512
-MAX_STATE_MEMBERS = 32
-_MEMBER = re.compile(
-    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
-    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-)
 
 
 class Tracing:
@@ -73,18 +66,6 @@ class Tracing:
             del carrier["tracestate"]
         parent = self._propagator.extract(carrier)
         return RequestSpan(self._tracer.start_span(method, parent, SpanKind.SERVER))
-
-
-def is_tracestate(text: str) -> bool:
-    """Whether `text` is what W3C Trace Context, section 3.3, allows as a `tracestate`; empty is."""
-    members = [member.strip(" \t") for member in text.split(",")]
-    known = [match for match in map(_MEMBER.fullmatch, members) if match]
-    return (
-        len(text) <= MAX_STATE_CHARACTERS
-        and len(members) <= MAX_STATE_MEMBERS
-        and len(known) == len([member for member in members if member])
-        and len(known) == len({match[1] for match in known})
-    )
 
 
 class RequestSpan:

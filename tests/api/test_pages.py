@@ -32,7 +32,8 @@ from tests.support.browser import console, needs_chromium, open_browser, request
 TOKEN = "eyJ.a\"b<c>&'.z"
 SWAGGER_UI_PATHS = [f"/docs/{SWAGGER_UI_VERSION}/{name}" for name in sorted(SWAGGER_UI_FILES)]
 CONTRACT_PATHS = ["/openapi.json", "/openapi.yaml"]
-PAGES = ["/", "/docs", "/docs/", "/docs/docs.js", *SWAGGER_UI_PATHS, *CONTRACT_PATHS]
+STYLE = f"/docs/{SWAGGER_UI_VERSION}/docs.css"
+PAGES = ["/", "/docs", "/docs/", "/docs/docs.js", STYLE, *SWAGGER_UI_PATHS, *CONTRACT_PATHS]
 SECURED = [operation for operation in contract().operations.values() if operation.secured]
 
 
@@ -103,7 +104,7 @@ def test_a_file_with_a_version_in_its_path_is_cached_for_good(client: FlaskClien
     assert "public, max-age=31536000, immutable" == client.get(path).headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("path", [*CONTRACT_PATHS, "/docs/docs.js"])
+@pytest.mark.parametrize("path", [*CONTRACT_PATHS, "/docs/docs.js", STYLE])
 def test_a_file_without_a_version_is_asked_for_each_time(client: FlaskClient, path: str) -> None:
     """After a restart on another contract nobody sees the former one."""
     assert "no-cache" == client.get(path).headers["Cache-Control"]

@@ -5,8 +5,10 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +137,16 @@ def test_what_a_dead_worker_counted_stays_and_what_it_held_goes(tmp_path: Path) 
 
     assert 1 == found["todo_api_requests_total", "GET", "/", "200"]
     assert IN_USE not in found
+
+
+def test_silent_connections_hold_few_threads(tmp_path: Path) -> None:
+    """Connections that say nothing to the metrics' port hold a few threads for some seconds, and the others none."""
+    before, port = threading.active_count(), free_port()
+    with metrics_server("127.0.0.1", port, tmp_path), ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        wait_until(lambda: threading.active_count() > before + 1)
+        assert threading.active_count() <= before + 1 + 8
 
 
 def test_an_address_that_is_taken_is_one_line(tmp_path: Path) -> None:

@@ -65,10 +65,11 @@ def collector(database_url: str) -> Collector:
     ):
         process.wait_until_live()
         with Service(process.url).client(USER) as client:
-            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "Forged line"}
             assert 200 == client.get(f"/api/{USER}/tasks?limit=7", headers=headers).status_code
             assert 404 == client.get(f"/{USER}").status_code
-        assert 0 == process.stop()[0]
+        status, output = process.stop()
+        assert (0, False) == (status, "Forged" in output)
     return collector
 
 

@@ -3,6 +3,7 @@
 import json
 import select
 import socket
+import struct
 from contextlib import suppress
 from http.client import HTTPMessage, parse_headers
 from typing import NamedTuple
@@ -41,24 +42,30 @@ class RawConnection:
         self._address = urlsplit(service.url).hostname, urlsplit(service.url).port
 
     def __enter__(self) -> "RawConnection":
-        self._socket = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
-        self._stream = self._socket.makefile("rb")
-        self.port = self._socket.getsockname()[1]
+        self.socket = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
+        self._stream = self.socket.makefile("rb")
+        self.port = self.socket.getsockname()[1]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
-        self._socket.close()
+        self.socket.close()
 
     def send(self, content: bytes) -> None:
         """Sends `content`, as much of it as the service still wants."""
         with suppress(BrokenPipeError, ConnectionResetError):
-            self._socket.sendall(content)
+            self.socket.sendall(content)
 
     def end(self) -> None:
         """Says that nothing more will come."""
         with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Ends the connection as the system does for a client that has crashed (RST)."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._stream.close()
+        self.socket.close()
 
     def receive_head(self) -> tuple[int, HTTPMessage] | None:
         """Status and headers of the next answer, an interim one included; None where the connection is closed."""
@@ -82,7 +89,7 @@ class RawConnection:
 
     def is_answered(self, within: float) -> bool:
         """Whether the service says something, or closes the connection, within so many seconds."""
-        return bool(select.select([self._socket], [], [], within)[0])
+        return bool(select.select([self.socket], [], [], within)[0])
 
     def is_closed(self) -> bool:
         """Whether the service closes the connection and sends nothing more."""

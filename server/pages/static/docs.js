@@ -2,6 +2,12 @@
 
 const page = document.getElementById("swagger-ui");
 
+// Swagger UI is dark where the page says so, and the page follows the system.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();
+
 const ui = SwaggerUIBundle({
   domNode: page,
   url: new URL("../openapi.json", location.href).pathname,
