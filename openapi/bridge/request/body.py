@@ -104,7 +104,7 @@ class BodyReader:
             return choice if choice is not None and takes_empty else NO_BODY
         if choice is None:
             raise UnsupportedMediaType(self._media_types, scope.get("method", ""))
-        return choice._replace(content=content)
+        return ReceivedBody(content, choice.media_type, choice.reader)
 
     async def _receive_all(self, scope: Scope, receive: Receive) -> bytes:
         chunks = []

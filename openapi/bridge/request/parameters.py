@@ -59,7 +59,8 @@ class ParameterReader:
         """
         texts = self._texts(scope)
         try:
-            self._check_names(texts["query"])
+            if texts["query"]:
+                self._check_names(texts["query"])
             return {each.argument: each.read(texts[each.location]) for each in self._parameters}
         except BadRequest as refused:
             raise BadRequest(refused.reason, partial(self._violations, texts)) from None
