@@ -4,27 +4,34 @@ A constraint's name holds its rule's values, so that a change of the contract is
 `alembic check` asks for a migration.
 """
 
+import json
 from binascii import crc32
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Text, func
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Date, DateTime, Text, func, text
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Json
 
 
 def member(contract: Contract, schema: str, name: str) -> Json:
-    """The contract's rules for one member of an object schema, those of its named type included."""
-    declared = contract.schema(schema)["properties"][name]
+    """The contract's rules for one member of an object schema, those of its and its items' named types included."""
+    rules = _followed(contract, contract.schema(schema)["properties"][name])
+    return {**rules, "items": _followed(contract, rules["items"])} if "items" in rules else rules
+
+
+def _followed(contract: Contract, declared: Json) -> Json:
     named = contract.schema(declared["$ref"].rsplit("/", 1)[1]) if "$ref" in declared else {}
     return {**named, **declared}
 
 
 def column(name: str, schema: Json) -> Column[Any]:
-    """A column of text, dates or whole numbers, nullable and with a default where the contract says so."""
+    """A column of text, texts, dates or whole numbers, nullable and with a default where the contract says so."""
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    if "array" in types:
+        return Column(name, ARRAY(Text), nullable=False, server_default=text("'{}'"))
     kind = BigInteger if "integer" in types else Date if schema.get("format") == "date" else Text
     return Column(name, kind, nullable="null" in types, server_default=schema.get("default"))
 
@@ -35,8 +42,10 @@ def created_at(name: str = "created_at") -> Column[Any]:
 
 
 def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
-    """The CHECK constraints that a schema's lengths, `not.pattern`, `enum` and dates amount to."""
-    if schema.get("format") == "date":
+    """The constraints for which a schema's lengths, blank texts (`not.pattern`), `enum`, dates and items stand."""
+    if schema["type"] == "array":
+        yield from _item_checks(table, column, schema)
+    elif schema.get("format") == "date":
         # The years of RFC 3339, of which Python lacks the year 0; PostgreSQL has more, and infinity.
         rule = f"{column} BETWEEN '{date.min}' AND '{date.max}'"
         yield CheckConstraint(rule, name=f"{table}_{column}_years_{date.min.year}_{date.max.year}")
@@ -47,12 +56,41 @@ def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
     if "pattern" in schema.get("not", {}):
         pattern = schema["not"]["pattern"]
         rule = f"{column} !~ {quoted(pattern)}"
-        yield CheckConstraint(rule, name=f"{table}_{column}_not_{crc32(pattern.encode()):08x}")
+        yield CheckConstraint(rule, name=f"{table}_{column}_not_{_digest(pattern)}")
     if "enum" in schema:
         values = ", ".join(map(quoted, schema["enum"]))
         yield CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_{'_'.join(schema['enum'])}")
 
 
+def _item_checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
+    """The CHECK constraints of an array of texts that are all different.
+
+    An object that is made of the items has each of them once, as key and as value. Functions on it are immutable, and
+    need no subquery, which a constraint must not have.
+    """
+    items, most = schema["items"], schema["maxItems"]
+    each = f"jsonb_object({column}, {column})"
+    yield CheckConstraint(
+        f"cardinality({column}) BETWEEN 0 AND {most}", name=f"{table}_{column}_items_0_{most}"
+    )
+    yield CheckConstraint(
+        f"jsonb_array_length(jsonb_path_query_array({each}, '$.*')) = cardinality({column})",
+        name=f"{table}_{column}_unique",
+    )
+    least, longest, blank = items["minLength"], items["maxLength"], items["not"]["pattern"]
+    for rule, path in {
+        f"length_{least}_{longest}": f'$.* ? (!(@ like_regex "^.{{{least},{longest}}}$" flag "s"))',
+        f"not_{_digest(blank)}": f"$.* ? (@ like_regex {json.dumps(blank)})",
+    }.items():
+        yield CheckConstraint(
+            f"NOT jsonb_path_exists({each}, {quoted(path)})", name=f"{table}_{column}_item_{rule}"
+        )
+
+
 def quoted(value: str) -> str:
     """A text as SQL has it, in single quotes."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def _digest(value: str) -> str:
+    return f"{crc32(value.encode()):08x}"

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import BigInteger, Column, Text
 from sqlalchemy.sql.elements import ColumnElement, literal_column
 
-from db.models import quoted, tasks
+from db.contract_columns import quoted
+from db.models import tasks
 from db.times import from_microseconds, to_microseconds
 from openapi.contract import contract
 from openapi.types import Sort, Task

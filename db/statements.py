@@ -49,7 +49,8 @@ from db.columns import (
     answered,
     utc,
 )
-from db.models import idempotency_keys, quoted, tasks, users
+from db.contract_columns import quoted
+from db.models import idempotency_keys, tasks, users
 from openapi.contract import contract
 
 # The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
