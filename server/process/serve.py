@@ -1,5 +1,6 @@
 """One server: its database, its schema, its workers, and what it says when it starts."""
 
+import logging
 import os
 import re
 import signal
@@ -25,12 +26,15 @@ from uvicorn.supervisors import Multiprocess
 from db.admin.isolation import IsolationError, require
 from db.embedded.errors import EmbeddedPostgresError
 from openapi.bridge.addresses import address_of
+from openapi.bridge.document.places import ContractError
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
 from server.process.connections import Connections, raise_file_limit
 from server.product import LoadProduct, Product
 from server.settings import Settings
 from server.telemetry.logs import logging_config
+
+log = logging.getLogger("todo_api")
 
 GRACEFUL_SHUTDOWN_SECONDS = 10
 
@@ -139,7 +143,12 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
 def create_worker(load: LoadProduct, settings: Settings, database_url: str) -> ASGIApp:
     """The application of one of several workers, which ends when the process that started it is gone."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    app: ASGIApp = create_app(load(), settings, database_url)
+    try:
+        app: ASGIApp = create_app(load(), settings, database_url)
+    except ContractError as error:
+        # After an edit, while the worker before serves on.
+        log.error("openapi.yaml: %s", error)
+        sys.exit(STARTUP_FAILURE)
     return app
 
 

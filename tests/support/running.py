@@ -137,6 +137,8 @@ class ServeProcess:
             **environment,
         }
         self._options: dict[str, Any] = {}
+        self.arguments: tuple[str, ...] = ()
+        """Options of the command, to be set before it starts."""
 
     def take_terminal(self, terminal: int) -> None:
         """Lets the service be the first process of this terminal, as one that a person starts from it."""
@@ -149,7 +151,7 @@ class ServeProcess:
 
     def __enter__(self) -> "ServeProcess":
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "server", "serve"],
+            [sys.executable, "-m", "server", "serve", *self.arguments],
             cwd=self._cwd,
             env=self._environment,
             stdout=subprocess.PIPE,
