@@ -33,17 +33,20 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
     Raises:
         psycopg2.OperationalError: if there is none within CONNECT_TIMEOUT_SECONDS.
     """
-    opened = None
+    opened = connection = None
+    end = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_SECONDS
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             opened = psycopg2.connect(async_=True, **await connection_arguments(url))
             while (state := opened.poll()) != POLL_OK:
                 await _ready(opened.fileno(), writing=state == POLL_WRITE)
             connection = Connection(opened, deadlines or Deadlines())
-            await connection.learn_clock(_INTRODUCTION)
+            await connection.learn_clock(end, _INTRODUCTION)
             return connection
     except BaseException as error:
-        if opened is not None:
+        if connection is not None:
+            connection.close()
+        elif opened is not None:
             opened.close()
         if isinstance(error, OSError):  # TimeoutError is one too.
             raise psycopg2.OperationalError("no connection to the database in time") from error
@@ -102,9 +105,9 @@ class Connection:
         """The names of the columns of the last answer."""
         return [column.name for column in self._cursor.description or ()]
 
-    async def learn_clock(self, question: str = _TIME) -> None:
-        """Asks for the database's time, which is then known until it has drifted."""
-        ((time, *_),) = await self.run(question, {"session": self.session})
+    async def learn_clock(self, end: float, question: str = _TIME) -> None:
+        """Asks for the database's time, which is then known until it has drifted; `end` is as for `run`."""
+        ((time, *_),) = await self.run(question, {"session": self.session}, end)
         now = self._loop.time()
         # The answer was on its way for a while, so the database's clock is a little later than this: what may be sent
         # until then is given up by the database too early rather than too late.
@@ -170,6 +173,8 @@ class Connection:
             self._is_watched = False
             self._loop.remove_reader(self._descriptor)
             self._loop.remove_writer(self._descriptor)
+        if self._answered is not None:
+            self._deadlines.leave(self._answered)
         self._opened.close()
 
     def _on_readable(self) -> None:

@@ -163,14 +163,14 @@ async def _run_in_time(
     """Sends `message` with the time by the database's clock until which it may be run."""
     loop = asyncio.get_running_loop()
     if loop.time() > connection.clock_known_until:
-        await connection.learn_clock()
+        await connection.learn_clock(end)
     try:
         return await _run(connection, message, parameters, end)
     except psycopg2.Error as error:
         if not is_too_late(error) or loop.time() > end - 2 * MARGIN_SECONDS:
             raise
     # The database's clock was set, and nothing was done.
-    await connection.learn_clock()
+    await connection.learn_clock(end)
     return await _run(connection, message, parameters, end)
 
 
