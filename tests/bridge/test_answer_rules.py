@@ -25,6 +25,7 @@ RESPONSES = {
         "description": "Done",
         "headers": {
             "X-Count": {"required": True, "schema": {"type": "integer", "maximum": 9}},
+            "X-Pairs": {"schema": {"type": "object"}},
             "X-List": {"schema": {"type": "array", "items": {"type": "integer"}}},
         },
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/User"}}},
@@ -65,6 +66,10 @@ def test_what_is_write_only_is_never_answered(validate: bool) -> None:
         (Answer({"name": "a"}), "the header X-Count is required"),
         (Answer({"name": "a"}, {"X-Count": "10"}), "the header X-Count breaks its schema"),
         (Answer({"name": "a"}, {**RIGHT, "X-List": "x"}), "the header X-List breaks its schema"),
+        (
+            Answer({"name": "a"}, {**RIGHT, "X-Pairs": "a"}),
+            "the header X-Pairs cannot be read: X-Pairs must be pairs of a name and a value",
+        ),
         (Answer({"name": 1}, RIGHT), "the body at '/name' breaks the rule /$ref/properties/name/type"),
         (Answer(None, RIGHT), "the contract has no body of the media type '' for this status"),
         (Answer(5, {}, 404), "the contract has no body of the media type 'application/json' for this status"),

@@ -176,3 +176,11 @@ def test_any_form_is_read_or_refused(content: bytes, content_type: str, framed: 
 
 
 ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {"schema": SCHEMA}})
+
+
+def test_a_part_keeps_to_the_media_types_of_its_encoding() -> None:
+    """A part of another media type than its encoding object names is refused with those that are taken."""
+    reader = form({"file": {"contentType": "image/png, image/jpeg"}})
+    sentence = "File must be image/png or image/jpeg"
+    assert sentence == refusal(reader, multipart((FILE, b"x", "text/html")))
+    assert {"file": b"x"} == parsed(reader, multipart((FILE, b"x", "image/jpeg")), MULTIPART)
