@@ -115,6 +115,12 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
         assert target.stdin is not None
         # psql ends early if a command fails.
         with suppress(BrokenPipeError):
+            for line in script.stdout:
+                # Only PostgreSQL 17 and newer know it, and it is off anyway.
+                if line != b"SET transaction_timeout = 0;\n":
+                    target.stdin.write(line)
+                if line.startswith(b"SELECT pg_catalog.set_config('search_path'"):
+                    break  # The end of the settings.
             shutil.copyfileobj(script.stdout, target.stdin)
             if script.wait() != 0:
                 # Without an end of its input psql does not commit.

