@@ -1,17 +1,14 @@
 """One server: its database, its schema, its workers, and what it says when it starts."""
 
-import logging
 import os
 import re
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
-from multiprocessing import parent_process, resource_tracker
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
@@ -20,21 +17,17 @@ from typing import Any
 import click
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from db.admin.isolation import IsolationError, require
 from db.embedded.errors import EmbeddedPostgresError
 from openapi.bridge.addresses import address_of
-from openapi.bridge.document.places import ContractError
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
 from server.process.connections import Connections, raise_file_limit
+from server.process.workers import create_worker, run_workers
 from server.product import LoadProduct, Product
 from server.settings import Settings
 from server.telemetry.logs import logging_config
-
-log = logging.getLogger("todo_api")
 
 GRACEFUL_SHUTDOWN_SECONDS = 10
 
@@ -137,26 +130,9 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
         if settings.web_concurrency == 1 and not reload:
             uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
         else:
-            _run_workers(load, settings, url, listener, is_bound=is_bound and _has_terminal(), reload=reload)
-
-
-def create_worker(load: LoadProduct, settings: Settings, database_url: str) -> ASGIApp:
-    """The application of one of several workers, which ends when the process that started it is gone."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    try:
-        app: ASGIApp = create_app(load(), settings, database_url)
-    except ContractError as error:
-        # After an edit, while the worker before serves on.
-        log.error("openapi.yaml: %s", error)
-        sys.exit(STARTUP_FAILURE)
-    return app
-
-
-def _end_with_parent() -> None:
-    # After a kill -9 of the parent nobody else would tell its workers, which would go on holding the port.
-    if (parent := parent_process()) is not None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+            configuration = _configuration(settings, partial(create_worker, load, settings, url))
+            if not run_workers(configuration, listener, is_bound and _has_terminal(), reload):
+                raise StartError("a worker could not start: the log says why")
 
 
 @contextmanager
@@ -199,65 +175,6 @@ def _no_listening(host: str, port: int, prefix: str, error: OSError) -> StartErr
     return StartError(
         f"cannot listen on {host} port {port} ({reason}): set {prefix}HOST and {prefix}PORT to what is free"
     )
-
-
-class Workers(Multiprocess):
-    """uvicorn's supervisor of the worker processes; when it stops, new connections are refused at once."""
-
-    def terminate_all(self) -> None:
-        """Ends the workers. They share the listening socket, which lets nobody wait for them any more."""
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
-
-
-def _run_workers(
-    load: LoadProduct,
-    settings: Settings,
-    url: str,
-    listener: socket.socket,
-    is_bound: bool,
-    reload: bool = False,
-) -> None:
-    """Args:
-    is_bound: whether SIGHUP means that the terminal was closed.
-    reload: whether the workers are replaced when the contract or the code changes.
-    """
-    # A terminal sends Ctrl-C and its end to the workers too. They inherit that both are blocked and leave them to the
-    # parent, which ends them; otherwise one that is still being imported would print a traceback. The resource
-    # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
-    resource_tracker.ensure_running()
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    workers = Workers(
-        _configuration(settings, partial(create_worker, load, settings, url)), sockets=[listener]
-    )
-    # In uvicorn's queue of signals it would wait for the end of a restart.
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    threading.Thread(target=_pass_on_signals, args=(workers, is_bound), daemon=True).start()
-    if reload:
-        threading.Thread(target=_replace_when_changed, args=(workers,), daemon=True).start()
-    workers.run()
-    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
-        raise StartError("a worker could not start: the log says why")
-
-
-def _pass_on_signals(workers: Workers, is_bound: bool) -> None:
-    while signal.sigwait({signal.SIGINT, signal.SIGHUP}) == signal.SIGHUP and not is_bound:
-        workers.signal_queue.append(signal.SIGHUP)
-    workers.should_exit.set()
-
-
-def _replace_when_changed(workers: Workers) -> None:
-    from watchfiles import DefaultFilter, watch
-
-    project = Path(__file__).parents[2]
-    folders = [project / name for name in ("openapi", "handlers", "db", "server")]
-
-    def is_source(change: Any, path: str) -> bool:
-        return path.endswith((".py", ".yaml")) and DefaultFilter()(change, path)
-
-    for _ in watch(*folders, watch_filter=is_source, stop_event=workers.should_exit):
-        workers.signal_queue.append(signal.SIGHUP)
 
 
 def _has_terminal() -> bool:
