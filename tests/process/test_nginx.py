@@ -5,9 +5,9 @@ import shutil
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from openapi.bridge.failures import TooManyRequests
 from openapi.contract import contract
 from tests.support.issuer import certificate
 from tests.support.running import PROJECT, SECRET, ServeProcess, Service, free_port, wait_until
@@ -35,13 +36,16 @@ http {{
 KINDS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-@pytest.fixture(scope="module")
-def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
-    """nginx with our file, told of two servers and where it may listen; and its log of who has answered."""
+@contextmanager
+def running(folder: Path, further: Mapping[str, str]) -> Iterator[tuple[Service, Path]]:
+    """nginx with our file, told of two servers and where it may listen; and its log of who has answered.
+
+    Args:
+        further: what else is edited in the file, by pattern.
+    """
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if program is None:
         pytest.skip("nginx is not installed")
-    folder = tmp_path_factory.mktemp("nginx")
     _, pem = certificate(folder)
     plain, secure = free_port(), free_port()
     text = (PROJECT / "deploy" / "nginx.conf").read_text()
@@ -51,6 +55,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, P
         r"listen 443 ssl;": f"listen 127.0.0.1:{secure} ssl;",
         r"/etc/ssl/\S+\.pem": str(pem),
         r"access_log off;": "access_log access.log servers;",
+        **further,
     }
     for old, new in edits.items():
         text, found = re.subn(old, new, text)
@@ -67,6 +72,13 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, P
             yield service, folder / "access.log"
         finally:
             process.terminate()
+
+
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
+    """nginx with our file as it is."""
+    with running(tmp_path_factory.mktemp("nginx"), {}) as started:
+        yield started
 
 
 def answers(client: httpx.Client) -> bool:
@@ -208,3 +220,56 @@ def test_every_answer_asks_for_tls(proxy: Service) -> None:
 
     assert (401, "max-age=31536000") == (refused.status_code, refused.headers["Strict-Transport-Security"])
     assert dict(contract().headers) == {name: refused.headers[name] for name in contract().headers}
+
+
+def test_who_asks_too_often_is_told_in_our_own_form(tmp_path: Path) -> None:
+    """Beyond the limit nginx answers as the contract's TooManyRequests, and another token is not touched by it."""
+    with running(tmp_path, {"burst=2000": "burst=3", "rate=200r/s": "rate=1r/m"}) as (service, _):
+        with service.client("alice") as client:
+            answers = [client.get("/api/alice/tasks") for _ in range(6)]
+        with service.client("bob") as client:
+            other = client.get("/api/bob/tasks")
+
+    # No server runs.
+    assert [502] * 4 + [429] * 2 == [answer.status_code for answer in answers]
+    assert {"error": contract().refusal(TooManyRequests()).sentence} == answers[-1].json()
+    assert "1" == answers[-1].headers["Retry-After"]
+    assert 502 == other.status_code
+
+
+@pytest.mark.parametrize("strips", [True, False], ids=["stripped", "kept"])
+def test_below_a_path_every_address_leads_back(
+    database_url: str, tmp_path: Path, user: str, strips: bool
+) -> None:
+    """With ROOT_PATH the addresses in answers, pages and the contract stay below the path, whether or not the proxy
+    takes it away."""
+    rewrite = r"rewrite ^/todo(/.*)$ $1 break; " if strips else ""
+    edits = {r"location / {": "location /todo/ {", r"proxy_pass": f"{rewrite}proxy_pass"}
+    settings = {"DATABASE_URL": database_url, "AUTH_JWT_SECRET": SECRET.decode(), "ROOT_PATH": "/todo"}
+    with (
+        ServeProcess(PORTS[0], tmp_path, **settings) as process,
+        running(tmp_path, edits) as (service, _),
+        service.client(user) as client,
+    ):
+        process.wait_until_live()
+        wait_until(lambda: client.get("/todo/health/live").status_code == 200)
+        created = [client.post(f"/todo/api/{user}/tasks", json={"title": "Buy milk"}) for _ in range(2)]
+        address = created[0].headers["Location"]
+        page = client.get(f"/todo/api/{user}/tasks?limit=1")
+        following = page.links["next"]["url"]
+
+        assert f"/todo/api/{user}/tasks/{created[0].json()['id']}" == address
+        assert created[0].json() == client.get(address).json()
+        assert [created[0].json()] == client.get(following).json()
+        assert 200 == client.get("/todo/", follow_redirects=True).status_code
+        assert ["/todo"] == [server["url"] for server in client.get("/todo/openapi.json").json()["servers"]]
+        assert "url: /todo" in client.get("/todo/openapi.yaml").text
+
+
+def test_a_redirect_leads_to_no_other_host(nginx: tuple[Service, Path]) -> None:
+    """Port 80 sends everybody to the name of the site, whatever Host says."""
+    text = (nginx[1].parent / "todo-api.conf").read_text()
+    port = re.findall(r"listen (127\.0\.0\.1:\d+);", text)[0]
+    answer = httpx.get(f"http://{port}/a?b", headers={"Host": "evil.example"}, trust_env=False)
+
+    assert (308, "https://todo.example/a?b") == (answer.status_code, answer.headers["Location"])
