@@ -26,7 +26,6 @@ from sqlalchemy import (
     cast,
     delete,
     func,
-    literal_column,
     null,
     or_,
     select,
@@ -36,6 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
 
+from db import quotas
 from db.columns import (
     COLUMNS,
     EXPIRED_KEY,
@@ -51,7 +51,6 @@ from db.columns import (
 )
 from db.contract_columns import quoted
 from db.models import idempotency_keys, tasks, users
-from openapi.contract import contract
 
 # The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
 # Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
@@ -80,35 +79,25 @@ def get_task() -> Select[Any]:
     return select(*COLUMNS).where(LIVE, THIS)
 
 
-_QUOTAS = contract().document["components"]["responses"]["QuotaReached"]
-_MOST_TASKS, _MOST_KEYS = _QUOTAS["x-max-tasks"], _QUOTAS["x-max-idempotency-keys"]
 _keys = idempotency_keys
 _same_key = and_(_keys.c.user_id == TENANT, _keys.c.key == bindparam("key"), ~EXPIRED_KEY)
-
-
-def _fewer(most: int, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether fewer than `most` rows fulfil the conditions; no more are counted. It locks nothing, so requests at the
-    same instant may go beyond by as many as they are."""
-    counted = select(text("1")).where(*conditions).limit(literal_column(str(most), Integer)).subquery()
-    return select(func.count()).select_from(counted).scalar_subquery() < text(str(most))
-
-
-_room_for_tasks = and_(_fewer(_MOST_TASKS, LIVE), _fewer(_MOST_TASKS, OWN, tasks.c.deleted_at.is_not(None)))
-_room_for_keys = _fewer(_MOST_KEYS, _keys.c.user_id == TENANT, ~EXPIRED_KEY)
 
 
 @cache
 def has_room() -> Select[bool, bool]:
     """Whether the user may have one more of the `tasks` and of the `keys`."""
-    return select(_room_for_tasks.label("tasks"), _room_for_keys.label("keys"))
+    return select(quotas.room_for_tasks().label("tasks"), quotas.room_for_keys().label("keys"))
 
 
 @cache
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
     """Inserts a task with the given columns; none if the user has no room for it."""
     given = {"user_id": TENANT, **{name: cast(bindparam(name), tasks.c[name].type) for name in fields}}
-    row = select(*given.values()).where(_room_for_tasks)
-    return insert(tasks).from_select(list(given), row).returning(*COLUMNS)
+    tasks_before = quotas.tasks_before()
+    row = select(*given.values(), tasks_before.c.number + text("1")).where(
+        quotas.room_for_tasks(tasks_before)
+    )
+    return insert(tasks).from_select([*given, "ordinal"], row).returning(*COLUMNS)
 
 
 @cache
@@ -125,8 +114,9 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
         "fingerprint": cast(bindparam("fingerprint"), Text),
         "task_id": func.nextval(text("'tasks_id_seq'")),
     }
-    room = select(*claimed.values()).where(_room_for_tasks, _room_for_keys)
-    fresh = insert(_keys).from_select(list(claimed), room)
+    tasks_before = quotas.tasks_before()
+    room = quotas.room_for_tasks(tasks_before), quotas.room_for_keys()
+    fresh = insert(_keys).from_select(list(claimed), select(*claimed.values()).where(*room))
     claim = fresh.on_conflict_do_update(
         index_elements=[_keys.c.user_id, _keys.c.key],
         set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
@@ -140,8 +130,9 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
         "updated_at": _keys.c.created_at,
     }
     # A task of this number is there already if this is a repeat.
-    row = select(*given.values()).where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
-    create = insert(tasks).from_select(list(given), row).on_conflict_do_nothing()
+    row = select(*given.values(), tasks_before.c.number + text("1"))
+    row = row.where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
+    create = insert(tasks).from_select([*given, "ordinal"], row).on_conflict_do_nothing()
     answer = select(*(_as_created(column, fields) for column in MEMBERS), _keys.c.fingerprint)
     return claim, create, answer.where(_same_key)
 

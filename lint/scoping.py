@@ -119,7 +119,7 @@ def _fault(node: Mapping[str, Any], owner: str, known: Mapping[str, Any], tenant
     if node["Operation"] != "Insert":
         return None  # The rows come from a scan below.
     (rows,) = (below for below in node["Plans"] if below["Parent Relationship"] == "Outer")
-    if rows["Output"][known["place"]] != tenant:
+    if _given(rows, known["place"]) != tenant:
         return "inserts into"
     # An existing row that takes the new one's place is the tenant's own if the owner is part of what collides.
     replaces = node.get("Conflict Resolution") == "UPDATE"
@@ -128,6 +128,14 @@ def _fault(node: Mapping[str, Any], owner: str, known: Mapping[str, Any], tenant
         if replaces and not set(node["Conflict Arbiter Indexes"]) <= set(known["indexes"])
         else None
     )
+
+
+def _given(rows: Mapping[str, Any], place: int) -> str:
+    """What an insertion puts into a column; below a volatile function it stands one level deeper, in the same order."""
+    if rows.get("Alias") != "*SELECT*" or not rows["Output"][place].startswith('"*SELECT*".'):
+        return str(rows["Output"][place])
+    (inner,) = (below for below in rows["Plans"] if below["Parent Relationship"] == "Subquery")
+    return str(inner["Output"][place])
 
 
 def ask(url: str, texts: Sequence[str], parameters: Mapping[str, Any]) -> list[list[Any]]:
