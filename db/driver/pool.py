@@ -219,13 +219,14 @@ class Pool:
         try:
             connection = await open_connection(self.url, self._deadlines)
         except BaseException as error:
-            if not call.given.done():
+            failure: BaseException = error
+            if isinstance(error, psycopg2.Error):
                 # A failure of its own, so that a database that lets nobody in is not asked again by this request.
-                call.given.set_exception(
-                    failure_of(error)
-                    if isinstance(error, psycopg2.Error)
-                    else Unavailable("the pool was closed")
-                )
+                failure = failure_of(error)
+            elif isinstance(error, asyncio.CancelledError):
+                failure = Unavailable("the pool was closed")
+            if not call.given.done():
+                call.given.set_exception(failure)
             self._stop(call.user, call.slow)
             return
         if call.given.done():
