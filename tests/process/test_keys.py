@@ -85,7 +85,6 @@ def test_the_key_decides_the_algorithms(key: str, members: dict[str, object], al
         None,
         "key",
     ],
-    ids=lambda jwk: repr(jwk)[:40],
 )
 def test_an_unusable_key_is_left_out_and_the_others_serve(jwk: object) -> None:
     """Symmetric, weak, private, broken, unknown or otherwise meant keys are not used, and harm no other."""
