@@ -42,7 +42,7 @@ def create_app(
     Raises:
         ContractError: if the contract cannot be served, with one line that names the place.
     """
-    verifier = create_verifier(settings)
+    verifier = create_verifier(settings, product.contract)
     service = Service(product, database_url)
     observer = create_observer(
         settings,
@@ -52,7 +52,9 @@ def create_app(
     writer = AnswerWriter(product.contract)
     origins = settings.cors_origins
     cross_origin = CrossOrigin(product.contract, writer, origins) if origins else None
-    wsgi: Any = create_pages(product.contract, partial(demo_token, settings), settings.root_path)
+    wsgi: Any = create_pages(
+        product.contract, partial(demo_token, settings, product.contract), settings.root_path
+    )
     beyond = Router(
         default=partial(answer_pages, WSGIMiddleware(wsgi)),
         lifespan=partial(

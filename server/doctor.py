@@ -44,7 +44,7 @@ def examine(load: LoadProduct) -> Iterator[Finding]:
     yield _contract(load)
     try:
         settings = Settings.load()
-        create_verifier(settings)
+        create_verifier(settings, load().contract)
     except SettingsError as error:
         yield from (Finding("settings", False, line) for line in str(error).splitlines())
         return

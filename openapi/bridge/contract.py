@@ -156,10 +156,24 @@ class Contract:
     @cached_property
     def max_body_bytes(self) -> int:
         """The largest request body that is read, in bytes (`x-max-body-bytes` of a response component; else 1 MiB)."""
+        return self.limit("x-max-body-bytes", MAX_BODY_BYTES)
+
+    def limit(self, name: str, default: int) -> int:
+        """The number that a response component has under the extension `name`, or `default`."""
         for response in self.document.get("components", {}).get("responses", {}).values():
-            if isinstance(limit := response.get("x-max-body-bytes"), int):
+            if isinstance(limit := response.get(name), int):
                 return limit
-        return MAX_BODY_BYTES
+        return default
+
+    @cached_property
+    def owner_rules(self) -> Json:
+        """The schema of the path parameter that names a user (`x-owner`); without one, no rules."""
+        for operation in self.operations.values():
+            for place in operation.parameters:
+                if place.node.get("x-owner"):
+                    node: Json = self.follow(place / "schema").node
+                    return node
+        return {}
 
 
 def fill(sentence: str, rules: Mapping[str, Any]) -> str:

@@ -139,9 +139,9 @@ def _operations(load: "LoadProduct", user: str) -> Iterator[tuple[Any, Callable[
     from server.process.serve import isolated_database
     from server.settings import Settings
 
-    if fault := subject_fault(user):
-        raise click.BadParameter(f"the user {fault}", param_hint="USER")
     product = load()
+    if fault := subject_fault(user, product.contract.owner_rules):
+        raise click.BadParameter(f"the user {fault}", param_hint="USER")
     with isolated_database(product, Settings.load()) as url:
         service = Service(product, url)
         identity = {"sub": user, "email": None, "scope": ()}

@@ -7,7 +7,6 @@ from collections.abc import Awaitable
 import jwt
 
 from openapi.bridge.failures import RequestHeaderFieldsTooLarge, Unauthorized, Unavailable
-from openapi.contract import contract
 from server.identity.claims import Identity, TokenRules, read_claims, read_identity
 from server.identity.jwks import JwksStore
 from server.identity.keys import KeySet, SharedSecret
@@ -65,8 +64,6 @@ class BearerVerifier:
         self._keys = keys
         self._rules = rules
         self._cache = TokenCache()
-        response = contract().document["components"]["responses"][RequestHeaderFieldsTooLarge.__name__]
-        self._max_token_bytes: int = response["x-max-token-bytes"]
 
     @property
     def keys_age_seconds(self) -> float:
@@ -86,7 +83,7 @@ class BearerVerifier:
                 fetching another token of the same length.
             Unavailable: if the issuer's keys cannot be had.
         """
-        if len(token) > self._max_token_bytes:
+        if len(token) > self._rules.max_bytes:
             raise RequestHeaderFieldsTooLarge
         keys = self._keys.current()
         if keys is not None:
@@ -120,7 +117,7 @@ class BearerVerifier:
                 if not by_another or (is_certain and key is candidates[-1]):
                     raise
             else:
-                identity = read_identity(claims)
+                identity = read_identity(claims, self._rules)
                 # PyJWT rounds exp down as well, so a cached token ends in the same second as a fresh one.
                 until = int(claims["exp"]) + self._rules.leeway_seconds
                 if len(token) <= MAX_CACHED_TOKEN_BYTES:

@@ -11,7 +11,6 @@ from typing import Any
 import jwt
 
 from openapi.bridge.failures import Unauthorized
-from openapi.contract import contract
 from server.identity.keys import SharedSecret
 
 MAX_EMAIL_LENGTH = 320
@@ -23,11 +22,18 @@ Identity = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class TokenRules:
-    """What a token must say beyond `exp` and `sub`, and how far its issuer's clock may be off."""
+    """What a token must say beyond `exp` and `sub`, and how far its issuer's clock may be off.
+
+    Args:
+        subject: the contract's rules for a user in a path, which `sub` has to keep.
+        max_bytes: the longest token that is read.
+    """
 
     issuer: str | None = None
     audience: str | None = None
     leeway_seconds: int = 30
+    subject: Mapping[str, Any] = MappingProxyType({})
+    max_bytes: int = 16 * 1024
 
 
 def read_claims(token: str, key: jwt.PyJWK, algorithm: str, rules: TokenRules) -> dict[str, Any]:
@@ -69,13 +75,13 @@ def read_claims(token: str, key: jwt.PyJWK, algorithm: str, rules: TokenRules) -
     return claims
 
 
-def read_identity(claims: Mapping[str, Any]) -> Identity:
+def read_identity(claims: Mapping[str, Any], rules: TokenRules) -> Identity:
     """The user that verified claims name.
 
     Raises:
         Unauthorized: if `sub` cannot be a user of ours.
     """
-    if fault := subject_fault(claims["sub"]):
+    if fault := subject_fault(claims["sub"], rules.subject):
         raise Unauthorized(f"the token's sub {fault}")
     return MappingProxyType(
         {"sub": claims["sub"], "email": _trustworthy_email(claims), "scope": _scope(claims)}
@@ -98,11 +104,14 @@ def _scope(claims: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str) and name) if isinstance(names, list) else ()
 
 
-def subject_fault(subject: str) -> str | None:
-    """Why `subject` cannot be a user, to stand after "the user"; None if it can."""
-    rules = contract().schema("UserId")
-    least, most = rules["minLength"], rules["maxLength"]
-    if not least <= len(subject) <= most:
+def subject_fault(subject: str, rules: Mapping[str, Any]) -> str | None:
+    """Why `subject` cannot be a user, to stand after "the user"; None if it can.
+
+    Args:
+        rules: the contract's schema of a user in a path.
+    """
+    least, most = rules.get("minLength", 1), rules.get("maxLength", len(subject))
+    if not max(least, 1) <= len(subject) <= most:
         return f"must be {least} to {most} characters"
     if "/" in subject:
         return "must not contain /, since no path could name that user"
@@ -119,6 +128,7 @@ def issue_token(
     lifetime: timedelta = timedelta(days=1),
     issuer: str | None = None,
     audience: str | None = None,
+    subject_rules: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """A token for `subject` that a service with the same secret, issuer and audience takes.
 
@@ -126,7 +136,7 @@ def issue_token(
         ValueError: if the secret or the subject is one that the service would refuse.
     """
     SharedSecret(secret)
-    if fault := subject_fault(subject):
+    if fault := subject_fault(subject, subject_rules):
         raise ValueError(f"the user {fault}")
     now = int(time.time())
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + int(lifetime.total_seconds())}

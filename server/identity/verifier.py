@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from openapi.bridge.contract import Contract
 from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules, issue_token
 from server.identity.development import development_secret
@@ -13,9 +14,14 @@ from server.settings import Settings, SettingsError
 DEMO_USER = "demo"
 
 
-def create_verifier(settings: Settings) -> BearerVerifier:
+def create_verifier(settings: Settings, contract: Contract) -> BearerVerifier:
     """What verifies the tokens that the settings ask for: an issuer's, those of a shared secret, or our own."""
-    rules = TokenRules(issuer=settings.auth_issuer, audience=settings.auth_audience)
+    rules = TokenRules(
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
+        subject=contract.owner_rules,
+        max_bytes=contract.limit("x-max-token-bytes", TokenRules().max_bytes),
+    )
     if settings.has_issuer:
         return BearerVerifier(JwksStore(IssuerClient(settings.auth_jwks_url, settings.auth_issuer)), rules)
     return BearerVerifier(SharedSecret(signing_secret(settings)), rules)
@@ -35,7 +41,7 @@ def signing_secret(settings: Settings) -> bytes:
     return development_secret(settings.data_dir)
 
 
-def mint(settings: Settings, user: str, lifetime: timedelta = timedelta(days=1)) -> str:
+def mint(settings: Settings, contract: Contract, user: str, lifetime: timedelta = timedelta(days=1)) -> str:
     """A token for `user` that this service will take for as long as its lifetime.
 
     Raises:
@@ -44,10 +50,15 @@ def mint(settings: Settings, user: str, lifetime: timedelta = timedelta(days=1))
     """
     secret = signing_secret(settings)
     return issue_token(
-        secret, user, lifetime=lifetime, issuer=settings.auth_issuer, audience=settings.auth_audience
+        secret,
+        user,
+        lifetime=lifetime,
+        issuer=settings.auth_issuer,
+        audience=settings.auth_audience,
+        subject_rules=contract.owner_rules,
     )
 
 
-def demo_token(settings: Settings) -> str | None:
+def demo_token(settings: Settings, contract: Contract) -> str | None:
     """A token for the user `demo` in development, None in production."""
-    return mint(settings, DEMO_USER) if settings.development else None
+    return mint(settings, contract, DEMO_USER) if settings.development else None

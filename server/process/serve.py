@@ -224,7 +224,7 @@ def _announce(product: Product, settings: Settings) -> None:
         click.echo(f"  metrics   {_address(settings.metrics_host, settings.metrics_port)}/metrics")
     if settings.database_url is None:
         click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
-    token = demo_token(settings)
+    token = demo_token(settings, product.contract)
     if token is None:
         click.echo(f"curl {quote(f'{address}/health/ready')}")
     else:
