@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
@@ -32,7 +32,7 @@ class TokenRules:
     issuer: str | None = None
     audience: str | None = None
     leeway_seconds: int = 30
-    subject: Mapping[str, Any] = MappingProxyType({})
+    subject: Mapping[str, Any] = field(default_factory=dict)
     max_bytes: int = 16 * 1024
 
 
