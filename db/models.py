@@ -61,7 +61,7 @@ tasks = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     # Since when nobody sees it but who asks for changes; it can be brought back until it is purged.
     Column("deleted_at", DateTime(timezone=True)),
-    # How many the user had when it was made, itself included, so that few creations have to count (see db/quotas.py).
+    # How many the user had when it was made, itself included, so that few creations have to count (see migration 0007).
     Column("ordinal", Integer),
     PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
     *(check for name, schema in _MEMBERS.items() for check in checks("tasks", name, schema)),
@@ -87,6 +87,7 @@ idempotency_keys = Table(
     Column("key", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("task_id", BigInteger, nullable=False),
+    Column("ordinal", Integer),
     created_at(),
     PrimaryKeyConstraint("user_id", "key", name="idempotency_keys_pkey"),
     *checks("idempotency_keys", "key", _key_schema()),

@@ -93,10 +93,8 @@ def has_room() -> Select[bool, bool]:
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
     """Inserts a task with the given columns; none if the user has no room for it."""
     given = {"user_id": TENANT, **{name: cast(bindparam(name), tasks.c[name].type) for name in fields}}
-    tasks_before = quotas.tasks_before()
-    row = select(*given.values(), tasks_before.c.number + text("1")).where(
-        quotas.room_for_tasks(tasks_before)
-    )
+    ordinal = quotas.next_ordinal(keyed=False)
+    row = select(*given.values(), ordinal).where(ordinal.is_not(None))
     return insert(tasks).from_select([*given, "ordinal"], row).returning(*COLUMNS)
 
 
@@ -108,18 +106,18 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
     no row if the user has no room for it. Each is about one shard of Citus, and sees what a request with the same key
     has committed while the first waited.
     """
+    ordinal = quotas.next_ordinal(keyed=True)
     claimed = {
         "user_id": TENANT,
         "key": cast(bindparam("key"), Text),
         "fingerprint": cast(bindparam("fingerprint"), Text),
         "task_id": func.nextval(text("'tasks_id_seq'")),
+        "ordinal": ordinal,
     }
-    tasks_before = quotas.tasks_before()
-    room = quotas.room_for_tasks(tasks_before), quotas.room_for_keys()
-    fresh = insert(_keys).from_select(list(claimed), select(*claimed.values()).where(*room))
+    fresh = insert(_keys).from_select(list(claimed), select(*claimed.values()).where(ordinal.is_not(None)))
     claim = fresh.on_conflict_do_update(
         index_elements=[_keys.c.user_id, _keys.c.key],
-        set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "created_at")},
+        set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "ordinal", "created_at")},
         where=fresh.excluded.created_at - _keys.c.created_at >= REPEATABLE,
     )
     given = {
@@ -128,11 +126,11 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
         **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
         "created_at": _keys.c.created_at,
         "updated_at": _keys.c.created_at,
+        "ordinal": _keys.c.ordinal,
     }
     # A task of this number is there already if this is a repeat.
-    row = select(*given.values(), tasks_before.c.number + text("1"))
-    row = row.where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
-    create = insert(tasks).from_select([*given, "ordinal"], row).on_conflict_do_nothing()
+    row = select(*given.values()).where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
+    create = insert(tasks).from_select(list(given), row).on_conflict_do_nothing()
     answer = select(*(_as_created(column, fields) for column in MEMBERS), _keys.c.fingerprint)
     return claim, create, answer.where(_same_key)
 
