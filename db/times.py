@@ -2,15 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1)
+MICROSECOND = timedelta(microseconds=1)
 
 
 def to_microseconds(time: datetime) -> int:
     """The number of a time in UTC that has no zone, as statements answer it."""
-    return (time - _EPOCH) // _MICROSECOND
+    return (time - EPOCH) // MICROSECOND
 
 
 def from_microseconds(count: int) -> datetime:
     """The time in UTC of a number; raises OverflowError beyond the year 9999."""
-    return (_EPOCH + count * _MICROSECOND).replace(tzinfo=UTC)
+    return (EPOCH + count * MICROSECOND).replace(tzinfo=UTC)

@@ -7,8 +7,8 @@ from db import lists
 from db.driver.database import Tenant
 from db.times import from_microseconds, to_microseconds
 from handlers.cursors import with_complements
-from handlers.entity_tags import tagged
 from handlers.pages import MOST_BYTES, fitting
+from handlers.tasks import tagged
 from openapi.bridge.answers import Answer
 from openapi.failures import ChangesGone
 from openapi.types import Changes, Task

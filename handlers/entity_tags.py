@@ -1,4 +1,4 @@
-"""Strong entity tags and the comparisons of RFC 9110, sections 8.8.3 and 13.1."""
+"""What entity tags are compared for (RFC 9110, sections 8.8.3 and 13.1); `handlers.tasks` makes them."""
 
 import re
 from binascii import crc32
@@ -7,30 +7,18 @@ from functools import cache
 
 import orjson
 
-from db.times import from_microseconds, to_microseconds
+from db.times import from_microseconds
 from openapi.bridge.failures import Failure
 from openapi.contract import contract
 from openapi.failures import PreconditionFailed, TaskNotFound
-from openapi.types import Task
 
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 
 @cache
-def _shape() -> str:
+def shape() -> str:
     """Changes when the contract changes what a task looks like: the same row then has other bytes, thus another tag."""
     return f"{crc32(orjson.dumps(contract().schema('Task'))):08x}"
-
-
-def entity_tag(task: Task) -> str:
-    """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
-    return f'"{_shape()}-{to_microseconds(task["updated_at"]):x}"'
-
-
-def tagged(task: Task) -> Task:
-    """The task with its `etag`."""
-    task["etag"] = entity_tag(task)
-    return task
 
 
 def matches(if_none_match: str, tag: str) -> bool:
@@ -78,8 +66,8 @@ def _times(tags: list[str] | None) -> list[datetime] | None:
 
 
 def _updated_at(opaque: str) -> datetime | None:
-    shape, _, microseconds = opaque.partition("-")
-    if shape != _shape() or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
+    form, _, microseconds = opaque.partition("-")
+    if form != shape() or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
         return None
     try:
         return from_microseconds(int(microseconds, 16))

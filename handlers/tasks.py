@@ -9,15 +9,28 @@ import orjson
 from db import lists, statements
 from db.driver.database import Tenant
 from db.search import pattern_of
+from db.times import EPOCH, MICROSECOND
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import check, conditions, matches, tagged, unmet
+from handlers.entity_tags import check, conditions, matches, shape, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
 from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
 from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
+UNCONDITIONAL = conditions(None, None)
+
+
+def entity_tag(task: Task) -> str:
+    """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
+    return f'"{shape()}-{(task["updated_at"] - EPOCH) // MICROSECOND:x}"'
+
+
+def tagged(task: Task) -> Task:
+    """The task with its `etag`."""
+    task["etag"] = entity_tag(task)
+    return task
 
 
 async def list_tasks(
@@ -99,7 +112,8 @@ async def get_task(
     if task is None:
         raise TaskNotFound
     headers = {"ETag": tagged(task)["etag"]}
-    check(if_match, task["etag"])
+    if if_match is not None:
+        check(if_match, task["etag"])
     if if_none_match is not None and matches(if_none_match, task["etag"]):
         return Answer(None, headers, NOT_MODIFIED)
     return Answer(task, headers)
@@ -148,7 +162,8 @@ async def _change(
     **values: Any,
 ) -> Answer[Task]:
     """What a change comes to: the task, or the refusal where there was none or it was in another state."""
-    asked = conditions(if_match, if_none_match)
+    is_conditional = if_match is not None or if_none_match is not None
+    asked = conditions(if_match, if_none_match) if is_conditional else UNCONDITIONAL
     task: Task | None = await tenant.fetch_one(statement, id=id, **asked, **values)
     if task is None:
         raise TaskNotFound

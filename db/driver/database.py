@@ -181,8 +181,10 @@ async def _run(
     values = {**parameters, "not_after": connection.database_time(end - MARGIN_SECONDS)}
     if not (connection.prepares and message.prepared):
         return await connection.run(message.plain, values, end)
+    is_prepared = connection.prepared.issuperset(message.prepared)
+    text = message.execute if is_prepared else message.preparing(connection.prepared)
     try:
-        return await connection.run(message.preparing(connection.prepared), values, end)
+        return await connection.run(text, values, end)
     except psycopg2.Error as error:
         if is_unprepared(error):
             # A pooler has put another session behind this connection.

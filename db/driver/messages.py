@@ -67,8 +67,6 @@ class Message(NamedTuple):
 
         Whatever comes of the message, these are known then: it prepares before it does anything that could fail.
         """
-        if known.issuperset(self.prepared):
-            return self.execute
         missing = [text for name, text in self.prepared.items() if name not in known]
         known.update(self.prepared)
         return "; ".join([*missing, self.execute])

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import psycopg2
 from sqlalchemy import URL
 
-from db.driver.connection import Connection, open_connection
-from db.driver.deadlines import Deadlines
+from db.driver.connection import Connection, Deadlines, open_connection
 from db.driver.faults import failure_of
 from openapi.bridge.failures import TooManyRequests, Unavailable
 

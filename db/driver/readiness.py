@@ -5,8 +5,7 @@ import asyncio
 import psycopg2
 from sqlalchemy import URL
 
-from db.driver.connection import Connection, open_connection
-from db.driver.deadlines import Deadlines
+from db.driver.connection import Connection, Deadlines, open_connection
 from openapi.bridge.failures import Unavailable
 
 # However many ask, the database is asked once in this time.

@@ -85,7 +85,7 @@ class BearerVerifier:
         """
         if len(token) > self._rules.max_bytes:
             raise RequestHeaderFieldsTooLarge
-        keys = self._keys.current()
+        keys = self._keys.current
         if keys is not None:
             known = self._cache.get(token, keys, time.time())
             if known is not None:

@@ -49,6 +49,7 @@ class JwksStore:
         """Whether a question to the issuer is under way."""
         return self._renewal is not None and not self._renewal.done()
 
+    @property
     def current(self) -> JsonWebKeySet | None:
         """The keys to verify with now, without waiting; None if there are none, or none young enough.
 
@@ -72,7 +73,7 @@ class JwksStore:
             Unavailable: if the issuer's keys cannot be had.
         """
         now = self._clock()
-        keys = self.current()
+        keys = self.current
         is_joining = self.is_asking
         if not is_joining and keys is not None:
             if now - self._asked_at < UNKNOWN_KEY_SECONDS:
@@ -82,7 +83,7 @@ class JwksStore:
             raise Unavailable("the issuer's keys could not be had a moment ago")
         # Shielded, since a client that goes away must not end the fetch that others wait for.
         has_answered = await asyncio.shield(self._renew())
-        keys = self.current()
+        keys = self.current
         if keys is None:
             raise Unavailable("the issuer's keys cannot be had")
         is_sure = has_answered and not is_joining

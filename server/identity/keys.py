@@ -35,6 +35,7 @@ class SharedSecret:
     def __init__(self, secret: bytes) -> None:
         if len(secret) < MIN_SECRET_BYTES:
             raise ValueError(f"the secret must be {MIN_SECRET_BYTES} bytes or more")
+        self.current = self
         encoded = base64url_encode(secret).decode()
         self._key = PyJWK({"kty": "oct", "k": encoded}, "HS256")
         try:
@@ -47,9 +48,6 @@ class SharedSecret:
     def find(self, kid: str | None, algorithm: str) -> tuple[Sequence[PyJWK], bool]:
         """The secret, whatever the token calls it, and that there is no other."""
         return [self._key], True
-
-    def current(self) -> "SharedSecret":
-        return self
 
 
 class JsonWebKeySet:

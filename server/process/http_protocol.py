@@ -14,8 +14,16 @@ from openapi.bridge.failures import BadRequest, Failure, RequestTimeout
 from openapi.bridge.refusals import CLIENT_IS_GONE
 from openapi.bridge.request.body import TOOK_TOO_LONG
 from server.cors import CrossOrigin
-from server.process.exchange import Exchange, Fields, written
-from server.process.head import HeadError, HeadTooLarge, below, check_head, read_target
+from server.process.exchange import (
+    Exchange,
+    Fields,
+    HeadError,
+    HeadTooLarge,
+    below,
+    check_head,
+    read_target,
+    written,
+)
 from server.telemetry.observe import Observer
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers import entity_tags
-from handlers.entity_tags import conditions, entity_tag, matches
+from handlers.entity_tags import conditions, matches
+from handlers.tasks import entity_tag
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place
 from openapi.contract import contract
@@ -37,11 +38,11 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     def follow(text: str) -> None:
         other = Contract(text)
         monkeypatch.setattr(entity_tags, "contract", lambda: other)
-        entity_tags._shape.cache_clear()
+        entity_tags.shape.cache_clear()
 
     yield follow
     monkeypatch.undo()
-    entity_tags._shape.cache_clear()
+    entity_tags.shape.cache_clear()
 
 
 @given(times)
@@ -109,7 +110,7 @@ def test_any_state(header: str | None) -> None:
     assert None is versions(header)
 
 
-def test_another_shape_of_tasks(follow: Callable[[str], None]) -> None:
+def test_anothershape_of_tasks(follow: Callable[[str], None]) -> None:
     """When the contract gives tasks another member, every task has another tag, and the tags of before are stale."""
     before = entity_tag(task())
     assert 1 == contract().text.count(MEMBER)

@@ -437,11 +437,11 @@ def test_an_unchanged_set_keeps_verified_tokens(play: Play) -> None:
 
     async def scenario(setting: Setting) -> None:
         token = setting.issuer.token()
-        first, keys = await proven(setting.verifier, token), setting.store.current()
+        first, keys = await proven(setting.verifier, token), setting.store.current
         setting.clock.now += 9 * MINUTE
         assert first is setting.verifier.verify(token)
         await setting.requests_become(2)
-        assert (first, keys) == (setting.verifier.verify(token), setting.store.current())
+        assert (first, keys) == (setting.verifier.verify(token), setting.store.current)
         assert first is setting.verifier.verify(token)
 
     play(scenario)

@@ -105,9 +105,10 @@ class _Json(ContentReader):
 
     def read(self, content: bytes, _media_type: MediaType) -> Any:
         try:
-            value = strict_json.loads(content)
-        except strict_json.JSONError as error:
-            raise unreadable(str(error)) from None
+            read = strict_json.loads if strict_json.large_number(content) else strict_json.parse
+            value = read(content)
+        except ValueError as error:
+            raise unreadable(strict_json.reason(error)) from None
         self._check(value)
         return self.defaults.fill(value)
 

@@ -61,7 +61,12 @@ class ParameterReader:
         try:
             if texts["query"]:
                 self._check_names(texts["query"])
-            return {each.argument: each.read(texts[each.location]) for each in self._parameters}
+            return {
+                each.argument: each.read(found)
+                if each.key in (found := texts[each.location]) or each.is_read_always
+                else each.default
+                for each in self._parameters
+            }
         except BadRequest as refused:
             raise BadRequest(refused.reason, partial(self._violations, texts)) from None
 
@@ -130,13 +135,26 @@ class _Parameter:
         self.key = key_of(node)
         self.argument = re.sub(r"\W", "_", self.name).lower()
         self.reader = StyleReader(node, contract.requests.at(schema.pointer))
+        self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
-        self._default = next(iter(contract.requests.at(schema.pointer).defaults()), None)
+        self.default = next(iter(contract.requests.at(schema.pointer).defaults()), None)
+        # Where its name is not there, most often there is nothing to do.
+        is_copied = isinstance(self.default, dict | list)
+        self.is_read_always = self._required or is_copied or self.reader.is_spread_object
         self._takes_empty = node.get("allowEmptyValue", False) and self.location == "query"
         self._validator = SpeakingValidator(contract.requests, schema.pointer, self.name, self.name)
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""
+        if self._plain is not None and len(given := texts.get(self.key, ())) == 1:
+            # Most values are one text, and right; whatever else there is to say of one is said below.
+            value = text = self.reader.decode(given[0])
+            for is_one, meaning in self._plain:
+                if is_one(text):
+                    value = meaning(text)
+                    break
+            if self._validator.is_valid(value):
+                return value
         try:
             value = self.reader.read(texts)
         except BadRequest as refused:
@@ -151,4 +169,4 @@ class _Parameter:
             return value
         if self._required:
             raise self._validator.missing()
-        return copy_of(self._default) if isinstance(self._default, dict | list) else self._default
+        return copy_of(self.default) if isinstance(self.default, dict | list) else self.default

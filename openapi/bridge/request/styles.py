@@ -41,8 +41,14 @@ class StyleReader:
     read: Callable[[Texts], Any]
     """The typed value in the texts, not validated yet, or ABSENT; raises BadRequest where it cannot be read."""
 
+    is_spread_object = False
+    """Whether its members stand beside other parameters, so that it is not found by its name."""
+
     others: "Sequence[StyleReader]" = ()
     """The readers of the query parameters beside this one."""
+
+    plain: "list[tuple[Callable[[str], object], Convert]] | None" = None
+    """What a text that is the whole value can mean (`meanings`); None where the value has to be taken apart."""
 
     def __init__(self, parameter: Json, schema: Schema) -> None:
         self.name: str = parameter["name"]
@@ -53,7 +59,7 @@ class StyleReader:
         self._explode: bool = parameter.get("explode", self._style == "form")
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
         self._is_list: bool = parameter.get("x-list", False)
-        self._decode: Convert = unquote_plus if self._location == "query" else str
+        self.decode: Convert = unquote_plus if self._location == "query" else str
         self._is_json = "content" in parameter
         self._prefix, self._delimiter = self._punctuation(schema.types())
         self._choose_reader(schema, schema.types())
@@ -70,7 +76,6 @@ class StyleReader:
 
     def _choose_reader(self, schema: Schema, types: set[str]) -> None:
         is_spread = self._location in ("query", "cookie") and (self._explode or self._style == "deepObject")
-        self._is_spread_object = False
         if self._is_json:
             self.read = self._read_json
         elif "array" in types:
@@ -83,21 +88,22 @@ class StyleReader:
             other = schema.find("additionalProperties")
             # How members of other names are read, or None where there can be none.
             self._other = converter(other.types()) if other and other.node is not False else None
-            self._is_spread_object = is_spread
+            self.is_spread_object = is_spread
             self.read = self._read_spread if is_spread else self._read_object
         else:
             self._convert = converter(types)
             self.read = self._read_primitive
+            self.plain = None if self._prefix else meanings(types)
 
     @property
     def is_free(self) -> bool:
         """Whether this is an object whose members are whatever query parameters nobody else takes."""
-        is_open = self._is_spread_object and self._other is not None
+        is_open = self.is_spread_object and self._other is not None
         return is_open and self._location == "query" and self._style != "deepObject"
 
     def takes(self, name: str) -> bool:
         """Whether a query parameter of this name, as it is sent, belongs here."""
-        return self._member(name) is not None if self._is_spread_object else name == self._key
+        return self._member(name) is not None if self.is_spread_object else name == self._key
 
     def _member(self, name: str) -> str | None:
         """The member that a query parameter of this name gives, None where it is not one of this object's."""
@@ -109,14 +115,14 @@ class StyleReader:
 
     def _read_primitive(self, texts: Texts) -> Any:
         text = self._one(texts)
-        return ABSENT if text is None else self._convert(self._decode(text))
+        return ABSENT if text is None else self._convert(self.decode(text))
 
     def _read_json(self, texts: Texts) -> Any:
         text = self._one(texts)
         if text is None:
             return ABSENT
         try:
-            return strict_json.loads(self._decode(text).encode(_CHARSETS.get(self._location, "utf-8")))
+            return strict_json.loads(self.decode(text).encode(_CHARSETS.get(self._location, "utf-8")))
         except strict_json.JSONError:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
@@ -126,7 +132,7 @@ class StyleReader:
             return ABSENT
         if self._location == "cookie":
             given = given[0].split(f"&{self.name}=")
-        return [self._convert(self._decode(text)) for text in given]
+        return [self._convert(self.decode(text)) for text in given]
 
     def _read_array(self, texts: Texts) -> Any:
         text = self._one(texts)
@@ -134,7 +140,7 @@ class StyleReader:
 
     def _read_spread(self, texts: Texts) -> Any:
         given = ((self._member(name), values) for name, values in texts.items())
-        members = [(name, self._decode(self._once(values))) for name, values in given if name is not None]
+        members = [(name, self.decode(self._once(values))) for name, values in given if name is not None]
         return self._object(members) or ABSENT
 
     def _read_object(self, texts: Texts) -> Any:
@@ -178,7 +184,7 @@ class StyleReader:
         if self._style == "label" and delimiter not in text:
             # OpenAPI 3.1.0 has dots where 3.1.1 has commas, as RFC 6570 does.
             delimiter = "."
-        parts = list(map(self._decode, text.split(delimiter))) if text else []
+        parts = list(map(self.decode, text.split(delimiter))) if text else []
         if len(parts) == 1:
             parts = parts[0].split(delimiter)
         return [part.strip(" \t") for part in parts] if self._location == "header" else parts
@@ -201,18 +207,29 @@ def _member_converters(schema: Schema) -> dict[str, Convert]:
 def converter(types: set[str]) -> Convert:
     """From a text to the first of the types that it can mean; else the text, which then fails validation."""
 
+    known = meanings(types)
+
     def convert(text: str) -> Any:
-        if "integer" in types and _INTEGER.fullmatch(text):
-            return int(text)
-        if "number" in types and _NUMBER.fullmatch(text):
-            return _number(text)
-        if "boolean" in types and text in ("true", "false"):
-            return text == "true"
-        if "null" in types and "string" not in types and text == "":
-            return None
+        for is_one, meaning in known:
+            if is_one(text):
+                return meaning(text)
         return text
 
-    return convert if types & {"integer", "number", "boolean", "null"} else str
+    return convert if known else str
+
+
+def meanings(types: set[str]) -> "list[tuple[Callable[[str], object], Convert]]":
+    """What a text can mean beside itself: what tells that it does, and what makes the value, the first one first."""
+    known: list[tuple[Callable[[str], object], Convert]] = []
+    if "integer" in types:
+        known.append((_INTEGER.fullmatch, int))
+    if "number" in types:
+        known.append((_NUMBER.fullmatch, _number))
+    if "boolean" in types:
+        known.append((("true", "false").__contains__, "true".__eq__))
+    if "null" in types and "string" not in types:
+        known.append(("".__eq__, lambda _empty: None))
+    return known
 
 
 def _number(text: str) -> Any:
