@@ -34,7 +34,7 @@ CLAIMS = ("exp", "nbf", "iat", "sub", "aud", "iss", "jti", "email", "email_verif
 
 
 def verifier(**rules: Any) -> BearerVerifier:
-    return BearerVerifier(SharedSecret(SECRET), TokenRules(**rules))
+    return BearerVerifier(SharedSecret(SECRET), TokenRules(subject=contract().owner_rules, **rules))
 
 
 def identity(checked: BearerVerifier, token: str) -> Identity:
@@ -94,7 +94,7 @@ def test_any_subject_that_a_path_can_name_comes_back_as_it_is(subject: str) -> N
 def test_a_subject_that_would_be_refused_is_not_issued(subject: str) -> None:
     """issue_token refuses what the service would refuse, in one line."""
     with pytest.raises(ValueError, match=r"^the user must .*[^\n]$"):
-        issue_token(SECRET, subject)
+        issue_token(SECRET, subject, subject_rules=contract().owner_rules)
 
 
 def test_an_issued_token_lives_as_long_as_asked() -> None:
