@@ -12,6 +12,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from db.driver.database import Database
+from db.driver.ownership import own_row
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from openapi.bridge.answer_rules import AnswerValidation
@@ -89,7 +90,10 @@ class Service:
 
     def __init__(self, product: Product, database_url: str) -> None:
         self._pool = Pool(normalise(database_url), CONNECTIONS, QUEUE)
-        self._database = Database(self._pool, product.tables.names, register=product.tables.register)
+        tables = product.tables
+        self._database = Database(
+            self._pool, tables.names, register=tables.register, probe=own_row(tables.metadata)
+        )
         self.caller = self._database.caller
 
     def readings(self) -> dict[str, Callable[[], float]]:

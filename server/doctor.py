@@ -112,6 +112,8 @@ def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     yield Finding("role", found.role_fault is None, found.role_fault or bound)
     in_force = f"in force on {', '.join(tables.metadata.tables)}"
     yield Finding("row level security", found.security_fault is None, found.security_fault or in_force)
+    readable = "requests can read every table, on every machine that has a part of it"
+    yield Finding("rows", found.rows_fault is None, found.rows_fault or readable)
     closed = "nobody else may create what requests would run"
     yield Finding("search path", found.schema_fault is None, found.schema_fault or closed)
     # The answer was made between the question and now.

@@ -34,6 +34,7 @@ SELECT current_setting('server_version') AS version,
            AND EXISTS (SELECT FROM unnest(polroles) AS role
                         WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
 """
+_READ = "SELECT {enter}('/nobody'); SELECT 1 AS row FROM {table} LIMIT 1"
 # Every name is pinned, since whoever may create there could have this very statement run a function of theirs. Those
 # who own the schema or a table in it, or log in as we do, could do worse anyway.
 _OPEN_SCHEMAS = """
@@ -65,6 +66,7 @@ class Isolation(NamedTuple):
     role_fault: str | None
     security_fault: str | None
     schema_fault: str | None
+    rows_fault: str | None
 
 
 async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
@@ -79,9 +81,20 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
         database = Database(pool, names)
         (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
         (found,) = await database.run(Message.of(question), parameters)
-        return {**schemas, **found}
+        return {**schemas, **found, "unread": await _unread(database, list(columns))}
     finally:
         pool.close()
+
+
+async def _unread(database: Database, tables: list[str]) -> str | None:
+    """Why the role of a request cannot read a table; on Citus each machine is asked for its part."""
+    try:
+        for table in tables:
+            read = _READ.format(enter=database.names.enter, table=table)
+            await database.run(Message.of(read), {})
+    except Failure as failure:
+        return f"{table} cannot be read: {failure.reason}"
+    return None
 
 
 def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
@@ -127,7 +140,13 @@ def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
             f"others may create functions in {found['open_schemas']}, which requests would run: have its owner run "
             "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks"
         )
-    return Isolation(found["version"], found["time"], role_fault, security_fault, schema_fault)
+    rows_fault = None
+    if found["unread"] and not security_fault:
+        rows_fault = (
+            f"{found['unread']}; on Citus each machine must run and let {role} log in from the others "
+            "(docs/deploy/citus.md)"
+        )
+    return Isolation(found["version"], found["time"], role_fault, security_fault, schema_fault, rows_fault)
 
 
 def require(url: str, metadata: MetaData, names: Names) -> None:

@@ -42,17 +42,24 @@ class Database:
         deadline: how long a call may take with all its waiting, in seconds.
         register: insertions that make a user's own row and change nothing where it is there. They are sent before the
             first insertion of each user, in the same transaction, with the values of the tenant's identity.
+        probe: what the database must answer as a tenant to be ready (`db.driver.ownership.own_row`).
     """
 
     def __init__(
-        self, pool: Pool, names: Names, deadline: float = DEADLINE_SECONDS, register: Sequence[Insert] = ()
+        self,
+        pool: Pool,
+        names: Names,
+        deadline: float = DEADLINE_SECONDS,
+        register: Sequence[Insert] = (),
+        probe: ReturnsRows | None = None,
     ) -> None:
         self.names = names
         self._pool = pool
         self._deadline = deadline
         self._register = tuple(register)
         self._registered: dict[str, None] = {}
-        self._readiness = Readiness(pool.url)
+        asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
+        self._readiness = Readiness(pool.url, asked)
 
     def tenant(self, user_id: str, **identity: Any) -> "Tenant":
         """The user's own view of the database.

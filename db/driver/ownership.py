@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, MetaData, Select, Table, bindparam, select, text
 
 _KEY = "rows"
 
@@ -56,6 +56,13 @@ def owners(metadata: MetaData) -> Mapping[Table, Column[Any]]:
                 f"and the owner of {parent}"
             )
     return found
+
+
+def own_row(metadata: MetaData) -> Select[Any] | None:
+    """A reading of what the user `tenant` has in the first owned table; None where no table is owned."""
+    for owner in owners(metadata).values():
+        return select(text("1")).where(owner == bindparam("tenant")).limit(text("1"))
+    return None
 
 
 def _includes_owner(

@@ -122,6 +122,12 @@ def test_refusals_need_no_database(without_database: Service, user: str, tasks: 
     assert [404, 405, 401, 403, 413, 415, 400] == statuses
 
 
+def test_not_ready_without_tables(without_schema: Service) -> None:
+    """A database that answers, but not for the rows of a user, is not ready."""
+    with without_schema.client() as nobody:
+        assert 503 == nobody.get("/health/ready").status_code
+
+
 def test_a_fault_of_ours(
     without_schema: Service, user: str, tasks: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,8 +16,8 @@ from tests.support.issuer import AUDIENCE, Answer, Issuer, content
 from tests.support.running import SECRET, copy_project, free_port, todo_api
 
 SUBJECTS = [
-    *("contract", "settings", "schema", "database", "role", "row level security", "search path", "clock"),
-    *("deployment", "log"),
+    *("contract", "settings", "schema", "database", "role", "row level security", "rows"),
+    *("search path", "clock", "deployment", "log"),
 ]
 
 
@@ -61,7 +61,7 @@ def faults(**environment: str) -> dict[str, str]:
 def refusal_to_start(url: str) -> str:
     """The sentence with which a server refuses a database."""
     settings = Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)
-    with pytest.raises(StartError) as error, isolated_database(settings):
+    with pytest.raises(StartError) as error, isolated_database(todo(), settings):
         pass
     return str(error.value)
 
@@ -84,6 +84,19 @@ def test_a_database_of_this_version_is_well(url: str) -> None:
     assert {} == faults(DATABASE_URL=url)
     assert found["database"].sentence.startswith("PostgreSQL 18.")
     assert "in force on users, tasks, idempotency_keys" == found["row level security"].sentence
+
+
+def test_rows_that_cannot_be_read(url: str) -> None:
+    """A table that requests cannot read is found; the start takes it, since a machine of Citus may come back."""
+    run(url, "REVOKE SELECT ON tasks FROM todo_tenant")
+
+    sentence = (
+        "tasks cannot be read: database: InsufficientPrivilege (SQLSTATE 42501); on Citus each machine must run and "
+        "let todo_tenant log in from the others (docs/deploy/citus.md)"
+    )
+    assert {"rows": sentence} == faults(DATABASE_URL=url)
+    with isolated_database(todo(), Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)):
+        pass
 
 
 def test_the_ordinary_login_that_migrated_is_well(server: Cluster) -> None:
