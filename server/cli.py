@@ -44,7 +44,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
 def cli() -> None:
     """A multi-user todo REST API that does what its OpenAPI contract says.
 
-    Settings come from the environment or a .env file; see the README.
+    Settings come from the environment or a .env file; see `serve --help`.
     """
 
 

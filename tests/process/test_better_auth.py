@@ -1,4 +1,4 @@
-"""Better Auth, the real thing from npm: its tokens work here by the README's three settings alone, across a change of
+"""Better Auth, the real thing from npm: its tokens work here by the documented settings alone, across a change of
 its keys."""
 
 import re
@@ -103,8 +103,10 @@ def issuer(installed: Path) -> Iterator[BetterAuth]:
 
 @contextmanager
 def service(issuer: BetterAuth, database_url: str, folder: Path) -> Iterator[httpx.Client]:
-    """A fresh `todo-api serve` that knows its issuer from the settings in the README, as a client of it."""
-    lines = re.findall(r"^(AUTH_\w+)=(https://auth\.example.*)$", (PROJECT / "README.md").read_text(), re.M)
+    """A fresh `todo-api serve` that knows its issuer from the settings in docs/settings.md, as a client of it."""
+    lines = re.findall(
+        r"^(AUTH_\w+)=(https://auth\.example.*)$", (PROJECT / "docs/settings.md").read_text(), re.M
+    )
     settings = {name: value.replace("https://auth.example", issuer.url) for name, value in lines}
     assert {"AUTH_JWKS_URL", "AUTH_ISSUER", "AUTH_AUDIENCE"} == settings.keys()
     with (

@@ -26,10 +26,11 @@ from tests.support.running import PROJECT, ServeProcess, free_port, wait_until
 
 README = PROJECT / "README.md"
 TUTORIAL = PROJECT / "docs/tutorial.md"
+SETTINGS = PROJECT / "docs/settings.md"
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 
-COMMAND_PAGES = [README, PROJECT / "CONTRIBUTING.md", TUTORIAL]
+COMMAND_PAGES = [README, PROJECT / "CONTRIBUTING.md", TUTORIAL, SETTINGS]
 BLOCKS = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "sh")]
 # Commands behind `$`, each followed by what it prints.
 CONSOLES = [block for page in COMMAND_PAGES for block in blocks_of_code(page, "console")]
@@ -43,7 +44,7 @@ def page_name(page: Path) -> str:
 
 
 def commands(group: click.Command, path: str = "todo-api") -> Iterator[str]:
-    """Every command as it is called, `todo-api token` say."""
+    """Every command as it is called, such as `todo-api token`."""
     if isinstance(group, click.Group):
         for name, command in group.commands.items():
             yield from commands(command, f"{path} {name}")
@@ -52,13 +53,13 @@ def commands(group: click.Command, path: str = "todo-api") -> Iterator[str]:
 
 
 def test_the_table_has_every_setting() -> None:
-    """The README's table has each setting once, in order, with its own default and title."""
+    """The table has each setting once, in order, with its own default and title."""
     expected = [
         [f"`{name.upper()}`", f"`{default}`" if (default := default_of(name)) else "", field.title]
         for name, field in Settings.model_fields.items()
     ]
 
-    assert expected == rows(README, "Settings")
+    assert expected == rows(SETTINGS, "The settings")
 
 
 def test_every_operation_is_in_the_table() -> None:
@@ -133,8 +134,8 @@ def test_the_changelog_has_this_version() -> None:
 
 
 def test_the_settings_of_an_issuer_are_right(tmp_path: Path) -> None:
-    """The README's settings for an issuer are taken as they stand."""
-    (block,) = blocks_of_code(README, "ini")
+    """The settings for an issuer are taken as they stand."""
+    (block,) = blocks_of_code(SETTINGS, "ini")
     (tmp_path / ".env").write_text(block)
 
     assert Settings(_env_file=tmp_path / ".env").auth_audience in block
@@ -199,7 +200,7 @@ def shell(block: str, folder: Path, **environment: str) -> "subprocess.Popen[str
 
 @pytest.mark.faults
 def test_the_block_with_curl(installed: Path) -> None:
-    """The README's first calls create, list, complete and delete a task of a service that was just started."""
+    """The README's first calls create, list, complete, delete and restore a task of a service that was just started."""
     (block,) = (block for block in BLOCKS if "curl" in block)
     with ServeProcess(cwd=installed) as service:
         service.wait_until_live()
@@ -207,15 +208,16 @@ def test_the_block_with_curl(installed: Path) -> None:
         output = process.communicate(timeout=60)[0]
 
     assert 0 == process.returncode, output
-    created, listed, completed, *rest = output.splitlines()
+    created, listed, completed, deleted, restored = output.splitlines()
     assert f"[{created}]" == listed
     assert '"status":"complete"' in completed
-    assert [""] == rest
+    assert "" == deleted
+    assert '"status":"complete"' in restored
 
 
 @pytest.mark.faults
 def test_the_block_with_a_database(installed: Path, database_url: str) -> None:
-    """The README's commands for a database of one's own migrate an empty one and serve on it."""
+    """The commands for a database of one's own migrate an empty one and serve on it."""
     (block,) = (block for block in BLOCKS if REMOTE in block)
     run(database_url, "CREATE DATABASE documented")
     port = free_port()
