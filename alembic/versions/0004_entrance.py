@@ -66,10 +66,15 @@ END $enter$
 LOGIN = """
 DO $$
 BEGIN
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+       AND EXISTS (SELECT FROM pg_roles WHERE rolname IN ('todo_tenant', 'todo_purger') AND NOT rolcanlogin) THEN
         ALTER ROLE todo_tenant LOGIN;
         ALTER ROLE todo_purger LOGIN;
     END IF;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE SQLSTATE 'TODO1' USING MESSAGE =
+        'Citus logs in to its nodes as todo_tenant and todo_purger: have an administrator run '
+        'ALTER ROLE todo_tenant LOGIN and ALTER ROLE todo_purger LOGIN';
 END $$
 """
 

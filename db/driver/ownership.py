@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Select, Table, bindparam, select, text
+from sqlalchemy import Column, Integer, MetaData, Select, Table, bindparam, literal_column, select
 
 _KEY = "rows"
+_ONE = literal_column("1", Integer)
 
 
 class OwnershipError(Exception):
@@ -61,7 +62,7 @@ def owners(metadata: MetaData) -> Mapping[Table, Column[Any]]:
 def own_row(metadata: MetaData) -> Select[Any] | None:
     """A reading of what the user `tenant` has in the first owned table; None where no table is owned."""
     for owner in owners(metadata).values():
-        return select(text("1")).where(owner == bindparam("tenant")).limit(text("1"))
+        return select(_ONE).where(owner == bindparam("tenant")).limit(_ONE)
     return None
 
 
