@@ -125,6 +125,11 @@ def test_a_multipart_form(parts: Any, expected: Any) -> None:
         (multipart((FILE, b"12345")), MULTIPART, "File must be 4 characters or less"),
         (multipart((FILE, b""), (FILE, b"")), MULTIPART, "File must be given once"),
         (
+            multipart(('form-data; name="x"', b"true"), ('form-data; name="x"', b"true")),
+            MULTIPART,
+            "A member of the request body must be given once",
+        ),
+        (
             multipart(("form-data", b"")),
             MULTIPART,
             "The request body must name each of its parts (RFC 7578, section 4.2)",

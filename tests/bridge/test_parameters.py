@@ -313,6 +313,13 @@ def test_a_style_may_ask_for_a_prefix(
     assert f"Color must begin with '{prefix}'" == refusal(reading, scope(path=text))
 
 
+@pytest.mark.parametrize(("style", "text"), [("label", ".R"), ("matrix", ";R=1;G"), ("simple", "R=1,G")])
+def test_a_member_has_a_value(style: str, text: str) -> None:
+    """An exploded object in a path is pairs of a name and a value; a name alone is refused."""
+    reading = reader(parameter("path", OBJECT, style=style, explode=True))
+    assert "Color must be pairs of a name and a value" == refusal(reading, scope(path=text))
+
+
 @pytest.mark.parametrize(
     ("where", "sent"),
     [

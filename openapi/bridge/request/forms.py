@@ -79,9 +79,14 @@ class Form:
         texts: dict[str, list[str]] = {}
         for name, given in by_name.items():
             if name not in self._plain and any(reader.takes(name) for reader in self._styled.values()):
-                texts[name] = [field.encoded or quote(_text(name, field)) for field in given]
+                texts[name] = [
+                    field.encoded or quote(_text(field, capital(name), pointer_to("", name)))
+                    for field in given
+                ]
             else:
-                value[name] = (self._plain.get(name) or _Member(name, self._other)).read(given)
+                value[name] = (self._plain.get(name) or _Member(name, self._other, is_named=False)).read(
+                    given
+                )
         for name, reader in self._styled.items():
             if (member := reader.read(texts)) is not ABSENT:
                 value[name] = member
@@ -89,10 +94,14 @@ class Form:
 
 
 class _Member:
-    """One member of a form: an array of its fields, or the only one."""
+    """One member of a form: an array of its fields, or the only one; where the schema has no type, it is what came."""
 
-    def __init__(self, name: str, schema: Schema | None, content_types: str = "") -> None:
-        self._name = name
+    def __init__(
+        self, name: str, schema: Schema | None, content_types: str = "", *, is_named: bool = True
+    ) -> None:
+        self._pointer = pointer_to("", name)
+        # A name that the contract does not know is the client's, which no sentence repeats.
+        self._subject = capital(name) if is_named else "A member of the request body"
         named = [read_media_type(each) for each in content_types.split(",")]
         self._media_types = [each for each in named if each is not None]
         is_json = any(each.is_json for each in self._media_types)
@@ -105,10 +114,10 @@ class _Member:
         self._convert = converter(self._types)
 
     def read(self, fields: Sequence[Field]) -> Any:
-        if self._is_array:
+        if self._is_array or (len(fields) > 1 and not self._types):
             return [self._read(field) for field in fields]
         if len(fields) > 1:
-            raise _refused(self._name, "must be given once")
+            raise _refused(self._subject, self._pointer, "must be given once")
         return self._read(fields[0])
 
     def _read(self, field: Field) -> Any:
@@ -118,7 +127,11 @@ class _Member:
             and self._media_types
             and not any(each.covers(sent) for each in self._media_types)
         ):
-            raise _refused(self._name, f"must be {' or '.join(each.name for each in self._media_types)}")
+            raise _refused(
+                self._subject,
+                self._pointer,
+                f"must be {' or '.join(each.name for each in self._media_types)}",
+            )
         if self._is_file or (
             not self._types and sent is not None and sent.type != "text" and not sent.is_json
         ):
@@ -127,8 +140,8 @@ class _Member:
             try:
                 return strict_json.loads(field.content)
             except strict_json.JSONError:
-                raise _refused(self._name, "must be valid JSON") from None
-        return self._convert(_text(self._name, field))
+                raise _refused(self._subject, self._pointer, "must be valid JSON") from None
+        return self._convert(_text(field, self._subject, self._pointer))
 
 
 def _pairs(content: bytes) -> Iterator[Field]:
@@ -215,16 +228,16 @@ class _Parts:
         self.has_ended = True
 
 
-def _text(name: str, field: Field) -> str:
+def _text(field: Field, subject: str, pointer: str) -> str:
     try:
         return field.content.decode("utf-8")
     except UnicodeDecodeError:
-        raise _refused(name, "must be text in UTF-8") from None
+        raise _refused(subject, pointer, "must be text in UTF-8") from None
 
 
-def _refused(name: str, what: str) -> BadRequest:
-    sentence = f"{capital(name)} {what}"
-    return BadRequest(sentence, [Violation(sentence, "content", pointer=pointer_to("", name))])
+def _refused(subject: str, pointer: str, what: str) -> BadRequest:
+    sentence = f"{subject} {what}"
+    return BadRequest(sentence, [Violation(sentence, "content", pointer=pointer)])
 
 
 def _unreadable(what: str) -> BadRequest:

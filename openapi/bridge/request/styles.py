@@ -148,10 +148,10 @@ class StyleReader:
         if text is None:
             return ABSENT
         parts = self._split(text)
+        if len(parts) % 2 if not self._explode else not all("=" in part for part in parts):
+            raise BadRequest(f"{self._subject} must be pairs of a name and a value")
         if self._explode:
             return self._object(part.partition("=")[::2] for part in parts)
-        if len(parts) % 2:
-            raise BadRequest(f"{self._subject} must be pairs of a name and a value")
         return self._object(zip(parts[::2], parts[1::2], strict=True))
 
     def _object(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
