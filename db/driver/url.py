@@ -16,10 +16,10 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 CONNECT_TIMEOUT_SECONDS = 3
 
-# As SQLAlchemy divides a URL, so that a password may hold what RFC 3986 would have encoded.
+# User and password may hold what RFC 3986 would have encoded, an @ too: taken for a host, its rest would be shown.
 _URL = re.compile(
     r"postgres(?:ql)?(?:\+psycopg2)?://"
-    r"(?:(?P<user>[^:/?@]*)(?::(?P<password>[^@]*))?@)?(?P<place>[^?]*)(?:\?(?P<query>.*))?",
+    r"(?:(?P<user>[^:/?]*?)(?::(?P<password>.*?))?@)?(?P<place>[^?@]*)(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
 # What other tools read from the same URL and the server never sees: Prisma, Supabase, node-postgres, postgres.js,
@@ -30,12 +30,24 @@ _OF_OTHER_TOOLS = frozenset(
     idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
     pool_health_check_period pool_max_conn_idle_time pool_max_conn_lifetime pool_max_conns pool_min_conns pool_mode
     pool_size pool_timeout prepare prepareThreshold prepared_statement_cache_size prepared_statements query_timeout
-    reconnect serverVersion single_use_connections socket_timeout sslaccept sslidentity statement_cache_capacity
-    statement_cache_size supa timeout uselibpqcompat workaround
+    reconnect serverVersion single_use_connections socket_timeout sslaccept sslidentity statement-cache-capacity
+    statement_cache_capacity statement_cache_size supa timeout uselibpqcompat workaround
     """.split()  # noqa: SIM905 - a list literal would take a line for each
 )
 # They would have the tables elsewhere, so only the value that changes nothing is left out.
 _SCHEMAS = {"schema", "currentSchema", "search_path"}
+_SSL_MODES = {
+    "ssl": {
+        "": "require",
+        "true": "require",
+        "1": "require",
+        "no-verify": "require",
+        "false": "prefer",
+        "0": "prefer",
+    },
+    # What node-postgres calls a connection with TLS whose certificate is not looked at.
+    "sslmode": {"no-verify": "require"},
+}
 _PLACES = {"host", "hostaddr", "port", "service", "servicefile"}
 # libpq reads these no earlier than it needs them.
 _NUMBERS = {
@@ -64,7 +76,7 @@ def normalise(url: str) -> URL:
     if parts is None:
         raise ValueError(URL_RULE)
     kept = [text for name, text in _parameters(parts["query"]) if not _is_ignored(name, text)]
-    login = parts["user"] or ""
+    login = quote(parts["user"] or "", safe="%")
     if parts["password"] is not None:
         login += f":{quote(parts['password'], safe='%')}"
     text = f"postgresql://{f'{login}@' if login else ''}{parts['place']}?{'&'.join(kept)}"
@@ -153,23 +165,26 @@ def _places(arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def _parameters(query: str | None) -> list[tuple[str, str]]:
-    """Each parameter's name and its whole text, `ssl` as libpq knows it.
+    """Each parameter's name and its whole text as libpq knows it; `sslmode` wins over `ssl`, which says less.
 
     Raises:
         ValueError: if libpq and the other tools know none of that name.
     """
     parameters = []
-    for text in filter(None, (query or "").split("&")):
-        name, _, value = text.partition("=")
+    pairs = [text.partition("=") for text in filter(None, (query or "").split("&"))]
+    has_mode = any(unquote(name) == "sslmode" for name, *_ in pairs)
+    for name, equals, value in pairs:
         name = unquote(name)
-        if name == "ssl":
-            name, value = (
-                "sslmode",
-                {"true": "require", "1": "require", "false": "prefer", "0": "prefer"}.get(value, value),
-            )
-            text = f"{name}={value}"
+        if name == "ssl" and has_mode:
+            continue
+        if name in ("ssl", "sslmode"):
+            value = _SSL_MODES[name].get(value, value)
+            name, equals = "sslmode", "="
+        # libpq has a second `=` encoded.
+        text = f"{name}{equals}{value.replace('=', '%3D')}"
         if name not in _OF_OTHER_TOOLS | _SCHEMAS and not _is_of_libpq(name):
-            shown = f"the parameter {name}" if re.fullmatch(r"\w{1,40}", name, re.ASCII) else "a parameter"
+            is_plain = re.fullmatch(r"[\w.\[\]-]{1,60}", name, re.ASCII)
+            shown = f"the parameter {name}" if is_plain else "a parameter"
             raise ValueError(f"has {shown}, which PostgreSQL does not know: remove it")
         parameters.append((name, text))
     return parameters

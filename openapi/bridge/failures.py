@@ -147,15 +147,19 @@ class UnsupportedMediaType(Failure):
     """Args:
     media_types: those that the operation takes, with commas between.
     method: the request's.
+    is_encoded: whether a Content-Encoding is at fault.
     """
 
     status_code = 415
     sentence = "The request body must be {media-type} in UTF-8, without Content-Encoding"
 
-    def __init__(self, media_types: str, method: str = "") -> None:
+    def __init__(self, media_types: str, method: str = "", *, is_encoded: bool = False) -> None:
         # The answer says what would have been taken (RFC 9110, section 15.5.16; RFC 5789, section 2.2).
         names = ("Accept", "Accept-Patch") if method == "PATCH" else ("Accept",)
-        super().__init__(facts={"media-type": media_types}, headers=dict.fromkeys(names, media_types))
+        headers = dict.fromkeys(names, media_types)
+        if is_encoded:  # And only then (RFC 9110, section 12.5.3).
+            headers["Accept-Encoding"] = "identity"
+        super().__init__(facts={"media-type": media_types}, headers=headers)
 
 
 class TooManyRequests(Failure):

@@ -95,6 +95,8 @@ KeySet = SharedSecret | JsonWebKeySet
 
 def _verification_keys(jwk: Any) -> list[PyJWK]:
     """The key once for each algorithm that it verifies; nothing if it is not to be used."""
+    if isinstance(jwk, dict):  # Some issuers write null where they have nothing to say.
+        jwk = {name: value for name, value in jwk.items() if value is not None}
     algorithms = _algorithms_of(jwk)
     try:
         keys = [PyJWK(jwk, "EdDSA" if name in _EDWARDS else name) for name in algorithms]

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
-NOT_ASCII = "The path must be percent-encoded UTF-8"
+NOT_A_TARGET = (
+    "The request's target must be a path that begins with a slash, or an http URL, in percent-encoded UTF-8"
+)
 
 # How long what still comes is thrown away before the connection is closed: a client that is still sending would lose
 # the answer (RFC 9112, section 9.6), and one that has just sent a request could not know whether to send it again.
@@ -223,9 +225,15 @@ class HttpProtocol(asyncio.Protocol):
         self._target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Takes a header; a trailer is none (RFC 9110, section 6.5.1), and nothing here has a use for it."""
+        """Takes a header without the white space around its value (RFC 9110, section 5.5).
+
+        A trailer is none (RFC 9110, section 6.5.1), and nothing here has a use for it.
+        """
         if self._in_head:
-            name = name.lower()
+            name, value = (
+                name.lower(),
+                value.rstrip(b" \t"),
+            )  # The parser leaves the white space after a value.
             self._headers.append((name, value))
             if name == b"expect" and value.lower() == b"100-continue":
                 self._expects_continue = True
@@ -325,7 +333,7 @@ class HttpProtocol(asyncio.Protocol):
             reason = error.__context__
             self._refuse(BadRequest(str(reason) if isinstance(reason, HeadError) else NOT_HTTP))
         except httptools.HttpParserInvalidURLError:
-            self._refuse(BadRequest(NOT_ASCII))
+            self._refuse(BadRequest(NOT_A_TARGET))
         except httptools.HttpParserError:
             self._refuse(BadRequest(NOT_HTTP))
         else:

@@ -115,6 +115,9 @@ def test_answers_to_a_named_origin_may_be_read(open_service: Service) -> None:
         assert "Origin" in response.headers["vary"]
         exposed = response.headers["access-control-expose-headers"].split(", ")
         assert {
+            "Accept",
+            "Accept-Encoding",
+            "Accept-Patch",
             "Allow",
             "ETag",
             "Link",
@@ -173,4 +176,4 @@ def test_options_that_are_no_preflight_are_refused(open_service: Service) -> Non
         response = client.options("/api/demo/tasks", headers={"Origin": FRONT_END})
 
     assert 405 == response.status_code
-    assert "GET, HEAD, POST" == response.headers["allow"]
+    assert "DELETE, GET, HEAD, POST" == response.headers["allow"]

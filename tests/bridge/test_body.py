@@ -100,6 +100,7 @@ def test_a_body_that_does_not_arrive_is_refused_or_forgotten() -> None:
         [(b"content-type", b"application/json; charset=utf-16")],
         [JSON, (b"content-encoding", b"gzip")],
         [JSON, (b"content-encoding", b"identity"), (b"content-encoding", b"gzip")],
+        [JSON, (b"content-encoding", b"identity, gzip")],
     ],
 )
 def test_a_body_must_say_plainly_what_it_is(headers: list[tuple[bytes, bytes]]) -> None:
@@ -107,11 +108,18 @@ def test_a_body_must_say_plainly_what_it_is(headers: list[tuple[bytes, bytes]]) 
     assert UnsupportedMediaType is failure(chunks(b"{}"), *headers)
 
 
+@pytest.mark.parametrize(
+    "codings", [[b"identity"], [b"Identity"], [b""], [b"identity,", b" identity"]], ids=repr
+)
+def test_what_changes_nothing_is_no_encoding(codings: list[bytes]) -> None:
+    """`identity` in any case, and an empty list, say that the body is as it is (RFC 9110, sections 5.6.1, 8.4.1)."""
+    assert b"{}" == receive(chunks(b"{}"), JSON, *((b"content-encoding", coding) for coding in codings))
+
+
 def test_no_body_needs_no_media_type() -> None:
-    """Without a body its type and encoding mean nothing; `identity` is no encoding."""
+    """Without a body its type and encoding mean nothing."""
     assert b"" == receive([{"type": "http.request"}])
     assert b"" == receive(chunks(b""), (b"content-type", b"text/plain"), (b"content-encoding", b"gzip"))
-    assert b"{}" == receive(chunks(b"{}"), JSON, (b"content-encoding", b"identity"))
 
 
 ANY = {"schema": {}}

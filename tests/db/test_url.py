@@ -23,13 +23,14 @@ def arguments(url: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-@pytest.mark.parametrize("password", ["p%40ss%2Fw%3Ard", "p%40ss/w:rd"])
-def test_each_scheme_and_any_password_is_taken(scheme: str, password: str) -> None:
-    """A URL may begin as providers, libpq or SQLAlchemy write it, with space around it; what the password does not
-    encode is taken as it is."""
-    url = normalise(f" {scheme}://app:{password}@[::1]:6432/todo\n")
+@pytest.mark.parametrize("login", ["app%40b:p%40ss%2Fw%3Ard", "app@b:p@ss/w:rd"])
+@pytest.mark.parametrize("query", ["", "?application_name=a@b"])
+def test_each_scheme_and_any_login_is_taken(scheme: str, login: str, query: str) -> None:
+    """A URL may begin as providers, libpq or SQLAlchemy write it, with space around it; what user and password do not
+    encode (RFC 3986, section 3.2.1) is taken as it is, so no part of them is ever shown as a host."""
+    url = normalise(f" {scheme}://{login}@[::1]:6432/todo{query}\n")
 
-    assert ("postgresql+psycopg2", "app", "p@ss/w:rd") == (url.drivername, url.username, url.password)
+    assert ("postgresql+psycopg2", "app@b", "p@ss/w:rd") == (url.drivername, url.username, url.password)
     assert ("::1", 6432, "todo") == (url.host, url.port, url.database)
 
 
@@ -57,8 +58,8 @@ def test_what_is_other_tools_is_left_out(query: str, ignored: list[str]) -> None
 
 
 def test_what_is_libpqs_reaches_it() -> None:
-    """Neon's address and libpq's own parameters are passed on, decoded."""
-    query = "sslmode=require&channel_binding=require&options=endpoint%3Dep-x&keepalives_idle=7&target_session_attrs=any"
+    """Neon's address and libpq's own parameters are passed on, decoded, a value with `=` too."""
+    query = "sslmode=require&channel_binding=require&options=endpoint=ep-x&keepalives_idle=7&target_session_attrs=any"
     expected = {
         "sslmode": "require",
         "channel_binding": "require",
@@ -73,7 +74,16 @@ def test_what_is_libpqs_reaches_it() -> None:
 
 @pytest.mark.parametrize(
     ("written", "mode"),
-    [("ssl=true", "require"), ("ssl=verify-full", "verify-full"), ("ssl=false", "prefer")],
+    [
+        ("ssl=true", "require"),
+        ("ssl", "require"),
+        ("ssl=verify-full", "verify-full"),
+        ("ssl=false", "prefer"),
+        ("ssl=no-verify", "require"),
+        ("sslmode=no-verify", "require"),
+        ("sslmode=verify-full&ssl=true", "verify-full"),
+        ("ssl=true&sslmode=verify-full", "verify-full"),
+    ],
 )
 def test_ssl_is_sslmode(written: str, mode: str) -> None:
     """What JDBC, node-postgres and asyncpg call `ssl` never turns into a connection that is less safe than asked."""
@@ -90,7 +100,11 @@ def test_ssl_is_sslmode(written: str, mode: str) -> None:
             "has the parameter schema, which must be public or absent: the tables are in that schema",
         ),
         ("sslmode=on", "has the parameter sslmode with a value that PostgreSQL does not know"),
-        ("ssl=no-verify", "has the parameter sslmode with a value that PostgreSQL does not know"),
+        (
+            "variables[lock-timeout]=1",
+            "has the parameter variables[lock-timeout], which PostgreSQL does not know: remove it",
+        ),
+        ("ssl=on", "has the parameter sslmode with a value that PostgreSQL does not know"),
         (
             "target_session_attrs=x",
             "has the parameter target_session_attrs with a value that PostgreSQL does not know",
@@ -99,7 +113,7 @@ def test_ssl_is_sslmode(written: str, mode: str) -> None:
             "connect_timeout=soon",
             "has the parameter connect_timeout with a value that PostgreSQL does not know",
         ),
-        ("sslmode", URL_RULE),
+        ("channel_binding", URL_RULE),
     ],
 )
 def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) -> None:

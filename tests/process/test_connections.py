@@ -128,6 +128,7 @@ def test_all_of_a_pipeline_that_is_half_closed_is_answered(shared: Service) -> N
         ("1.1", [b"\xff"], 400),
         ("1.0", [b"a", b"b"], 400),
         ("1.1", [b""], 200),
+        ("1.1", [b"\t a.example \t"], 200),
         ("1.1", [b"a.example:80"], 200),
         ("1.1", [b"[2001:db8::1]:80"], 200),
         ("1.1", [b"[v1.a:b]"], 200),
@@ -168,10 +169,14 @@ def test_what_could_be_read_in_two_ways_is_refused(shared: Service, content: byt
         assert connection.is_closed()
 
 
-@pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/?q=\xc3\xa9"])
-def test_raw_utf_8_in_a_target_is_told_what_is_wrong(shared: Service, target: bytes) -> None:
-    """A target with raw UTF-8 is told that it has to be percent-encoded (RFC 3986, section 2.1)."""
-    assert "The path must be percent-encoded UTF-8" == exchange(shared, request("GET", target)).sentence
+@pytest.mark.parametrize("target", [b"/\xc3\xa9", b"/?q=\xc3\xa9", b"a:80", b"a/b"])
+def test_what_is_no_target_is_told_what_is_wrong(shared: Service, target: bytes) -> None:
+    """A target with raw UTF-8, or that is none, is told what one is (RFC 9112, section 3.2; RFC 3986, section 2.1)."""
+    sentence = exchange(shared, request("GET", target)).sentence
+    assert (
+        "The request's target must be a path that begins with a slash, or an http URL, in percent-encoded UTF-8"
+        == sentence
+    )
 
 
 @pytest.mark.parametrize("size", [70_000, 300_000])

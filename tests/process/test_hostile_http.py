@@ -545,13 +545,14 @@ def test_a_refusal_does_not_wait_for_the_body(
 def test_a_compressed_body_is_415(
     service: Service, tasks: str, identity: bytes, stored: Stored, coding: bytes
 ) -> None:
-    """A body with a Content-Encoding is not unpacked, so it can be no bomb."""
+    """A body with a Content-Encoding is not unpacked, so it can be no bomb (RFC 9110, sections 8.4 and 12.5.3)."""
     body = gzip.compress(TASK)
     answer = exchange(
         service, request("POST", tasks, identity, JSON, b"Content-Encoding: " + coding, body=body)
     )
     assert 415 == answer.status
     assert "The request body must be application/json in UTF-8, without Content-Encoding" == answer.sentence
+    assert "identity" == answer.headers["accept-encoding"]
     assert [] == stored()
 
 

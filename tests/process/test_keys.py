@@ -34,6 +34,7 @@ def found(keys: JsonWebKeySet, kid: str | None, algorithm: str) -> tuple[int, bo
         ("EdDSA", {}, {"EdDSA", "Ed25519"}),
         ("EdDSA", {"alg": "EdDSA"}, {"EdDSA", "Ed25519"}),
         ("EdDSA", {"alg": "Ed25519"}, {"EdDSA", "Ed25519"}),
+        ("ES256", {"alg": None, "use": None, "key_ops": None, "d": None, "x5c": None}, {"ES256"}),
         ("ES256", {}, {"ES256"}),
         ("ES384", {"alg": "ES384"}, {"ES384"}),
         ("ES512", {}, {"ES512"}),
@@ -47,7 +48,8 @@ def found(keys: JsonWebKeySet, kid: str | None, algorithm: str) -> tuple[int, bo
     ],
 )
 def test_the_key_decides_the_algorithms(key: str, members: dict[str, object], algorithms: set[str]) -> None:
-    """Type and curve say what a key verifies, `alg` narrows it (RFC 7517, 4.4; RFC 9864), other members do not."""
+    """Type and curve say what a key verifies, `alg` narrows it (RFC 7517, 4.4; RFC 9864), other members and null
+    do not."""
     keys = key_set(jwk_of(private_key(key), kid="a", **members))
 
     assert algorithms == {name for name in ISSUER_ALGORITHMS if found(keys, "a", name) == (1, True)}

@@ -23,6 +23,8 @@ TOOK_TOO_LONG = "took_too_long"
 
 # What a body is whose sender does not say (RFC 9110, section 8.3).
 _UNNAMED = b"application/octet-stream"
+# A list may have empty members (RFC 9110, section 5.6.1).
+_NO_CODING = {b"", b"identity"}
 
 
 class ReceivedBody(NamedTuple):
@@ -87,23 +89,25 @@ class BodyReader:
             ContentTooLarge: as soon as more bytes are announced or sent than the contract allows.
             UnsupportedMediaType: for a body of another type, charset or encoding.
         """
-        content_types, encodings = [], []
+        content_types: list[bytes] = []
+        codings: set[bytes] = set()
         for name, value in scope["headers"]:
             if name == b"content-length" and int(value) > self._max_bytes:
                 raise ContentTooLarge
             if name == b"content-type":
                 content_types.append(value)
             elif name == b"content-encoding":
-                encodings.append(value)
+                codings.update(coding.strip(b" \t").lower() for coding in value.split(b","))
         content = await self._receive_all(scope, receive)
         if not content and not content_types:
             return NO_BODY
-        choice = None if encodings not in ([], [b"identity"]) else self._choose(content_types or [_UNNAMED])
+        is_encoded = not codings <= _NO_CODING
+        choice = None if is_encoded else self._choose(content_types or [_UNNAMED])
         if not content:
             takes_empty = choice is not None and choice.reader is not None and choice.reader.takes_empty
             return choice if choice is not None and takes_empty else NO_BODY
         if choice is None:
-            raise UnsupportedMediaType(self._media_types, scope.get("method", ""))
+            raise UnsupportedMediaType(self._media_types, scope.get("method", ""), is_encoded=is_encoded)
         return ReceivedBody(content, choice.media_type, choice.reader)
 
     async def _receive_all(self, scope: Scope, receive: Receive) -> bytes:
