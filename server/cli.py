@@ -32,55 +32,64 @@ def _print_version(context: click.Context, _parameter: click.Parameter, wanted: 
         context.exit()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
-def cli() -> None:
-    """A multi-user todo REST API that does what its OpenAPI contract says.
-
-    Settings come from the environment or a .env file; see `serve --help`.
-    """
-
-
-for _command in (
-    backup,
-    completion,
-    contract,
-    db_group,
-    doctor,
-    migrate,
-    purge,
-    restore,
-    routes,
-    seed,
-    serve,
-    settings,
-    token,
-    user_group,
-    version,
-):
-    cli.add_command(_command)
+def group(*further: click.Command) -> click.Group:
+    """The commands that every service has, and `further` ones."""
+    shown = click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_print_version,
+        help="Show the version and exit.",
+    )
+    commands: tuple[click.Command, ...] = (
+        backup,
+        completion,
+        contract,
+        db_group,
+        doctor,
+        migrate,
+        restore,
+        routes,
+        serve,
+        settings,
+        token,
+        version,
+    )
+    return click.Group(
+        commands=[*commands, *further],
+        params=[shown],
+        help="A REST API that does what its OpenAPI contract says.\n\n"
+        "Settings come from the environment or a .env file; `serve --help` lists them.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        no_args_is_help=False,
+    )
 
 
-def main(load: "LoadProduct" = load_todo, name: str = "todo-api") -> None:
-    """The entry point of the command.
+# Three of its commands are about tasks.
+cli = group(purge, seed, user_group)
+
+
+def main() -> None:
+    """The command `todo-api`."""
+    run(load_todo, "todo-api", cli)
+
+
+def run(load: "LoadProduct", name: str, commands: click.Group | None = None) -> NoReturn:
+    """Runs the command of a service, and ends the process.
 
     Args:
-        load: gives the service that is served; it is called by the commands that need it.
+        load: gives the service; it is called by the commands that need it.
         name: what the command is called.
+        commands: those of every service if there are no others.
     """
     if not sys.warnoptions:
         # What libraries have to say to programmers is not for those who run the service; `python -W` shows it.
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"  # Also in the workers.
     try:
-        sys.exit(cli.main(prog_name=name, obj=load, standalone_mode=False, color=_color()))
+        chosen = commands or group()
+        sys.exit(chosen.main(prog_name=name, obj=load, standalone_mode=False, color=_color()))
     except click.Abort:
         sys.exit(130)  # As a shell reports Ctrl-C.
     except click.UsageError as error:

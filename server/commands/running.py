@@ -88,14 +88,15 @@ class Duration(click.ParamType[timedelta]):
 @click.command()
 @click.argument("user")
 @click.option("--ttl", type=Duration(), default="1d", help="How long it is good: 90s, 15m, 8h, 30d.  [1d]")
+@click.option("--scope", help="What else the user may do: names of scopes, with spaces between.")
 @click.pass_obj
-def token(load: "LoadProduct", user: str, ttl: timedelta) -> None:
+def token(load: "LoadProduct", user: str, ttl: timedelta, scope: str | None) -> None:
     """Print a token for USER."""
     from server.identity.verifier import mint
     from server.settings import Settings
 
     settings = Settings.load()
     try:
-        click.echo(mint(settings, load().contract, user, ttl))
+        click.echo(mint(settings, load().contract, user, ttl, scope))
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="USER") from error

@@ -41,8 +41,14 @@ def signing_secret(settings: Settings) -> bytes:
     return development_secret(settings.data_dir)
 
 
-def mint(settings: Settings, contract: Contract, user: str, lifetime: timedelta = timedelta(days=1)) -> str:
-    """A token for `user` that this service will take for as long as its lifetime.
+def mint(
+    settings: Settings,
+    contract: Contract,
+    user: str,
+    lifetime: timedelta = timedelta(days=1),
+    scope: str | None = None,
+) -> str:
+    """A token for `user`, with the names in `scope`, that this service will take for as long as its lifetime.
 
     Raises:
         SettingsError: as `signing_secret`.
@@ -55,6 +61,7 @@ def mint(settings: Settings, contract: Contract, user: str, lifetime: timedelta 
         lifetime=lifetime,
         issuer=settings.auth_issuer,
         audience=settings.auth_audience,
+        scope=scope,
         subject_rules=contract.owner_rules,
     )
 

@@ -167,6 +167,16 @@ def test_a_token_lives_as_long_as_asked(tmp_path: Path, written: str, seconds: i
     assert seconds == claims["exp"] - claims["iat"]
 
 
+def test_a_token_has_the_scopes_that_are_asked_for(tmp_path: Path) -> None:
+    """`--scope` says what the user may do."""
+    ended = todo_api(
+        "token", "alice", "--scope", "openid librarian", cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode()
+    )
+    claims = jwt.decode(ended.stdout.strip(), SECRET, algorithms=["HS256"])
+
+    assert "openid librarian" == claims["scope"]
+
+
 def test_no_token_is_made_beside_an_issuer(tmp_path: Path) -> None:
     """With AUTH_JWKS_URL only the issuer makes tokens, and the line says so."""
     issuer = {"AUTH_JWKS_URL": "https://issuer.example/jwks", "AUTH_AUDIENCE": "todo"}
