@@ -31,7 +31,6 @@ CHUNKED = b"Transfer-Encoding: chunked"
 NOT_FOUND = "Not found. The paths of this API are listed in /openapi.yaml"
 NOT_UTF_8 = "The path must be percent-encoded UTF-8"
 NOT_ALLOWED = "Method not allowed. The Allow header lists the methods that this path takes"
-METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 Stored = Callable[[], list[Any]]
 
@@ -79,41 +78,29 @@ LENGTH = b"Content-Length: %d" % len(TASK)
     "lines",
     [
         [LENGTH, b"Content-Length: 5"],
-        [b"Content-Length: 5", LENGTH],
         [LENGTH, LENGTH],
         [b"Content-Length: %d, %d" % (len(TASK), len(TASK))],
         [b"Content-Length: -1"],
-        [b"Content-Length: +%d" % len(TASK)],
-        [b"Content-Length: 0x14"],
         [b"Content-Length: 2 0"],
         [b"Content-Length:"],
-        [b"Content-Length: abc"],
-        [b"Content-Length: \xd9\xa1"],
         [b"Content-Length: 18446744073709551617"],
-        [b"Content-Length: " + b"9" * 5_000],
         [LENGTH, CHUNKED],
         [CHUNKED, LENGTH],
         [b"Transfer-Encoding: identity", LENGTH],
-        [b"Transfer-Encoding: xchunked"],
         [b"Transfer-Encoding: chunked, identity"],
         [b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity"],
         [b"Transfer-Encoding : chunked"],
-        [b"Transfer-Encoding\t: chunked"],
-        [b"Transfer-Encoding:\x0bchunked"],
-        [b" Transfer-Encoding: chunked"],
         [b"X: a\r\n Transfer-Encoding: chunked"],
         [b"X: a\nTransfer-Encoding: chunked"],
         [b"X: a\rTransfer-Encoding: chunked"],
-        [b"Content-Length : %d" % len(TASK)],
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("as_chunks", [False, True], ids=["plain", "chunks"])
 def test_a_body_of_two_lengths_is_refused(
-    service: Service, tasks: str, identity: bytes, stored: Stored, lines: list[bytes], as_chunks: bool
+    service: Service, tasks: str, identity: bytes, stored: Stored, lines: list[bytes]
 ) -> None:
     """A request whose body could end in two places is refused whole, and what follows it is not read."""
-    body = chunked(TASK) if as_chunks else TASK
+    body = chunked(TASK) if b"chunked" in lines[0] else TASK
     refused_for_good(service, request("POST", tasks, identity, JSON, *lines) + body + SMUGGLED)
     assert [] == stored()
 
@@ -123,16 +110,12 @@ def test_a_body_of_two_lengths_is_refused(
     [
         b"zz\r\n" + TASK + b"\r\n0\r\n\r\n",
         b"-14\r\n" + TASK + b"\r\n0\r\n\r\n",
-        b"+14\r\n" + TASK + b"\r\n0\r\n\r\n",
-        b"0x14\r\n" + TASK + b"\r\n0\r\n\r\n",
-        b" 14\r\n" + TASK + b"\r\n0\r\n\r\n",
         b"\r\n" + TASK + b"\r\n0\r\n\r\n",
         b"14\n" + TASK + b"\n0\n\n",
         b"14" + TASK + b"\r\n0\r\n\r\n",
         b"13\r\n" + TASK + b"\r\n0\r\n\r\n",
         b"14\r\n" + TASK + b"0\r\n\r\n",
         b"fffffffffffffffff\r\n" + TASK + b"\r\n0\r\n\r\n",
-        b"14\r\n" + TASK + b"\r\nx\r\n\r\n",
         b"14\r\n" + TASK + b"\r\n0\r\nno trailer\r\n\r\n",
     ],
     ids=repr,
@@ -149,12 +132,8 @@ def test_broken_chunks_are_refused(
     ("lines", "body"),
     [
         ([LENGTH], TASK[:-1]),
-        ([LENGTH], b""),
         ([CHUNKED], b"14\r\n" + TASK[:-1]),
-        ([CHUNKED], b"14\r\n" + TASK + b"\r\n"),
         ([CHUNKED], b"14\r\n" + TASK + b"\r\n0\r\n"),
-        ([CHUNKED], b"14"),
-        ([CHUNKED], b""),
     ],
     ids=repr,
 )
@@ -174,29 +153,20 @@ def test_a_body_that_breaks_off_stores_nothing(
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"SSH-2.0-OpenSSH_9.2\r\n",
-        b"HELO localhost\r\n",
-        b"\x00" * 1_000,
         b"\r\n" * 10 + b"nonsense\r\n\r\n",
         b"GET\r\n\r\n",
         b"GET /health/live HTTP/1.1\nHost: localhost\n\n",
-        b"GET /health/live HTTP/1\r\nHost: localhost\r\n\r\n",
         b"GET /health/live HTTP/9.9\r\nHost: localhost\r\n\r\n",
-        b"GET /health/live HTTP/1.1 \r\nHost: localhost\r\n\r\n",
-        b"GET /health/live HTTPS/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health/\xc3\xa9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health/\x00live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX y: z\r\n\r\n",
-        b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n: z\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n\r\n",
         b"get /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"Get /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"BREW /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"G\x00T /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=lambda content: repr(content[:40]),
@@ -299,11 +269,8 @@ def test_no_mutation_of_a_request_is_a_500_or_a_hang(
         [b"X: " + b"a" * 1_000_000],
         [b"X" * 1_000_000 + b": a"],
         [b"X: a"] * 20_000,
-        [b"Cookie: " + b"a=b; " * 100_000],
         [b"If-None-Match: " + b'"a",' * 100_000],
-        [b"Idempotency-Key: " + b"a" * 100_000],
         [b"Host: " + b"a" * 100_000],
-        [b"Accept: " + b"*/*," * 100_000],
     ],
     ids=lambda lines: f"{len(lines)} x {lines[0][:16]!r}",
 )
@@ -320,45 +287,28 @@ def test_huge_headers_do_no_harm(
 @pytest.mark.parametrize(
     ("target", "status", "sentence"),
     [
-        ("/api/{user}/tasks/%00", 400, "Invalid task ID"),
+        ("/api/{user}/tasks/%31", 404, "Task not found"),
         ("/api/{user}/tasks/1%00", 400, "Invalid task ID"),
-        ("/api/{user}%00/tasks", 403, "Forbidden"),
+        ("/api/{user}/tasks/%0A1", 400, "Invalid task ID"),
         ("/api/{user}%20/tasks", 403, "Forbidden"),
         ("/api/%ff/tasks", 400, NOT_UTF_8),
-        ("/api/{user}/tasks/%ff", 400, NOT_UTF_8),
         ("/api/{user}/tasks/%c0%af", 400, NOT_UTF_8),
         ("/api/{user}/tasks/%ed%a0%80", 400, NOT_UTF_8),
-        ("/api/{user}/tasks/%f4%90%80%80", 400, NOT_UTF_8),
         ("/api/{user}/tasks/%zz", 400, NOT_UTF_8),
-        ("/api/{user}/tasks/%", 400, NOT_UTF_8),
         ("/api/{user}/tasks/%1", 400, NOT_UTF_8),
-        ("/api/{user}/tasks/%u0031", 400, NOT_UTF_8),
         ("/%ff", 400, NOT_UTF_8),
-        ("/api/{user}%2Ftasks", 404, NOT_FOUND),
         ("/api/{user}%2ftasks", 404, NOT_FOUND),
-        ("/api/a%2F{user}/tasks", 404, NOT_FOUND),
-        ("/api/{user}/tasks%2F1", 404, NOT_FOUND),
         ("/api/{user}/tasks/1%2Fcomplete", 404, NOT_FOUND),
-        ("/api/{user}/tasks%0A", 404, NOT_FOUND),
         ("/api/{user}/tasks/1%0A", 404, NOT_FOUND),
-        ("/api/{user}/tasks/%0A1", 400, "Invalid task ID"),
-        ("/health/live%0A", 404, NOT_FOUND),
         ("/health/live%00", 404, NOT_FOUND),
         ("/api/{user}/tasks%3Flimit=0", 404, NOT_FOUND),
         ("/api/{user}/tasks;limit=0", 404, NOT_FOUND),
         ("/api/{user}/tasks/", 404, NOT_FOUND),
-        ("/api/{user}//tasks", 404, NOT_FOUND),
         ("//api/{user}/tasks", 404, NOT_FOUND),
-        ("/api//tasks", 404, NOT_FOUND),
-        ("/api/{user}/./tasks", 404, NOT_FOUND),
         ("/api/x/../{user}/tasks", 404, NOT_FOUND),
-        ("/api/{user}/tasks/../tasks", 404, NOT_FOUND),
         ("/API/{user}/tasks", 404, NOT_FOUND),
-        ("/api/{user}/Tasks", 404, NOT_FOUND),
-        ("/api/{user}/tasks/1/complete/", 404, NOT_FOUND),
         ("/docs/../api/{user}/tasks", 404, NOT_FOUND),
         ("/docs/%2e%2e/%2e%2e/etc/passwd", 404, NOT_FOUND),
-        ("/docs/..%5c..%5cetc%5cpasswd", 404, NOT_FOUND),
         ("*", 404, NOT_FOUND),
         ("/", 302, None),
     ],
@@ -373,24 +323,8 @@ def test_a_path_has_one_meaning(
         assert sentence == answer.sentence
 
 
-@pytest.mark.parametrize("byte", range(256), ids=lambda byte: f"{byte:02x}")
-def test_every_byte_as_an_escape_in_a_path(service: Service, identity: bytes, user: str, byte: int) -> None:
-    """One escape in the id's place: ASCII digits name a task, `/` is no path, half a character is no UTF-8."""
-    answer = exchange(service, request("GET", f"/api/{user}/tasks/%{byte:02X}", identity))
-    if ord("1") <= byte <= ord("9"):
-        assert (404, "Task not found") == (answer.status, answer.sentence)
-    elif byte in (ord("/"), ord("\n")):
-        assert (404, NOT_FOUND) == (answer.status, answer.sentence)
-    elif byte >= 0x80:
-        assert (400, NOT_UTF_8) == (answer.status, answer.sentence)
-    else:
-        assert (400, "Invalid task ID") == (answer.status, answer.sentence)
-
-
 @pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(
-    "header", [b"X-HTTP-Method-Override", b"X-HTTP-Method", b"X-Method-Override", b"_method"]
-)
+@pytest.mark.parametrize("header", [b"X-HTTP-Method-Override", b"_method"])
 def test_method_overrides_are_ignored(
     client: httpx.Client,
     service: Service,
@@ -408,53 +342,44 @@ def test_method_overrides_are_ignored(
     assert [task] == stored()
 
 
+ALLOWED: dict[str, set[str]] = {}
+for each in contract().operations.values():
+    ALLOWED.setdefault(each.path, set()).update([each.method, *(["HEAD"] if each.method == "GET" else [])])
+
+
 @pytest.mark.parametrize(
-    "method", ["OPTIONS", "TRACE", "CONNECT", "PROPFIND", "QUERY", "PURGE", "LINK", *METHODS]
+    ("path", "method"),
+    [
+        *((path, "QUERY") for path in ALLOWED),
+        *(("/health/live", method) for method in ("OPTIONS", "TRACE", "CONNECT", "PUT")),
+        ("/api/{user_id}/tasks/{id}/complete", "HEAD"),
+    ],
 )
-@pytest.mark.parametrize("path", sorted({each.path for each in contract().operations.values()}))
 def test_other_methods_are_405_with_a_complete_allow(service: Service, path: str, method: str) -> None:
     """A method that a path does not take is 405 before any token is looked at, and Allow names those it takes."""
-    allowed = {
-        "/api/{user_id}/tasks": "GET, HEAD, POST",
-        "/api/{user_id}/tasks/{id}": "DELETE, GET, HEAD, PUT",
-        "/api/{user_id}/tasks/{id}/complete": "PATCH",
-        "/health/live": "GET, HEAD",
-        "/health/ready": "GET, HEAD",
-    }[path]
     answer = exchange(service, request(method, path.format(user_id="alice", id=1)), method)
-    if method in allowed.split(", "):
-        assert 405 != answer.status
-        return
     assert 405 == answer.status
-    assert allowed == answer.headers["allow"]
+    assert ", ".join(sorted(ALLOWED[path])) == answer.headers["allow"]
     if method != "HEAD":
         assert NOT_ALLOWED == answer.sentence
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("target", "signed"),
     [
-        "{tasks}",
-        "{tasks}?limit=1",
-        "{tasks}?limit=0",
-        "{tasks}?limit=1&cursor=x",
-        "{tasks}/{id}",
-        "{tasks}/9223372036854775807",
-        "{tasks}/abc",
-        "/api/nobody/tasks",
-        "/api/%ff/tasks",
-        "/health/live",
-        "/health/ready",
-        "/nothing/here",
-        "/",
-        "/docs",
-        "/docs/",
-        "/docs/nothing",
-        "/openapi.yaml",
-        "/openapi.json",
+        ("{tasks}", False),
+        ("{tasks}?limit=1", True),
+        ("{tasks}?limit=0", True),
+        ("{tasks}/{id}", True),
+        ("{tasks}/9223372036854775807", True),
+        ("/api/nobody/tasks", True),
+        ("/health/ready", False),
+        ("/nothing/here", False),
+        ("/docs/", False),
+        ("/docs/nothing", False),
+        ("/openapi.yaml", False),
     ],
 )
-@pytest.mark.parametrize("signed", [True, False], ids=["signed in", "stranger"])
 def test_head_is_get_without_the_body(
     client: httpx.Client, service: Service, tasks: str, identity: bytes, target: str, signed: bool
 ) -> None:
@@ -539,9 +464,7 @@ def test_a_refusal_does_not_wait_for_the_body(
     assert answer.sentence
 
 
-@pytest.mark.parametrize(
-    "coding", [b"gzip", b"deflate", b"br", b"zstd", b"compress", b"x", b"gzip, identity"]
-)
+@pytest.mark.parametrize("coding", [b"gzip", b"x", b"gzip, identity"])
 def test_a_compressed_body_is_415(
     service: Service, tasks: str, identity: bytes, stored: Stored, coding: bytes
 ) -> None:
@@ -597,7 +520,7 @@ def test_a_refusal_waits_for_the_answers_before_it(service: Service, tasks: str,
         assert connection.is_closed()
 
 
-@pytest.mark.parametrize("target", ["/nothing/here", "/health/live", "/api/nobody/tasks", "{tasks}"])
+@pytest.mark.parametrize("target", ["/nothing/here", "/health/live", "{tasks}"])
 def test_a_refused_body_is_not_taken_for_a_request(
     service: Service, tasks: str, identity: bytes, stored: Stored, target: str
 ) -> None:
@@ -614,7 +537,7 @@ def test_a_refused_body_is_not_taken_for_a_request(
     assert [] == stored()
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_body_that_nobody_asked_for_is_skipped(
     service: Service, tasks: str, identity: bytes, stored: Stored, method: str
 ) -> None:
@@ -631,18 +554,15 @@ def test_a_body_that_nobody_asked_for_is_skipped(
     assert [] == stored()
 
 
-@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
-@pytest.mark.parametrize("as_chunks", [False, True], ids=["length", "chunked"])
-@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "in two parts"])
 @pytest.mark.parametrize(
-    ("method", "below", "body", "status"),
+    ("protocol", "as_chunks", "at_once", "method", "below", "body", "status"),
     [
-        ("POST", "", b'{"title":"Second"}', 201),
-        ("PUT", "/{id}", b'{"title":"Second"}', 200),
+        (b"h2c", False, True, "POST", "", b'{"title":"Second"}', 201),
+        (b"websocket", True, False, "PUT", "/{id}", b'{"title":"Second"}', 200),
         # Without its body this one would complete the task instead of reopening it.
-        ("PATCH", "/{id}/complete", b'{"status":"incomplete"}', 200),
+        (b"h2c", True, True, "PATCH", "/{id}/complete", b'{"status":"incomplete"}', 200),
+        (b"h2c", False, False, "PATCH", "/{id}/complete", b'{"status":"incomplete"}', 200),
     ],
-    ids=["POST", "PUT", "PATCH"],
 )
 def test_an_offered_upgrade_is_declined_and_the_request_answered(
     client: httpx.Client,
@@ -676,9 +596,7 @@ def test_an_offered_upgrade_is_declined_and_the_request_answered(
     assert json.loads(body).items() <= json.loads(answer.body).items()
 
 
-@pytest.mark.parametrize(
-    "target", ["{tasks}", "/health/ready", "/nothing", "/docs/", "/openapi.yaml", "/openapi.json"]
-)
+@pytest.mark.parametrize("target", ["{tasks}", "/health/ready", "/nothing", "/docs/", "/openapi.yaml"])
 def test_no_header_stands_twice(service: Service, tasks: str, identity: bytes, target: str) -> None:
     """Every header of an answer stands there once, so that no two readers take different ones."""
     names = exchange(service, request("GET", target.format(tasks=tasks), identity)).headers.keys()
@@ -701,11 +619,8 @@ def test_no_host_is_trusted_or_stumbled_over(
     "line",
     [
         b"X-Forwarded-User: alice",
-        b"X-Remote-User: alice",
-        b"X-User: alice",
         b"Forwarded: for=127.0.0.1;host=alice",
         b"X-Original-URL: /api/alice/tasks",
-        b"X-Rewrite-URL: /api/alice/tasks",
         b"Cookie: token=alice",
         b"Proxy-Authorization: Bearer alice",
     ],
