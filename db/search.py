@@ -7,11 +7,14 @@ locale to locale, while the engine of its regular expressions reads a text once,
 
 from collections.abc import Iterator
 from functools import cache
-from unicodedata import normalize
+from itertools import permutations
+from unicodedata import combining, normalize
 
 # Where characters have a case or a decomposition; Chinese ones have neither, but for their variants.
 _RANGES = (range(0xA0, 0x3400), range(0xA000, 0xD800), range(0xE000, 0x1F200), range(0x2F800, 0x2FA20))
 _LONGEST = 4
+# So many marks stay with the letter that they belong to; more are no writing.
+_MOST_MARKS = 3
 # A letter is not found in the same letter with an accent, in either of the two forms.
 _NO_ACCENT = "(?![\u0300-\u036f])"
 
@@ -42,9 +45,20 @@ def _parts(folded: str) -> Iterator[str]:
     while start < len(folded):
         ends = range(min(start + _LONGEST, len(folded)), start + 1, -1)
         end = next((end for end in ends if folded[start:end] in _spellings()), start + 1)
-        ways = list(_ways(folded[start:end]))
+        letters = next((place for place in range(start + 1, end) if combining(folded[place])), end)
+        # A mark may be one character with its letter, also where that letter can be in a ligature.
+        while end < min(letters + _MOST_MARKS, len(folded)) and combining(folded[end]):
+            end += 1
+        ways = [way for order in _orders(folded[start:letters], folded[letters:end]) for way in _ways(order)]
         yield ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"
         start = end
+
+
+def _orders(letters: str, marks: str) -> Iterator[str]:
+    """Each order of the marks that Unicode has as equal (The Unicode Standard, section 3.11)."""
+    for order in dict.fromkeys(map("".join, permutations(marks))):
+        if normalize("NFD", letters + order) == letters + marks:
+            yield letters + order
 
 
 def _ways(folded: str) -> Iterator[str]:
