@@ -53,6 +53,29 @@ def test_a_path_that_no_request_can_have() -> None:
     assert "#/paths/~1a#b: left out, since no request can have a path with '#' or '?'" == contract.notes[0]
 
 
+def test_an_operation_without_a_tag() -> None:
+    """An empty list of tags is no tag."""
+    assert "" == Contract(json.dumps(document({"/a": {"get": operation(tags=[])}}))).operations["act"].tag
+
+
+@pytest.mark.parametrize(
+    ("paths", "schemas", "expected"),
+    [
+        ({"/a": {"get": 5}}, {}, ['#/paths/~1a/get: 5 is not of type "object"']),
+        (
+            {},
+            {"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/nothing"}]}},
+            ["#/components/schemas/B/allOf/0: the $ref '#/nothing' leads nowhere"],
+        ),
+    ],
+)
+def test_a_fault_is_named_once(paths: Json, schemas: Json, expected: list[str]) -> None:
+    """What depends on something at fault says nothing more of it."""
+    with pytest.raises(ContractError) as refused:
+        Contract(json.dumps(document(paths, components={"schemas": schemas})))
+    assert expected == list(refused.value.problems)
+
+
 STRING = {"type": "string"}
 ROOT = document({"/a": {"$ref": "paths/a.yaml"}, "/b": {"$ref": "./all%20paths.json#/b~1c"}})
 FILES: dict[str, Any] = {

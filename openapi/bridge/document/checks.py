@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import jsonschema_rs
 
+from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schemas, one_line
@@ -48,13 +49,11 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
     objects = list(parts(document))
     problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(objects)]
+    problems += _pattern_problems(objects)
     if any("URI reference" in problem or '"uri-reference"' in problem for problem in problems):
         raise ContractError(*problems)
     schemas = Schemas(document)
-    problems += _reference_problems(document, objects, schemas)
-    if not problems:
-        problems += _pattern_problems(schemas)
-    return schemas, problems
+    return schemas, [*problems, *_reference_problems(document, objects, schemas)]
 
 
 @cache
@@ -134,7 +133,17 @@ def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             root = place.pointer
             if isinstance(place.node, dict):
                 for error in _dialect().iter_errors(place.node):
-                    yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
+                    # Whether a pattern is one is found out by compiling it.
+                    if error.kind.as_dict() != {"format": "regex"}:
+                        yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
+
+
+def _pattern_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
+    fault = cache(patterns.fault)
+    for kind, place in objects:
+        pattern = place.node.get("pattern") if kind == "schemas" and isinstance(place.node, dict) else None
+        if isinstance(pattern, str) and (said := fault(pattern)):
+            yield f"#{place.pointer}/pattern: {said}"
 
 
 @cache
@@ -176,12 +185,8 @@ def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | No
     is_pointer = reference.startswith("#/") and schema.is_in_document
     if not isinstance(target.node, dict | bool) or (is_pointer and not schemas.holds(unquote(reference[1:]))):
         return "leads to what is no schema"
-    return "leads back to itself" if schema.is_circular() else None
-
-
-def _pattern_problems(schemas: Schemas) -> Iterator[str]:
-    for pointer in schemas.pointers:
-        try:
-            schemas.validator(pointer)
-        except ContractError as error:
-            yield from error.problems
+    try:
+        return "leads back to itself" if schema.is_circular() else None
+    except jsonschema_rs.ReferencingError:
+        # Another reference further on leads nowhere, which is said where that one stands.
+        return None

@@ -68,8 +68,8 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
             if method in item.node:
                 with collected(problems, is_sound):
                     identifier = (item / method).node.get("operationId", f"{method.upper()} {template}")
-                    _note(ids, identifier, item / method, f"the operationId {identifier!r}")
-                with collected(problems, is_sound):
+                    with collected(problems, is_sound):
+                        _note(ids, identifier, item / method, f"the operationId {identifier!r}")
                     operations.append(_operation(document, template, method, item, identifier))
 
     paths = Place("/paths", document.get("paths", {}))
@@ -125,7 +125,7 @@ def _operation(document: Json, path: str, method: str, item: Place, identifier: 
         method=method.upper(),
         path=(base := _base_path(document, item, place)) + path,
         base=base,
-        tag=place.node.get("tags", [""])[0],
+        tag=next(iter(place.node.get("tags", ())), ""),
         parameters=parameters,
         body=follow(document, place / "requestBody") if "requestBody" in place.node else None,
         responses=responses,

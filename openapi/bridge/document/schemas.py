@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urljoin
 import jsonschema_rs
 
 from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import ContractError, Json, Place, copy_of, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
@@ -24,6 +25,7 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
+        document = _compilable(document)
         self._all = {place.pointer for kind, place in parts(document) if kind == "schemas"}
         self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
         """Of those that stand in no other."""
@@ -36,23 +38,14 @@ class Schemas:
         )
 
     def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
-        """A compiled validator for the schema at `pointer`.
-
-        Raises:
-            ContractError: for a pattern that does not compile; all else has been checked before.
-        """
-        try:
-            return jsonschema_rs.Draft202012Validator(
-                {"$ref": _BASE + self._fragment(pointer)},
-                registry=self._registry,
-                # OpenAPI's users expect a format to be a rule, not only a note.
-                validate_formats=True,
-                offline=True,
-            )
-        except jsonschema_rs.ValidationError as error:
-            path = error.instance_path
-            place = pointer_to(str(path[1]), *path[2:]) if path[:1] == ["$defs"] else pointer_to("", *path)
-            raise ContractError(f"#{place}: {one_line(error)}") from error
+        """A compiled validator for the schema at `pointer`, of a document that has been checked."""
+        return jsonschema_rs.Draft202012Validator(
+            {"$ref": _BASE + self._fragment(pointer)},
+            registry=self._registry,
+            # OpenAPI's users expect a format to be a rule, not only a note.
+            validate_formats=True,
+            offline=True,
+        )
 
     def is_valid(self, schema: "Schema", value: Any) -> bool:
         """Whether `value` is valid by a schema of this document, wherever it stands."""
@@ -91,6 +84,17 @@ class Schemas:
     def _fragment(self, pointer: str) -> str:
         root = self._root(pointer)
         return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
+
+
+def _compilable(document: Json) -> Json:
+    """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
+    schemas = [place for kind, place in parts(document) if kind == "schemas" and isinstance(place.node, dict)]
+    changed = {place.pointer: new for place in schemas if (new := compilable(place.node)) != place.node}
+    if changed:
+        document = copy_of(document)
+    for pointer, schema in changed.items():
+        look_up(document, pointer).update({key: schema[key] for key in ("pattern", "allOf") if key in schema})
+    return document
 
 
 def _absolute(node: Any, base: str) -> Any:

@@ -1,0 +1,52 @@
+"""Patterns as ECMA-262 has them, written so that the library that matches them can compile them."""
+
+import re
+
+import jsonschema_rs
+
+from openapi.bridge.document.places import Json
+
+# A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
+_LARGEST_BOUND = 1000
+_BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
+# A class, what is escaped, and a brace that begins no quantifier, which stands for itself.
+_PARTS = re.compile(r"(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|(\{(?!\d+(?:,\d*)?\}))", re.DOTALL)
+_CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
+
+
+def compilable(schema: Json) -> Json:
+    """A schema that means the same as `schema` by itself, and whose `pattern` the library compiles if it can be."""
+    pattern = schema.get("pattern")
+    if not isinstance(pattern, str):
+        return schema
+    bounded = _BOUNDED.fullmatch(pattern)
+    if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
+        return {**schema, "pattern": _PARTS.sub(_part, pattern)}
+    single, least, comma, most = bounded.groups()
+    length: Json = {"minLength": int(least)}
+    if most or not comma:
+        length["maxLength"] = int(most or least)
+    above = [*schema.get("allOf", ()), length]
+    return {**schema, "pattern": _PARTS.sub(_part, f"^{single}*$"), "allOf": above}
+
+
+def _part(match: re.Match[str]) -> str:
+    if match[1]:
+        # Beside a class such as `\w` a hyphen can make no range, so it stands for itself.
+        return _CLASS_PARTS.sub(_class_part, match[1])
+    return "\\{" if match[2] else match[0]
+
+
+def _class_part(match: re.Match[str]) -> str:
+    if match[1]:
+        return f"{match[1]}\\-"
+    return "\\-" if match[0] == "-" else match[0]
+
+
+def fault(pattern: str) -> str | None:
+    """What is wrong with a pattern that cannot be compiled, else None."""
+    try:
+        jsonschema_rs.Draft202012Validator(compilable({"pattern": pattern}))
+    except jsonschema_rs.ValidationError as error:
+        return str(error).partition("\n")[0]
+    return None
