@@ -79,7 +79,8 @@ def create_pages(
     @app.get("/")
     @app.get("/docs")
     def to_docs() -> werkzeug.Response:
-        return redirect("docs/")
+        # Relative, so that it stays below a path that no setting names; where one does, the server puts it in front.
+        return redirect("/docs/" if root_path else "docs/")
 
     @app.get("/docs/")
     def docs() -> Response:

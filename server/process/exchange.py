@@ -244,8 +244,8 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
     except httptools.HttpParserInvalidURLError:
         raise HeadError("The request's target must be a path, or an http URL") from None
     raw_path = url.path or b"/"
-    if root_path and raw_path.startswith(root_path.encode() + b"/"):
-        raw_path = raw_path[len(root_path) :]
+    if root_path and (raw_path + b"/").startswith(root_path.encode() + b"/"):
+        raw_path = raw_path[len(root_path) :] or b"/"
     path = raw_path.decode("ascii")
     return unquote(path) if "%" in path else path, raw_path, url.query or b""
 

@@ -28,6 +28,7 @@ from server.pages.site import (
     is_page,
 )
 from tests.support.browser import console, needs_chromium, open_browser, requests
+from tests.support.running import service_in_thread, settings_for
 
 TOKEN = "eyJ.a\"b<c>&'.z"
 SWAGGER_UI_PATHS = [f"/docs/{SWAGGER_UI_VERSION}/{name}" for name in sorted(SWAGGER_UI_FILES)]
@@ -69,6 +70,18 @@ def test_the_way_to_the_docs_names_no_host(client: FlaskClient, path: str, host:
 
     assert (302, "docs/") == (response.status_code, response.headers["Location"])
     assert "evil" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/todo", "/todo/docs", "/docs"])
+def test_below_a_path_the_way_to_the_docs_stays_there(database_url: str, path: str) -> None:
+    """With ROOT_PATH its own name leads to the pages too, which lie below it (RFC 3986, section 5.3)."""
+    with (
+        service_in_thread(database_url, settings_for(root_path="/todo")) as service,
+        service.client() as asking,
+    ):
+        response = asking.get(path)
+
+    assert (302, "/todo/docs/") == (response.status_code, response.headers["location"])
 
 
 def test_the_contract_is_published_as_it_is(client: FlaskClient) -> None:
