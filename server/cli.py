@@ -3,6 +3,8 @@
 import os
 import sys
 import warnings
+from functools import partial
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -19,11 +21,10 @@ if TYPE_CHECKING:
     from server.product import LoadProduct, Product
 
 
-def load_todo() -> "Product":
-    """The product that this project is."""
-    from server.todo import todo
-
-    return todo()
+def load_product(name: str) -> "Product":
+    """The service that the function of this name gives, such as `server.todo:todo`."""
+    load: LoadProduct = resolve_name(name)
+    return load()
 
 
 def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -72,14 +73,14 @@ cli = group(purge, seed, user_group)
 
 def main() -> None:
     """The command `todo-api`."""
-    run(load_todo, "todo-api", cli)
+    run("server.todo:todo", "todo-api", cli)
 
 
-def run(load: "LoadProduct", name: str, commands: click.Group | None = None) -> NoReturn:
+def run(product: str, name: str, commands: click.Group | None = None) -> NoReturn:
     """Runs the command of a service, and ends the process.
 
     Args:
-        load: gives the service; it is called by the commands that need it.
+        product: the function that gives the service, as `module:function`; the commands that need it import it.
         name: what the command is called.
         commands: those of every service if there are no others.
     """
@@ -89,6 +90,8 @@ def run(load: "LoadProduct", name: str, commands: click.Group | None = None) -> 
         os.environ["PYTHONWARNINGS"] = "ignore"  # Also in the workers.
     try:
         chosen = commands or group()
+        # Worker processes are given it by its name, which they could not find in `__main__`.
+        load = partial(load_product, product)
         sys.exit(chosen.main(prog_name=name, obj=load, standalone_mode=False, color=_color()))
     except click.Abort:
         sys.exit(130)  # As a shell reports Ctrl-C.
