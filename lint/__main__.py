@@ -4,7 +4,7 @@ make what the contract asks for; `make lint` runs it."""
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,11 +13,12 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from db import lists, statements
 from db.admin.migrate import MigrationError
+from db.admin.purge import DROP_EXPIRED
 from db.driver.ownership import OwnershipError
 from db.embedded.cluster import embedded_postgres
 from examples.library import statements as library_statements
 from examples.library.product import library
-from lint import scoping, sharding
+from lint import refused_forms, scoping, sharding
 from openapi.bridge.document.places import ContractError
 from openapi.contract import contract
 from server.product import LoadProduct
@@ -57,19 +58,36 @@ def check(
                 sys.exit(fault)
             print(f"{len(made)} statements: each reaches only the rows of its owner.")
             if shards:
-                for fault in sharding.faults(url, made):
-                    sys.exit(fault)
-                print("Citus can shard what they make by user, and run every statement on it.")
+                _check_for_citus(url, modules)
     except ContractError as error:
         sys.exit(f"openapi.yaml: {error}")
     except (MigrationError, OwnershipError) as error:
         sys.exit(str(error))
 
 
-def choices() -> dict[str, list[tuple[str, ...]]]:
-    """What the parameters of our statements can be: some of the members of a task that a client may set."""
+def _check_for_citus(url: str, modules: Sequence[ModuleType]) -> None:
+    made = [each for module in modules for each in scoping.statements(module, choices(most=1))]
+    made += [("db.admin.purge.DROP_EXPIRED", each) for each in DROP_EXPIRED]
+    for fault in chain(sharding.faults(url), refused_forms.faults(url, made)):
+        sys.exit(fault)
+    print(
+        "Citus: each table is distributed by its owner, keys hold the owner, each message of the migrations is one"
+    )
+    print(f"command, and no form that Citus 13.2 was seen to refuse is in {len(made)} statements.")
+
+
+def choices(most: int | None = None) -> dict[str, list[tuple[str, ...]]]:
+    """What the parameters of our statements can be: some of the members of a task that a client may set.
+
+    Args:
+        most: how many of them at once.
+    """
     members = sorted(contract().schema("TaskUpdate")["properties"])
-    return {"fields": [some for size in range(1, len(members) + 1) for some in combinations(members, size)]}
+    return {
+        "fields": [
+            some for size in range(1, (most or len(members)) + 1) for some in combinations(members, size)
+        ]
+    }
 
 
 if __name__ == "__main__":

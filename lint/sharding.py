@@ -1,21 +1,16 @@
-"""What Citus forbids, as rules that `make lint` checks, so that the same migrations and statements can be sharded by
-user at any time (docs/scaling.md).
+"""What Citus forbids in a schema, as rules that `make lint` checks, so that the same migrations can make tables that
+are sharded by user (docs/deploy/citus.md); `lint/refused_forms.py` is about the statements.
 
 Citus itself is not needed: the migrations run on a PostgreSQL that has an extension of its name, and so take their way
 for Citus, and a stand-in for `create_distributed_table` that writes down what is distributed by which column.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Delete, Insert, Update, make_url
-from sqlalchemy.sql import ClauseElement
-from sqlalchemy.sql.visitors import iterate
+from sqlalchemy import Engine, event, make_url
 
-from db.admin.purge import DROP_EXPIRED
-from db.driver.messages import DIALECT
 from db.migrations import migrations
 from lint.scoping import ask
 
@@ -54,8 +49,7 @@ SELECT format('the policy %%s on %%s has a subselect', polname, relname)
  WHERE concat(polqual, polwithcheck) LIKE '%%{SUBLINK %%'
 ORDER BY 1
 """
-_VOLATILE = "SELECT DISTINCT proname AS name FROM pg_proc WHERE provolatile = 'v'"
-_CALL = re.compile(r"(\w+)\(")
+_QUOTED = re.compile(r"""--[^\n]*|/\*.*?\*/|'[^']*'|"[^"]*"|(\$\w*\$).*?\1""", re.DOTALL)
 
 
 def create_sharded(url: str) -> str:
@@ -79,41 +73,31 @@ def schema_faults(sharded: str) -> list[str]:
     return [row["fault"] for row in _rows(sharded, _FAULTS)]
 
 
-def volatile_functions(url: str) -> frozenset[str]:
-    """The names of the functions that may answer otherwise each time, by the database's own catalogue."""
-    return frozenset(row["name"] for row in _rows(url, _VOLATILE))
+def is_one_command(message: str) -> bool:
+    """Whether a message holds no more than one command; Citus sends it on to its machines as it is."""
+    return ";" not in _QUOTED.sub("", message).strip().removesuffix(";")
 
 
-def volatile_calls(statement: ClauseElement, volatile: frozenset[str]) -> list[str]:
-    """The volatile functions that a statement calls where it changes or deletes rows.
-
-    Each copy of a shard would come to another value, so Citus refuses them there; in an insertion it calls them first.
-    """
-    called = {name for text in _changes(statement) for name in _CALL.findall(text)}
-    return sorted(called & volatile)
-
-
-def _changes(statement: ClauseElement) -> Iterator[str]:
-    for part in iterate(statement):
-        if isinstance(part, Update | Delete):
-            yield str(part.compile(dialect=DIALECT))
-        elif isinstance(part, Insert) and part._post_values_clause is not None:
-            yield str(part.compile(dialect=DIALECT)).rpartition(" ON CONFLICT ")[2]
-
-
-def faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
-    """Every sentence about what Citus would refuse in the migrations, in statements and in the purge.
+def faults(url: str) -> Iterator[str]:
+    """Every sentence about what Citus would refuse in the migrations.
 
     Args:
         url: as for `create_sharded`.
-        made: the statements, each with what it is called.
     """
-    sharded = create_sharded(url)
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, message: str, *_: Any) -> None:
+        sent.append(message)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        sharded = create_sharded(url)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
     yield from (f"Citus: {fault}" for fault in schema_faults(sharded))
-    volatile = volatile_functions(sharded)
-    for origin, statement in chain(made, [("db.admin.purge.DROP_EXPIRED", each) for each in DROP_EXPIRED]):
-        for name in volatile_calls(statement, volatile):
-            yield f"Citus: {origin} calls the volatile function {name} where it changes rows"
+    for message in sent:
+        if not is_one_command(message):
+            yield f"Citus: a migration sends several commands as one message: {' '.join(message.split())[:60]}"
 
 
 def _rows(url: str, text: str) -> list[Any]:

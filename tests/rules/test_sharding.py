@@ -4,23 +4,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import delete, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Text, case, cast, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ClauseElement
 
 from db.embedded.cluster import embedded_postgres
-from db.models import idempotency_keys, tasks
-from lint import sharding
+from db.migrations import migrations
+from db.models import idempotency_keys, tasks, users
+from lint import refused_forms, sharding
 from openapi.contract import CONTRACT_FILE
 from tests.support.clusters import run
 from tests.support.contracts import project_with
 
-KEYS = insert(idempotency_keys).values(
-    user_id="u", key="k", fingerprint="f", task_id=func.nextval("tasks_id_seq")
-)
-VOLATILE = frozenset({"clock_timestamp", "random", "nextval", "gen_random_uuid"})
+KEYS = insert(idempotency_keys).values(user_id="u", key="k", fingerprint="f", task_id=1)
 
 
 @pytest.fixture(scope="module")
@@ -99,35 +98,85 @@ def test_what_citus_forbids_in_a_schema_is_found(
         run(sharded, remedy)
 
 
+WHERE = "where it changes rows"
+ON_CONFLICT = "where ON CONFLICT changes rows"
+ELSEWHERE = "takes a number from a sequence and reads a table, so it would take it on another machine"
+
+
+def on_conflict(where: ColumnElement[bool] | None = None, **values: Any) -> ClauseElement:
+    return KEYS.on_conflict_do_update(index_elements=["user_id", "key"], set_=values, where=where)
+
+
 @pytest.mark.parametrize(
-    ("statement", "calls"),
+    ("statement", "faults"),
     [
-        (update(tasks).values(updated_at=func.clock_timestamp()), ["clock_timestamp"]),
-        (update(tasks).values(title=text("gen_random_uuid()")), ["gen_random_uuid"]),
-        (update(tasks).values(title="x").where(func.random() < literal_column("random()")), ["random"]),
-        (delete(tasks).where(tasks.c.created_at < func.clock_timestamp()), ["clock_timestamp"]),
-        (select(update(tasks).values(title=func.random()).returning(tasks.c.id).cte("c")), ["random"]),
         (
-            KEYS.on_conflict_do_update(
-                index_elements=["user_id", "key"], set_={"task_id": func.nextval("s")}
-            ),
-            ["nextval"],
+            update(tasks).values(updated_at=func.clock_timestamp()),
+            [f"calls the volatile function clock_timestamp {WHERE}"],
         ),
+        (
+            select(
+                update(tasks).values(title=cast(func.random(), Text)).returning(tasks.c.id).cte("changed")
+            ),
+            [f"calls the volatile function random {WHERE}"],
+        ),
+        (
+            delete(tasks).where(tasks.c.created_at < func.clock_timestamp()),
+            [f"calls the volatile function clock_timestamp {WHERE}"],
+        ),
+        (
+            update(tasks).values(updated_at=tasks.c.updated_at + text("interval '1 day'")),
+            [f"calls timestamptz_pl_interval, which depends on the session, with a column {WHERE}"],
+        ),
+        (
+            update(tasks).values(updated_at=case((tasks.c.id == 1, func.now()), else_=tasks.c.updated_at)),
+            [f"calls now within CASE {WHERE}"],
+        ),
+        (
+            update(tasks).values(updated_at=func.coalesce(tasks.c.deleted_at, func.now())),
+            [f"calls now within COALESCE {WHERE}"],
+        ),
+        (
+            update(tasks).where(text("updated_at = ANY (ARRAY[now()])")),
+            [f"calls now within an array {WHERE}"],
+        ),
+        (
+            on_conflict(idempotency_keys.c.created_at < func.now(), fingerprint="f"),
+            [f"calls now, which depends on the session, {ON_CONFLICT}"],
+        ),
+        (
+            on_conflict(task_id=func.nextval(text("'tasks_id_seq'"))),
+            [f"calls the volatile function nextval {ON_CONFLICT}"],
+        ),
+        (insert(tasks).from_select(["user_id", "title"], select(users.c.id, users.c.email)), [ELSEWHERE]),
+        (insert(tasks).from_select(["user_id", "id"], select(users.c.id, text("1"))), []),
         (KEYS, []),
-        (KEYS.on_conflict_do_update(index_elements=["user_id", "key"], set_={"fingerprint": "f"}), []),
-        (update(tasks).values(updated_at=func.now(), title="random() is a title"), []),
-        (select(func.random()), []),
+        (on_conflict(fingerprint="f"), []),
+        (update(tasks).values(updated_at=func.now(), title="random() is 50% of a title"), []),
+        (select(func.random(), func.coalesce(func.now())).where(tasks.c.title.like(text("'50%'"))), []),
     ],
 )
-def test_volatile_functions_in_changes_are_found(statement: ClauseElement, calls: list[str]) -> None:
-    """A function that answers otherwise each time is told where rows are changed, and only there."""
-    assert calls == sharding.volatile_calls(statement, VOLATILE)
+def test_refused_forms_are_found(server: str, statement: ClauseElement, faults: list[str]) -> None:
+    """What Citus refuses in a statement that changes rows is told with the function's name, and nothing else is."""
+    if not run(server, "SELECT to_regclass('tasks')")[0][0]:
+        migrations.upgrade(server)
+    assert [f"Citus: it {fault}" for fault in faults] == list(
+        refused_forms.faults(server, [("it", statement)])
+    )
 
 
-def test_volatile_is_what_the_database_says(server: str) -> None:
-    """The names come from PostgreSQL's catalogue; those of the transaction's start are not among them."""
-    assert sharding.volatile_functions(server) >= VOLATILE
-    assert {"now", "timezone"}.isdisjoint(sharding.volatile_functions(server))
+@pytest.mark.parametrize(
+    ("message", "is_one"),
+    [
+        ("DROP TABLE tasks;", True),
+        ("DO $a$ BEGIN EXECUTE 'SELECT 1; SELECT 2'; END $a$", True),
+        ("COMMENT ON TABLE tasks IS 'it''s one; still' -- one; yes", True),
+        ("ALTER TABLE tasks ENABLE ROW LEVEL SECURITY; ALTER TABLE tasks FORCE ROW LEVEL SECURITY", False),
+    ],
+)
+def test_messages_of_several_commands_are_found(message: str, is_one: bool) -> None:
+    """A semicolon between two commands counts; one in a quotation or a comment does not."""
+    assert is_one == sharding.is_one_command(message)
 
 
 @pytest.mark.faults
@@ -140,7 +189,7 @@ def test_volatile_is_what_the_database_says(server: str) -> None:
             "Citus: the policy idempotency_keys_own on idempotency_keys has a subselect",
         ),
         (
-            *("db/statements.py", "func.greatest(func.now(),", "func.greatest(func.clock_timestamp(),"),
+            *("db/statements.py", "utc(func.now()) - utc(tasks", "utc(func.clock_timestamp()) - utc(tasks"),
             "Citus: db.statements.update_task(('description',)) calls the volatile function clock_timestamp "
             "where it changes rows",
         ),
