@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/node
+FASTIFY := benchmarks/fastify_peer
 NODE_BIN := $(NODE)/node_modules/.bin
 # Not quiet: it takes a minute, in which people want to see that something happens.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
@@ -66,10 +67,11 @@ fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES
 	$(BIN)/python -m tests.support.fuzz
 
 bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter of an hour; needs wrk
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(FASTIFY)/node_modules/installed; fi
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made, but neither .env nor the data in .todo-api
-	rm -rf .venv .venv-* $(NODE)/node_modules *.egg-info dist reports .coverage .coverage.* openapi/types.py.new \
+	rm -rf .venv .venv-* $(NODE)/node_modules $(FASTIFY)/node_modules *.egg-info dist reports .coverage .coverage.* openapi/types.py.new \
 		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -93,6 +95,11 @@ $(VENV)/development: $(VENV)/service
 $(VENV)/benchmarks: $(VENV)/development
 	@echo "Installing what the benchmarks need into $(VENV) ..."
 	@$(PIP) --editable '.[dev,bench]'
+	@touch $@
+
+$(FASTIFY)/node_modules/installed: $(FASTIFY)/package.json
+	@echo "Installing the Fastify peer of the benchmarks into $(FASTIFY) ..."
+	@cd $(FASTIFY) && npm install --ignore-scripts --no-package-lock --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(NODE)/node_modules/installed: $(NODE)/package.json

@@ -5,7 +5,8 @@ import httpx
 from benchmarks.contestants import BenchmarkError, Running, bearer, token
 
 MEMBERS = [
-    *("created_at", "description", "due_date", "id", "priority", "status", "title", "updated_at", "user_id")
+    *("created_at", "description", "due_date", "etag", "id", "priority", "status"),
+    *("tags", "title", "updated_at", "user_id"),
 ]
 USER = "check-peer"
 TASKS = f"/api/{USER}/tasks"
@@ -23,6 +24,7 @@ INVALID: tuple[object, ...] = (
     {"title": "x", "priority": None},
     {"title": "x", "due_date": "2026-02-29"},
     {"title": "x", "due_date": "soon"},
+    {"title": "x", "tags": [1]},
     [],
     "x",
 )
@@ -72,12 +74,19 @@ class _Check:
         self._is(address, first.headers["location"], "Location")
         self._is(MEMBERS, sorted(task), "a task's members")
         self._is("Crème brûlée 🍮", task["title"], "the title")
-        rest = {name: task[name] for name in ("description", "status", "priority", "due_date", "user_id")}
-        self._is([None, "incomplete", "medium", None, USER], list(rest.values()), "the rest")
+        names = ("description", "status", "priority", "due_date", "tags", "user_id")
+        rest = [task[name] for name in names]
+        self._is([None, "incomplete", "medium", None, [], USER], rest, "the rest")
         self._is(
             ["Z", "Z"], [task[name][-1] for name in ("created_at", "updated_at")], "the ends of the times"
         )
-        full = {"title": "Bread", "description": "100% rye", "priority": "low", "due_date": "2026-11-24"}
+        full = {
+            "title": "Bread",
+            "description": "100% rye",
+            "priority": "low",
+            "due_date": "2026-11-24",
+            "tags": ["shopping", "home"],
+        }
         second = self._sent(201, "POST", TASKS, json=full).json()
         self._is(full, {name: second[name] for name in full}, "what was given")
         for query, expected in {
@@ -95,11 +104,12 @@ class _Check:
         self._is(task, self._sent(200, "GET", address).json(), "the task")
         changed = self._sent(200, "PUT", address, json={**full, "title": "Flan"}).json()
         self._is(
-            {**task, **full, "title": "Flan", "updated_at": changed["updated_at"]},
+            {**task, **full, "title": "Flan", **{name: changed[name] for name in ("updated_at", "etag")}},
             changed,
             "the changed task",
         )
         self._is(True, task["updated_at"] < changed["updated_at"], "whether updated_at grows")
+        self._is(False, task["etag"] == changed["etag"], "whether the etag stays")
         cleared = self._sent(200, "PUT", address, json={"description": None, "due_date": None}).json()
         self._is([None, None], [cleared["description"], cleared["due_date"]], "what was cleared")
         self._is("complete", self._sent(200, "PATCH", f"{address}/complete").json()["status"], "the status")
@@ -125,7 +135,7 @@ class _Check:
             "limit=1001",
             "limit=x",
             "status=done",
-            "sort=title",
+            "sort=colour",
             f"q={65 * 'x'}",
             "q=%00",
         ):

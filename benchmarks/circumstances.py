@@ -2,6 +2,8 @@
 
 import os
 import platform
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +27,7 @@ def circumstances() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": dict(_versions()),
+        **({"node": _node()} if shutil.which("node") else {}),
     }
 
 
@@ -32,6 +35,10 @@ def one_line() -> str:
     """The circumstances as a plot's subtitle says them."""
     known = circumstances()
     return f"{known['date']}; {known['processor']}, {known['cores']} cores; Python {known['python']}"
+
+
+def _node() -> str:
+    return subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()  # noqa: S607
 
 
 def _processor() -> str:

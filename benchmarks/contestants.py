@@ -1,6 +1,7 @@
 """Who is measured, and how each is started: a process of its own on a database of its own."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -30,7 +31,7 @@ class Contestant:
     """One implementation of the API.
 
     Args:
-        module: the peer's module; None for the product, which is started as people start it.
+        module: the peer's module, or a script that Node runs; None for the product, which is started as people do.
         row_level_security: whether its tables have it.
         requires: the packages that it needs beside those of the service.
     """
@@ -41,8 +42,22 @@ class Contestant:
     row_level_security: bool
     requires: tuple[str, ...] = ()
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it needs Node and its packages, which are not there."""
+        if self.script is None:
+            return False
+        return shutil.which("node") is None or not (self.script.parent / "node_modules").is_dir()
+
+    @property
+    def script(self) -> Path | None:
+        """The file that Node runs; None for one in Python."""
+        return PROJECT / self.module if self.module is not None and self.module.endswith(".mjs") else None
+
     def check_packages(self) -> None:
         """Returns if what it needs is installed; raises BenchmarkError with what is missing if not."""
+        if self.is_left_out:
+            raise BenchmarkError(f"{self.label} needs Node 20 and its packages: run `make bench`")
         missing = [package for package in self.requires if find_spec(package) is None]
         if missing:
             raise BenchmarkError(
@@ -55,6 +70,9 @@ class Contestant:
             # Without a line for each request, like the peers.
             settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "WARNING"}
             return [sys.executable, "-m", "server", "serve"], settings
+        if self.script is not None:
+            settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "NODE_ENV": "production"}
+            return ["node", str(self.script)], settings
         options = f"--port {port} --workers {workers} --loop uvloop --http httptools --ws none"
         quiet = "--no-access-log --log-level warning --no-proxy-headers --no-server-header"
         return [sys.executable, "-m", "uvicorn", f"{self.module}:app", *options.split(), *quiet.split()], {}
@@ -75,8 +93,14 @@ LITESTAR = Contestant(
     row_level_security=False,
     requires=("litestar", "msgspec", "asyncpg"),
 )
-FLOOR = Contestant("floor", "bare ASGI + psycopg2", "benchmarks.floor", row_level_security=True)
-CONTESTANTS = {contestant.name: contestant for contestant in (PRODUCT, FASTAPI, LITESTAR, FLOOR)}
+FASTIFY = Contestant(
+    "fastify",
+    "Fastify + openapi-glue + pg",
+    "benchmarks/fastify_peer/server.mjs",
+    row_level_security=False,
+)
+FLOOR = Contestant("floor", "bare ASGI + psycopg2", "benchmarks.floor", row_level_security=False)
+CONTESTANTS = {contestant.name: contestant for contestant in (PRODUCT, FASTAPI, LITESTAR, FASTIFY, FLOOR)}
 
 
 @dataclass(frozen=True)

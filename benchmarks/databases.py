@@ -45,7 +45,11 @@ class Databases:
 
     def url(self, name: str) -> str:
         """The URL of the cluster's database `name`."""
-        return self._url.set(database=name).render_as_string(hide_password=False)
+        # As parameters, since the host may be the folder of a socket.
+        place = {"host": self._url.host, "port": self._url.port}
+        query = {name: str(value) for name, value in place.items() if value is not None}
+        url = self._url._replace(database=name, host="", port=None).update_query_dict(query)
+        return url.render_as_string(hide_password=False)
 
     @property
     def process(self) -> psutil.Process:

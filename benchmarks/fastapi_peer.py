@@ -15,7 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator, ConfigDict, model_validator
-from sqlalchemy import BigInteger, Column, DateTime, Identity, case, func, or_
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Identity, Text, case, func, or_
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Field, Session, SQLModel, col, create_engine, select
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -83,8 +83,10 @@ class TaskPublic(SQLModel):
     status: Status
     priority: Priority
     due_date: date | None
+    tags: list[str]
     created_at: datetime
     updated_at: datetime
+    etag: str
 
 
 class Task(SQLModel, table=True):
@@ -97,6 +99,7 @@ class Task(SQLModel, table=True):
     status: str = Status.INCOMPLETE
     priority: str = Priority.MEDIUM
     due_date: date | None = None
+    tags: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False))
     created_at: datetime | None = Field(
         default=None, sa_column=Column(DateTime(timezone=True), nullable=False, server_default=func.now())
     )
@@ -106,6 +109,11 @@ class Task(SQLModel, table=True):
             DateTime(timezone=True), nullable=False, server_default=func.now(), onupdate=func.now()
         ),
     )
+    deleted_at: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+
+    @property
+    def etag(self) -> str:
+        return f'"{self.updated_at}"'
 
 
 ORDERS = {
@@ -123,6 +131,7 @@ class TaskCreate(SQLModel):
     description: Description | None = None
     priority: Priority = Priority.MEDIUM
     due_date: date | None = None
+    tags: list[str] = []
 
 
 class TaskUpdate(SQLModel):
@@ -133,14 +142,15 @@ class TaskUpdate(SQLModel):
     status: Status | None = None
     priority: Priority | None = None
     due_date: date | None = None
+    tags: list[str] | None = None
 
     @model_validator(mode="after")
     def something_is_given(self) -> "TaskUpdate":
         if not self.model_fields_set:
             raise ValueError("at least one field must be provided")
-        never_null = self.model_fields_set & {"title", "status", "priority"}
+        never_null = self.model_fields_set & {"title", "status", "priority", "tags"}
         if any(getattr(self, name) is None for name in never_null):
-            raise ValueError("title, status and priority must not be null")
+            raise ValueError("title, status, priority and tags must not be null")
         return self
 
 
@@ -183,7 +193,7 @@ TaskId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 def find_task(session: Session, user: str, id: int) -> Task:
     task = session.get(Task, (user, id))
-    if task is None:
+    if task is None or task.deleted_at is not None:
         raise HTTPException(404, "Task not found")
     return task
 
@@ -211,7 +221,7 @@ def list_tasks(
     sort: Sort = Sort.NEWEST_FIRST,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> Any:
-    statement = select(Task).where(Task.user_id == user)
+    statement = select(Task).where(Task.user_id == user, col(Task.deleted_at).is_(None))
     if status is not None:
         statement = statement.where(Task.status == status)
     if q is not None:

@@ -28,7 +28,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 CONNECTIONS = 16
 SECRET = os.environ["AUTH_JWT_SECRET"]
-COLUMNS = "id, user_id, title, description, status, priority, due_date, created_at, updated_at"
+COLUMNS = "id, user_id, title, description, status, priority, due_date, tags, created_at, updated_at"
+THIS = "WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
 
 Status = Literal["incomplete", "complete"]
 Priority = Literal["low", "medium", "high"]
@@ -54,8 +55,10 @@ class Task(msgspec.Struct):
     status: str
     priority: str
     due_date: date | None
+    tags: list[str]
     created_at: datetime
     updated_at: datetime
+    etag: str
 
 
 class TaskCreate(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +66,7 @@ class TaskCreate(msgspec.Struct, forbid_unknown_fields=True):
     description: Description | None = None
     priority: Priority = "medium"
     due_date: date | None = None
+    tags: list[str] = []
 
 
 class TaskUpdate(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,6 +75,7 @@ class TaskUpdate(msgspec.Struct, forbid_unknown_fields=True):
     status: Status | UnsetType = UNSET
     priority: Priority | UnsetType = UNSET
     due_date: date | UnsetType | None = UNSET
+    tags: list[str] | UnsetType = UNSET
 
 
 class TaskCompletion(msgspec.Struct, forbid_unknown_fields=True):
@@ -100,7 +105,11 @@ async def keep_as_it_is(_connection: object) -> None:
 def found(row: asyncpg.Record | None) -> Task:
     if row is None:
         raise NotFoundException("Task not found")
-    return Task(*row)
+    return task_of(row)
+
+
+def task_of(row: asyncpg.Record) -> Task:
+    return Task(*row, f'"{row["updated_at"]}"')
 
 
 @get("/api/{user_id:str}/tasks")
@@ -113,27 +122,28 @@ async def list_tasks(
     limit: Annotated[int, Parameter(ge=1, le=1000)] = 1000,
 ) -> list[Task]:
     rows = await state.pool.fetch(
-        f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND ($2::text IS NULL OR status = $2) "  # noqa: S608
+        f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR status = $2) "  # noqa: S608
         f"{SEARCH if q is not None else ''} ORDER BY {ORDERS[sort]}, id DESC LIMIT $3",
         user_id,
         status,
         limit,
         *([q] if q is not None else []),
     )
-    return [Task(*row) for row in rows]
+    return [task_of(row) for row in rows]
 
 
 @post("/api/{user_id:str}/tasks")
 async def create_task(state: State, user_id: str, data: TaskCreate) -> Response[Task]:
     row = await state.pool.fetchrow(
         "WITH registered AS (INSERT INTO users (id) VALUES ($1) ON CONFLICT DO NOTHING) "  # noqa: S608
-        "INSERT INTO tasks (user_id, title, description, priority, due_date) "
-        f"VALUES ($1, $2, $3, $4, $5) RETURNING {COLUMNS}",
+        "INSERT INTO tasks (user_id, title, description, priority, due_date, tags) "
+        f"VALUES ($1, $2, $3, $4, $5, $6) RETURNING {COLUMNS}",
         user_id,
         data.title,
         data.description,
         data.priority,
         data.due_date,
+        data.tags,
     )
     task = found(row)
     return Response(task, headers={"Location": f"/api/{user_id}/tasks/{task.id}"})
@@ -141,7 +151,7 @@ async def create_task(state: State, user_id: str, data: TaskCreate) -> Response[
 
 @get("/api/{user_id:str}/tasks/{task_id:str}")
 async def get_task(state: State, user_id: str, task_id: TaskId) -> Task:
-    query = f"SELECT {COLUMNS} FROM tasks WHERE user_id = $1 AND id = $2"  # noqa: S608
+    query = f"SELECT {COLUMNS} FROM tasks {THIS}"  # noqa: S608
     return found(await state.pool.fetchrow(query, user_id, task_id))
 
 
@@ -151,9 +161,7 @@ async def update_task(state: State, user_id: str, task_id: TaskId, data: TaskUpd
     if not given:
         raise ValidationException("At least one field must be provided")
     changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(given, 3))
-    query = (
-        f"UPDATE tasks SET updated_at = now(), {changes} WHERE user_id = $1 AND id = $2 RETURNING {COLUMNS}"  # noqa: S608
-    )
+    query = f"UPDATE tasks SET updated_at = now(), {changes} {THIS} RETURNING {COLUMNS}"  # noqa: S608
     return found(await state.pool.fetchrow(query, user_id, task_id, *given.values()))
 
 
@@ -163,7 +171,7 @@ async def complete_task(
 ) -> Task:
     row = await state.pool.fetchrow(
         "UPDATE tasks SET status = $3, updated_at = CASE WHEN status = $3 THEN updated_at ELSE now() END "  # noqa: S608
-        f"WHERE user_id = $1 AND id = $2 RETURNING {COLUMNS}",
+        f"{THIS} RETURNING {COLUMNS}",
         user_id,
         task_id,
         data.status if data else "complete",

@@ -15,6 +15,8 @@ from benchmarks.processes import cpu_seconds, memory_mb
 
 LOADS = Path(__file__).with_name("loads")
 KINDS = ("get", "list20", "list100", "mixed", "create")
+# The mixed load once more, in which a service may refuse what it has no room for.
+CROWD = "crowd"
 # The seconds that wrk has beyond those of the load, to connect and to write its result.
 PATIENCE = 30
 
@@ -47,7 +49,8 @@ class Measurement:
     """What one load came to.
 
     `cpu_us` is user and system time of the contestant's processes for each request, `database_cpu_us` that of
-    PostgreSQL's, in microseconds; `memory_mb` is the contestant's proportional set size after the load.
+    PostgreSQL's, in microseconds; `memory_mb` is the contestant's proportional set size after the load; `refused`
+    counts the answers 429 and 503 of a crowd, where they are allowed.
     """
 
     requests: int
@@ -57,6 +60,7 @@ class Measurement:
     cpu_us: float
     database_cpu_us: float
     memory_mb: float
+    refused: int = 0
 
 
 def check_wrk() -> None:
@@ -72,7 +76,7 @@ def measure_load(
 
     Args:
         postgres: the process that has started PostgreSQL's others.
-        kind: one of `KINDS`, or another script of the folder `loads`.
+        kind: one of `KINDS`, or another script of the folder `loads`, such as CROWD.
         connections: how many requests are under way at the same time.
 
     Raises:
@@ -95,6 +99,7 @@ def measure_load(
         cpu_us=1e6 * cpu / requests,
         database_cpu_us=1e6 * database_cpu / requests,
         memory_mb=memory_mb(running.process),
+        refused=int(result["allowed"]),
     )
 
 

@@ -4,17 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.check_peer import check_peer
-from benchmarks.contestants import Contestant, running
+from benchmarks.contestants import FASTIFY, PRODUCT, Contestant, running
 from benchmarks.databases import TASKS_PER_USER, USERS, Databases
-from benchmarks.load import Measurement, Users, measure_load
+from benchmarks.load import CROWD, Measurement, Users, measure_load
 
 WARM_UP_SECONDS = 1
+CROWDED = (PRODUCT, FASTIFY)
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured: `seconds` of each kind of load on each contestant, `rounds` times."""
+    """What is measured: `seconds` of each kind of load on each contestant, `rounds` times; and the mixed load with each
+    of the numbers of connections in `crowds`, on the product and the fastest peer."""
 
     contestants: tuple[Contestant, ...]
     kinds: tuple[str, ...]
@@ -22,6 +24,7 @@ class Plan:
     seconds: int
     workers: int
     connections: int
+    crowds: tuple[int, ...] = ()
     users: int = USERS
     tasks: int = TASKS_PER_USER
 
@@ -37,6 +40,7 @@ class Series:
 
     loads: dict[str, list[Measurement]] = field(default_factory=dict)
     start_seconds: list[float] = field(default_factory=list)
+    crowds: dict[int, list[Measurement]] = field(default_factory=dict)
 
 
 def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Series]:
@@ -74,3 +78,7 @@ def _measure(databases: Databases, plan: Plan, contestant: Contestant, series: S
             measured = measure_load(contender, databases.process, kind, users, plan.seconds, plan.connections)
             series.loads.setdefault(kind, []).append(measured)
             tell(f"  {kind:8}{measured.requests_per_second:9,.0f} requests/s")
+        for connections in plan.crowds if contestant in CROWDED else ():
+            measured = measure_load(contender, databases.process, CROWD, users, plan.seconds, connections)
+            series.crowds.setdefault(connections, []).append(measured)
+            tell(f"  {connections} connections: p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused")

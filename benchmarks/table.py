@@ -25,6 +25,13 @@ def table(summary: Summary) -> str:
     for name in summary.series:
         rates = [summary.metric(name, kind, "requests_per_second").median for kind in kinds]
         lines.append(_row(_label(name), [f"{rate:,.0f}" for rate in rates]))
+    lines += ["", _row("CPU us a request: own + db", kinds)]
+    for name in summary.series:
+        costs = [
+            [summary.metric(name, kind, each).median for each in ("cpu_us", "database_cpu_us")]
+            for kind in kinds
+        ]
+        lines.append(_row(_label(name), [f"{own:,.0f} + {database:,.0f}" for own, database in costs]))
     if summary.rivals:
         lines += [
             "",
@@ -40,9 +47,20 @@ def table(summary: Summary) -> str:
             numbers = [summary.metric(name, kind, column).median for column in _COLUMNS.values()]
             numbers.append(summary.start_seconds(name).median)
             lines.append(_row(_label(name), [f"{n:,.2f}" if n < 10 else f"{n:,.0f}" for n in numbers]))
+    for connections in plan.crowds:
+        lines += [
+            "",
+            _row(f"mixed, {connections} connections", ["requests/s", "p50 ms", "p99 ms", "refused"]),
+        ]
+        for name in summary.series:
+            if connections in summary.series[name].crowds:
+                measured = ("requests_per_second", "p50_ms", "p99_ms", "refused")
+                numbers = [summary.crowd(name, connections, each) for each in measured]
+                lines.append(_row(_label(name), [f"{n:,.0f}" for n in numbers]))
     lines += [
         "",
-        "CPU is user and system time for each request, of the contestant and of PostgreSQL (db).",
+        "CPU is user and system time for each request, in microseconds, of the contestant and of",
+        "PostgreSQL (db). What a crowd was refused are 429 and 503 with Retry-After; any other refusal ends the run.",
         "",
     ]
     for goal in summary.goals():
