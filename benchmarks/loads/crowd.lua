@@ -28,5 +28,5 @@ function done(summary, latency)
     refusals = refusals + thread:get("refused")
   end
   summary.errors.status = wrong_answers
-  common.done(summary, latency, refusals)
+  common.write(summary, latency, refusals)
 end
