@@ -3,7 +3,7 @@
 import re
 from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.addresses import next_page, task_address
@@ -30,7 +30,6 @@ ids = st.integers(1, 2**63 - 1)
 @example("{id}", 1)
 @example("%2F", 1)
 @example("😀" * 255, 1)
-@settings(deadline=None)
 def test_the_address_of_a_task(user: str, id: int) -> None:
     """A task's address, resolved as a client resolves it, holds the user and the number."""
     address = task_address(user, id)
@@ -46,7 +45,6 @@ def test_the_address_of_a_task(user: str, id: int) -> None:
 @example("..", None, 1)
 @example("a>b", "a>b", 1)
 @example("😀" * 255, "😀" * MOST, 1000)
-@settings(deadline=None)
 def test_the_next_page(user: str, q: str | None, limit: int) -> None:
     """The next page's link leads to the user's list with the query, without what was not asked."""
     rest = {"status": "incomplete", "sort": "-created_at", "limit": str(limit), "cursor": "0f" * 31}

@@ -29,26 +29,7 @@ MALFORMED = [
     *['w/"a"', 'W/ "a"', "W/abc", '"a b"', "'a'", '"' + "a" * 1023 + '"'],
 ]
 # A tag is "{shape}-{time}"; none of these is that tag, strongly.
-NOT_THE_TAG = [
-    "W/{tag}",
-    'W/{tag}, "other"',
-    '"other"',
-    '""',
-    '"*"',
-    '"{shape}"',
-    '"{shape}-"',
-    '"-{time}"',
-    '"{time}"',
-    '"{shape}-0{time}"',
-    '"{shape}-{time}0"',
-    '"{shape}-{time}x"',
-    '"{shape}--1"',
-    '"{shape}_{time}"',
-    '"00000000-{time}"',
-    '"{shape}-ffffffffffffff"',
-    '"{shape}-fffffffffffffff"',
-    '"{shape}-ffffffffffffffffff"',
-]
+NOT_THE_TAG = ["W/{tag}", 'W/{tag}, "other"', '"other"', '""', '"*"', '"{shape}-0{time}"']
 STALE = "The task has changed since. Read it again and retry with its new ETag"
 WEAK = "If-Match never holds for a weak entity tag (W/). Send the ETag of the task as it was answered"
 UNCHANGED = "The task is in a state that If-None-Match names, so nothing was done"

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support import conforming
@@ -180,7 +180,6 @@ def test_a_blank_title_is_no_title(service: Service) -> None:
     with service.client("blank") as client:
 
         @given(st.text(st.sampled_from(WHITE_SPACE), max_size=255))
-        @settings(max_examples=50, deadline=None)
         def refused(title: str) -> None:
             response = client.post("/api/blank/tasks", json={"title": title})
             assert (400, {"error": "Title is required"}) == (response.status_code, response.json())
@@ -193,7 +192,6 @@ def test_text_comes_back_exactly(service: Service) -> None:
     with service.client("exact") as client:
 
         @given(st.text(TEXT, min_size=1, max_size=255), st.none() | st.text(TEXT, max_size=300))
-        @settings(max_examples=100, deadline=None)
         def the_same(title: str, description: str | None) -> None:
             assume(title.strip(WHITE_SPACE))
             sent = {"title": title, "description": description}

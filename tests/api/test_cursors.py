@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from db.orders import ORDERS
@@ -36,7 +36,6 @@ def test_the_orders() -> None:
 
 
 @given(sorts, tasks)
-@settings(deadline=None)
 def test_round_trip(sort: Sort, task: Any) -> None:
     """A cursor leads back to the order, the key in it and the number that it was made from."""
     key = ORDERS[sort].value_of(ORDERS[sort].digits_of(task))
@@ -45,7 +44,6 @@ def test_round_trip(sort: Sort, task: Any) -> None:
 
 
 @given(tasks)
-@settings(deadline=None)
 def test_the_newest_first(task: Any) -> None:
     """The cursor of the newest first holds the time of creation, in UTC to the microsecond."""
     _, position = decode_cursor(encode_cursor("-created_at", task))
@@ -54,7 +52,6 @@ def test_the_newest_first(task: Any) -> None:
 
 
 @given(st.none() | st.dates(), st.none() | st.dates())
-@settings(deadline=None)
 def test_keys_of_due_dates(one: date | None, other: date | None) -> None:
     """Keys fall as the days of their order go on, and are least without a day."""
     for sort, first in (("due_date", min), ("-due_date", max)):
@@ -65,14 +62,12 @@ def test_keys_of_due_dates(one: date | None, other: date | None) -> None:
 
 
 @given(sorts, tasks)
-@settings(deadline=None)
 def test_a_cursor_is_the_contracts(sort: Sort, task: Any) -> None:
     """Every cursor has the form that the contract gives."""
     assert VALIDATOR.is_valid(encode_cursor(sort, task))
 
 
 @given(st.from_regex(SCHEMA["pattern"], fullmatch=True))
-@settings(deadline=None)
 def test_whatever_has_the_form_is_a_cursor(cursor: str) -> None:
     """Every text of the contract's form is a place in one of the orders, with a number that a task can have."""
     sort, position = decode_cursor(cursor)
@@ -83,7 +78,6 @@ def test_whatever_has_the_form_is_a_cursor(cursor: str) -> None:
 
 
 @given(sorts, tasks, st.integers(0, 3093), st.characters())
-@settings(deadline=None)
 def test_a_damaged_cursor(sort: Sort, task: Any, index: int, character: str) -> None:
     """A cursor in which any one character is another does not have the form."""
     cursor = encode_cursor(sort, task)

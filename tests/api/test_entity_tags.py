@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers import entity_tags
@@ -46,7 +46,6 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
 
 
 @given(times)
-@settings(deadline=None)
 def test_a_tag_is_the_contracts(updated_at: datetime) -> None:
     """Every tag has the form that the contract gives: strong, quoted, of plain characters."""
     schema = Place("/components/headers/ETag/schema", {})
@@ -55,14 +54,12 @@ def test_a_tag_is_the_contracts(updated_at: datetime) -> None:
 
 
 @given(times)
-@settings(deadline=None)
 def test_round_trip(updated_at: datetime) -> None:
     """If-Match with a task's tag allows exactly the state that the tag was made of."""
     assert [updated_at.replace(tzinfo=UTC)] == versions(entity_tag(task(updated_at)))
 
 
 @given(times, times)
-@settings(deadline=None)
 def test_one_tag_for_one_state(first: datetime, second: datetime) -> None:
     """Two states have the same tag only if they are the same."""
     assert (first == second) == (entity_tag(task(first)) == entity_tag(task(second)))
@@ -75,7 +72,6 @@ def test_the_smallest_change() -> None:
 
 
 @given(opaque)
-@settings(deadline=None)
 def test_any_foreign_tag(text: str) -> None:
     """A tag that this service did not make allows no state, matches none, and does no harm."""
     assert [] == versions(f'"{text}"')
@@ -83,7 +79,6 @@ def test_any_foreign_tag(text: str) -> None:
 
 
 @given(st.from_regex(r"[0-9a-f]{1,20}", fullmatch=True))
-@settings(deadline=None)
 def test_only_the_tags_own_spelling(digits: str) -> None:
     """Of all tags that hold a state's time, only the one that this service makes stands for it."""
     shape = entity_tag(task()).strip('"').partition("-")[0]
@@ -94,7 +89,6 @@ def test_only_the_tags_own_spelling(digits: str) -> None:
 
 
 @given(st.lists(opaque, max_size=5), st.lists(opaque, max_size=5), st.sampled_from(["", "W/"]))
-@settings(deadline=None)
 def test_a_list(before: list[str], after: list[str], weak: str) -> None:
     """A tag counts wherever in a list it stands: weak or strong for If-None-Match, only strong for If-Match."""
     tag = entity_tag(task())

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support import conforming
@@ -217,7 +217,6 @@ def test_any_printable_key(service: Service) -> None:
         )
         @example("a" * 255)
         @example("!")
-        @settings(max_examples=50, deadline=None)
         def recognised(key: str) -> None:
             if key:
                 first, second = (create(client, "/api/keys/tasks", key=key) for _ in range(2))

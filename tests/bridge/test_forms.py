@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.failures import BadRequest
@@ -171,7 +171,6 @@ def test_a_form_has_a_limit_of_fields(content: bytes, content_type: str, expecte
     assert f"The request body must have {expected}" == refusal(reader, content, content_type)
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(max_size=100), st.sampled_from([URLENCODED, MULTIPART]), st.booleans())
 def test_any_form_is_read_or_refused(content: bytes, content_type: str, framed: bool) -> None:
     """Whatever bytes a form holds, it is an object or a refusal."""

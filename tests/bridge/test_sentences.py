@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.contract import fill
@@ -265,7 +265,6 @@ values = st.recursive(
 SCHEMAS = sorted(contract().document["components"]["schemas"])
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from(SCHEMAS),
     values | st.fixed_dictionaries({"title": values, "status": values, "description": values}),

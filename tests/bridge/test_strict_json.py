@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.request import strict_json
@@ -67,14 +67,12 @@ def test_what_may_parse_comes_back_whole_or_not_at_all(path: Path) -> None:
         assert value == json.loads(json.dumps(value, allow_nan=False).encode())
 
 
-@settings(deadline=None, max_examples=200)
 @given(values, st.booleans())
 def test_every_value_comes_back(value: Any, ascii_only: bool) -> None:
     """Any JSON value that the standard library writes is read as the same value, escaped or not."""
     assert value == strict_json.loads(json.dumps(value, ensure_ascii=ascii_only).encode())
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.integers(0, 190), texts, values, values)
 def test_a_repeated_name_is_refused_at_any_depth(depth: int, name: str, first: Any, second: Any) -> None:
     """An object that names a member twice is refused however deep it stands, and however the names are escaped."""
@@ -140,7 +138,6 @@ def test_an_integer_has_a_limit_of_digits(sign: str) -> None:
     assert LONG == refusal(f"{sign}{'7' * 5000}".encode())
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     """Whatever the bytes, the loader answers a value or one of its sentences, which never hold what was sent."""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.document import strict_yaml
@@ -72,7 +72,6 @@ def test_an_empty_text_is_nothing() -> None:
     assert strict_yaml.loads("# nothing") is None
 
 
-@settings(deadline=None, max_examples=200)
 @given(values)
 def test_json_is_yaml(value: Any) -> None:
     """Any JSON value is read as the same value."""

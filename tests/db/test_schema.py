@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.errors import InsufficientPrivilege, QueryCanceled
 from sqlalchemy import make_url
@@ -194,7 +194,6 @@ def test_every_table_is_walled(schema: Schema) -> None:
 
 
 @given(user=st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
-@settings(deadline=None)
 def test_any_name_can_enter(limits: str, user: str) -> None:
     """A user's name is entered as it is, whatever it would mean in SQL."""
     message = "SELECT todo_enter(%s); SELECT current_setting('app.user_id'), current_user::text"
@@ -244,7 +243,6 @@ TRICKY = st.sampled_from(
 @given(
     data=st.data(), name=st.sampled_from(["title", "description", "status", "priority", "due_date", "tags"])
 )
-@settings(deadline=None, max_examples=300)
 def test_the_database_has_the_limits_of_the_contract(limits: str, data: st.DataObject, name: str) -> None:
     """A column takes exactly the values that the contract's schema takes."""
     schema = Place("/components/schemas/Task/properties", contract().schema("Task")["properties"]) / name

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.contract import contract
@@ -229,7 +229,6 @@ def test_chunks_of_one_byte(service: Service, tasks: str, identity: bytes) -> No
     assert 201 == exchange(service, request("POST", tasks, identity, JSON, CHUNKED) + body).status
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(min_size=1, max_size=200))
 def test_no_bytes_are_a_500_or_a_hang(service: Service, content: bytes) -> None:
     """Any bytes at all end in a refusal or a closed connection once the client has nothing more to say."""
@@ -250,7 +249,6 @@ CHANGE = request(
 )
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.integers(0, len(CHANGE) - 1), st.integers(0, 3), st.binary(max_size=3))
 def test_no_mutation_of_a_request_is_a_500_or_a_hang(
     service: Service, place: int, length: int, instead: bytes

@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -358,7 +358,6 @@ def descriptions() -> Iterator[str]:
         yield f"{name.upper()} {field.description}"
 
 
-@settings(deadline=None)
 @given(password=PASSWORDS)
 @pytest.mark.parametrize(
     "setting",
