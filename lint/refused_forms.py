@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.visitors import iterate
 
 from db.driver.messages import DIALECT
 from lint.scoping import ask
@@ -63,6 +65,11 @@ def faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]
         tree = _read(iter(_TOKEN.findall(body[0]["body"])))
         for query in _nodes(tree, {"QUERY"}):
             yield from (f"Citus: {origin} {fault}" for fault in _faults(query, known, given))
+
+
+def changes_rows(statement: ClauseElement) -> bool:
+    """Whether a statement inserts, updates or deletes; in others Citus was seen to refuse nothing of ours."""
+    return any(isinstance(part, UpdateBase) for part in iterate(statement))
 
 
 def _body(number: int, statement: ClauseElement) -> str:
