@@ -1,12 +1,14 @@
-"""Typed clients that others' generators make from the published contract, against the running service."""
+"""What others' programs make from the published contract, against the running service: clients, and values to send."""
 
 import importlib
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,14 +24,17 @@ pytestmark = pytest.mark.faults
 NODE = PROJECT / "tests" / "node"
 DOCUMENTATION = (PROJECT / "docs" / "clients.md").read_text(encoding="utf-8")
 # What the documentation leaves to its readers.
-NAMES = "const { URL, TOKEN, USER } = process.env as Record<'URL' | 'TOKEN' | 'USER', string>;"
+NAMES = """
+const { URL: baseUrl, TOKEN, USER: user } = process.env as Record<'URL' | 'TOKEN' | 'USER', string>;
+const accessToken = async (): Promise<string> => TOKEN;
+"""
+
 STALE = "The task has changed since. Read it again and retry with its new ETag"
 
 
 def snippet(language: str, start: str = "") -> str:
-    """The one block of code of docs/clients.md that is in this language and begins so."""
-    (code,) = re.findall(rf"^```{language}\n({start}.*?)^```$", DOCUMENTATION, re.MULTILINE | re.DOTALL)
-    return str(code)
+    """The blocks of code of docs/clients.md that are in this language and begin so, as one program."""
+    return "".join(re.findall(rf"^```{language}\n({start}.*?)^```$", DOCUMENTATION, re.MULTILINE | re.DOTALL))
 
 
 def run(command: list[str], cwd: Path, **environment: str) -> str:
@@ -121,12 +126,20 @@ def test_python_drives_every_operation(
         call("create_task", user, body=TaskCreate("Buy bread"))
         page = call("list_tasks", user, limit=1)
         assert ["Buy bread"] == [each.title for each in page.parsed]
-        cursor = re.search(r"cursor=(\w+)>", page.headers["Link"])[1]
+        cursor = re.search(r"[?&]cursor=(\w+)", page.headers["Link"])[1]
         assert [completed] == call("list_tasks", user, limit=1, cursor=cursor).parsed
         assert [completed] == call("list_tasks", user, status=[Status.COMPLETE]).parsed
 
+        patched = call("patch_task", user, task.id, body=TaskUpdate(tags=["shopping"])).parsed
+        assert ["shopping"] == patched.tags
+        assert 1 == call("delete_tasks", user, status=[Status.COMPLETE]).parsed.deleted
+        assert task.id == call("restore_task", user, task.id).parsed.id
+
         assert 204 == call("delete_task", user, task.id).status_code
         assert refused(call("delete_task", user, task.id), 404, "Task not found")
+        changes = call("list_changes", user).parsed
+        assert (["Buy bread"], False) == ([each.title for each in changes.tasks], changes.more)
+        assert 204 == call("delete_user", user).status_code
 
         for probe in ("get_liveness", "get_readiness"):
             healthy = call(probe, client=stranger).parsed
@@ -144,24 +157,52 @@ def test_the_documented_python_runs(
 
 @pytest.fixture(scope="module")
 def node(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the program that drives the client, and the types that openapi-typescript makes."""
+    """A folder with the programs that call the service, and the types that openapi-typescript makes."""
     if not shutil.which("npm"):
-        pytest.skip("npm is not here, which installs openapi-typescript, openapi-fetch and the compiler")
+        pytest.skip("npm is not here, which installs what makes clients and values from the contract")
     run(["make", "tests/node/node_modules/installed"], PROJECT)
     folder = tmp_path_factory.mktemp("node")
-    for name in ("package.json", "tsconfig.json", "clients.ts"):
+    for name in ("package.json", "tsconfig.json", "clients.ts", "generated.mjs"):
         shutil.copy(NODE / name, folder)
     (folder / "node_modules").symlink_to(NODE / "node_modules", target_is_directory=True)
     generate("npx", service, folder)
-    (folder / "documented.ts").write_text(f"{NAMES}\n{snippet('ts')}", encoding="utf-8")
+    (folder / "documented.ts").write_text(f"{NAMES}{snippet('ts')}", encoding="utf-8")
     run(["node_modules/.bin/tsc", "--project", "."], folder)
     return folder
 
 
-@pytest.mark.parametrize(("program", "last"), [("clients", "all operations"), ("documented", STALE)])
-def test_typescript_drives_every_operation(
-    node: Path, service: Service, user: str, program: str, last: str
-) -> None:
-    """The client of openapi-fetch passes `tsc --strict`, and sends and reads what the contract says."""
+def run_program(name: str, node: Path, service: Service, user: str) -> list[str]:
+    """The lines that a program prints, which calls the service as `user`."""
     names = {"URL": service.url, "TOKEN": service.token(user), "USER": user}
-    assert run(["node", f"{program}.js"], node, **names).strip().endswith(last)
+    return run(["node", name], node, **names).splitlines()
+
+
+def test_typescript_drives_every_operation(node: Path, service: Service, user: str) -> None:
+    """The client of openapi-fetch passes `tsc --strict`, and sends and reads what the contract says."""
+    assert ["all operations"] == run_program("clients.js", node, service, user)
+
+
+def test_the_documented_typescript_runs(node: Path, service: Service, user: str) -> None:
+    """Each part of docs/clients.md does what it says: pages, the 412, errors of a form, and a copy that follows."""
+    assert [
+        "[ 'Buy bread' ]",
+        "[ 'Buy milk' ]",
+        "saved: Buy oat milk",
+        f"{STALE} (now: Buy oat milk)",
+        "/title Title is required",
+        "/due_date Invalid due date. Must be a date such as 2026-11-24, or null",
+        "[ 'Buy bread' ]",
+        "[ 'Buy bread', 'Buy oat milk' ]",
+    ] == run_program("documented.js", node, service, user)
+
+
+def test_every_generated_value_is_one_that_the_service_accepts(
+    node: Path, service: Service, user: str
+) -> None:
+    """Of what json-schema-faker and Postman's converter put into a request of each operation, nothing breaks a rule."""
+    sent = [json.loads(line) for line in run_program("generated.mjs", node, service, user)]
+    operations = len(contract().operations)
+    assert {"json-schema-faker": 10 * operations, "openapi-to-postmanv2": operations} == Counter(
+        request["tool"] for request in sent
+    )
+    assert [] == [request for request in sent if request["status"] in {400, 415}]

@@ -1,5 +1,5 @@
 // Drives every operation of the service at URL through the typed client, and fails on the first answer that is wrong.
-// tests/test_clients.py generates ./todo.ts, compiles this with --strict and runs it.
+// tests/api/test_clients.py generates ./todo.ts, compiles this with --strict and runs it.
 import assert from "node:assert/strict";
 
 import createClient from "openapi-fetch";
@@ -10,8 +10,8 @@ type Task = components["schemas"]["Task"];
 type Refusal = components["schemas"]["Refusal"];
 
 const { URL: url, TOKEN, USER } = process.env as Record<"URL" | "TOKEN" | "USER", string>;
-const client = createClient<paths>({ baseUrl: url, headers: { Authorization: `Bearer ${TOKEN}` } });
-const stranger = createClient<paths>({ baseUrl: url });
+const client = createClient<paths, "application/json">({ baseUrl: url, headers: { Authorization: `Bearer ${TOKEN}` } });
+const stranger = createClient<paths, "application/json">({ baseUrl: url });
 const owner = { user_id: USER };
 
 function refused(answer: { response: Response; error?: Refusal }, status: number, sentence: string): void {
@@ -76,15 +76,32 @@ assert.equal("complete", completed.data?.status);
 await client.POST(tasks, { params: { path: owner }, body: { title: "Buy bread" } });
 const page = await client.GET(tasks, { params: { path: owner, query: { limit: 1 } } });
 assert.deepEqual(["Buy bread"], page.data?.map((each) => each.title));
-const cursor = /cursor=([0-9a-f]+)>; rel="next"/.exec(page.response.headers.get("Link") ?? "")?.[1];
+const cursor = /[?&]cursor=([0-9a-f]+).*>; rel="next"/.exec(page.response.headers.get("Link") ?? "")?.[1];
 assert.ok(cursor);
 const rest = await client.GET(tasks, { params: { path: owner, query: { limit: 1, cursor } } });
 assert.deepEqual([completed.data], rest.data);
 const done = await client.GET(tasks, { params: { path: owner, query: { status: ["complete"] } } });
 assert.deepEqual([completed.data], done.data);
 
+const patched = await client.PATCH(one, {
+  params: { path },
+  body: { priority: "high", due_date: "2026-11-24", tags: ["shopping"] },
+  headers: { "Content-Type": "application/merge-patch+json" },
+});
+assert.deepEqual(["high", "2026-11-24", ["shopping"]], [
+  patched.data?.priority, patched.data?.due_date, patched.data?.tags,
+]);
+const cleared = await client.DELETE(tasks, { params: { path: owner, query: { status: ["complete"] } } });
+assert.deepEqual({ deleted: 1 }, cleared.data);
+refused(await client.GET(one, { params: { path } }), 404, "Task not found");
+const restored = await client.POST("/api/{user_id}/tasks/{id}/restore", { params: { path } });
+assert.equal(task.id, restored.data?.id);
+
 assert.equal(204, (await client.DELETE(one, { params: { path } })).response.status);
 refused(await client.DELETE(one, { params: { path } }), 404, "Task not found");
+const changes = await client.GET("/api/{user_id}/changes", { params: { path: owner } });
+assert.deepEqual([["Buy bread"], false], [changes.data?.tasks.map((each) => each.title), changes.data?.more]);
+assert.equal(204, (await client.DELETE("/api/{user_id}", { params: { path: owner } })).response.status);
 
 for (const probe of ["/health/live", "/health/ready"] as const) {
   assert.deepEqual({ status: "ok" }, (await stranger.GET(probe)).data);
