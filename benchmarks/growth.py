@@ -32,7 +32,7 @@ STEPS = (
 def measure_growth(
     databases: Databases, seconds: int, connections: int, tell: Tell, steps: tuple[Step, ...] = STEPS
 ) -> list[dict[str, Measurement]]:
-    """What the product comes to at each step, by kind of load: one task, and the newest ten of the user's list.
+    """What the product reaches at each step, by kind of load: one task, and the newest ten of the user's list.
 
     The service runs on while its table grows; each step measures a user of its own.
 

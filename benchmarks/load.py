@@ -46,7 +46,7 @@ class Users:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one load came to.
+    """What one load reached.
 
     `cpu_us` is user and system time of the contestant's processes for each request, `database_cpu_us` that of
     PostgreSQL's, in microseconds; `memory_mb` is the contestant's proportional set size after the load; `refused`

@@ -36,7 +36,7 @@ class Plan:
 
 @dataclass
 class Series:
-    """What one contestant has come to, round by round."""
+    """What one contestant has reached, round by round."""
 
     loads: dict[str, list[Measurement]] = field(default_factory=dict)
     start_seconds: list[float] = field(default_factory=list)
@@ -44,13 +44,13 @@ class Series:
 
 
 def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Series]:
-    """What each contestant has come to, by its name.
+    """What each contestant has reached, by its name.
 
     The contestants are interleaved, and each round begins with another one, so that whatever else the machine does
     meets all of them.
 
     Args:
-        tell: is told each step as a line for a person.
+        tell: takes each step as a line for a person.
 
     Raises:
         BenchmarkError: if a contestant cannot be started, breaks a rule of `check_peer` or refuses a request.

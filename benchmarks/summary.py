@@ -1,4 +1,4 @@
-"""What the rounds come to: medians, ratios with their spread, and which goals are reached."""
+"""What the rounds give: medians, ratios with their spread, and which goals are reached."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
@@ -19,7 +19,7 @@ class Spread(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """What the product is to reach, what it has come to, and whether that is enough."""
+    """What the product is to reach, what it has reached, and whether that is enough."""
 
     sentence: str
     value: float
@@ -32,10 +32,10 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 class Summary:
-    """The results of a plan, and what they come to.
+    """The results of a plan, and what they give.
 
     Args:
-        series: what each contestant has come to, by its name.
+        series: what each contestant has reached, by its name.
     """
 
     def __init__(self, plan: Plan, series: Mapping[str, Series]) -> None:

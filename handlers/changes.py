@@ -15,7 +15,7 @@ from openapi.types import Changes, Task
 
 # No statement runs so long that its change is committed later than this after the time that it says.
 _LONGEST = timedelta(hours=1)
-# Within so short a time changes are told again, where a horizon is not one of the same server: after a backup was
+# Within so short a time changes are reported again, where a horizon is not one of the same server: after a backup was
 # restored or a shard was moved.
 _OVERLAP = timedelta(seconds=5)
 _KEPT = timedelta(days=30)

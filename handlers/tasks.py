@@ -161,7 +161,7 @@ async def _change(
     if_none_match: str | None,
     **values: Any,
 ) -> Answer[Task]:
-    """What a change comes to: the task, or the refusal where there was none or it was in another state."""
+    """What a change answers: the task, or the refusal where there was none or it was in another state."""
     is_conditional = if_match is not None or if_none_match is not None
     asked = conditions(if_match, if_none_match) if is_conditional else UNCONDITIONAL
     task: Task | None = await tenant.fetch_one(statement, id=id, **asked, **values)

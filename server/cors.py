@@ -15,7 +15,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 
 class CrossOrigin:
-    """Which origins may call, and what browsers are told of it; methods and headers come from the contract.
+    """Which origins may call, and what browsers learn of it; methods and headers come from the contract.
 
     Tokens travel in a header that the front end sets itself, so an origin that may call may send any header, and
     cookies have no part in it.

@@ -196,7 +196,7 @@ class _Cluster:
             self._remove_socket_folder(abandoned)
 
     def _take_from_root(self) -> None:
-        # Root's copy of a cluster (a restored backup, say) is handed to the account that serves it.
+        # Root's copy of a cluster (such as a restored backup) is handed to the account that serves it.
         if self.folder.lstat().st_uid == 0 != self.account.uid:
             for path in (self.folder, *self.folder.rglob("*")):
                 os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)

@@ -91,7 +91,7 @@ def diff(old: Path, new: Path) -> None:
     from openapi.bridge.diff.compatibility import differences
 
     contracts = (_load(old), _load(new))
-    # Many operations share a schema, so the same difference is told once, with all the places where it shows.
+    # Many operations share a schema, so the same difference is reported once, with all the places where it shows.
     places: dict[tuple[bool, str], dict[str, list[str]]] = {}
     for breaking, sentence, part, operation in differences(*contracts):
         places.setdefault((breaking, sentence), {}).setdefault(operation, []).append(part)

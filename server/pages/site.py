@@ -140,7 +140,7 @@ def _add_file(app: Flask, path: str, content: bytes, media_type: str, caching: s
 def _is_own_navigation() -> bool:
     """Whether a person of this machine opens the page, so that it may hold the token of development mode.
 
-    A page of another site that makes its own name lead to this machine (DNS rebinding) is told by the Host
+    A page of another site that makes its own name lead to this machine (DNS rebinding) is recognised by the Host
     header, and one that reads across origins, should CORS_ORIGINS let it, by the Origin header.
     """
     host = urlsplit(f"//{request.host}").hostname or ""

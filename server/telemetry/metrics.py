@@ -1,7 +1,7 @@
 """The service's numbers in the format of Prometheus, on an address of their own.
 
 Every worker counts in files of its own below one folder (prometheus_client's multiprocess mode), and the process that
-has started them answers the sum, so one worker and eight are told in the same way.
+has started them answers the sum, so one worker and eight are reported in the same way.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Metrics:
 
     Args:
         readings: by the name of a gauge, what tells its value; infinity is none.
-        answers: method, route and status of those that are told from the start, as 0, since Prometheus takes the
+        answers: method, route and status of those that are reported from the start, as 0, since Prometheus takes the
             first value that it sees for no increase.
     """
 

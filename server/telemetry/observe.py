@@ -48,7 +48,7 @@ _MEMBER = re.compile(
 
 
 class Observer:
-    """Where all that is answered is told.
+    """Where every answer is reported.
 
     Args:
         contract: names the routes, and the form of the request ids that are taken from clients.

@@ -61,7 +61,7 @@ def copy(client: httpx.Client, user: str) -> Copy:
 
 
 def test_all_that_is_there(client: httpx.Client, tasks: str, copy: Copy) -> None:
-    """Without `since` all tasks are told, whole, and no deletion; of a new user nothing."""
+    """Without `since` all tasks are listed, whole, and no deletion; of a new user nothing."""
     assert {**copy.ask().json(), "next": ""} == {"tasks": [], "deleted": [], "next": "", "more": False}
     first, gone = (client.post(tasks, json={"title": title, "tags": ["a"]}) for title in "ab")
     client.delete(gone.headers["Location"])
@@ -74,7 +74,7 @@ def test_all_that_is_there(client: httpx.Client, tasks: str, copy: Copy) -> None
 def test_what_has_changed_and_gone(
     client: httpx.Client, tasks: str, copy: Copy, user: str, database_url: str
 ) -> None:
-    """With `since` what was created, changed, brought back and deleted afterwards is told, and nothing else."""
+    """With `since` what was created, changed, brought back and deleted afterwards is listed, and nothing else."""
     _, changed, gone, back = (
         client.post(tasks, json={"title": title}).headers["Location"] for title in "abcd"
     )
@@ -101,7 +101,7 @@ def test_what_has_changed_and_gone(
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_pages_of_changes(client: httpx.Client, tasks: str, user: str, limit: int) -> None:
-    """Few changes at a time come to the same, with `more` until the last, while others are made in between."""
+    """Few changes at a time add up to the same, with `more` until the last, while others are made in between."""
     copy = Copy(client, user, limit)
     locations = [client.post(tasks, json={"title": str(n)}).headers["Location"] for n in range(7)]
     assert -(-7 // limit) == copy.sync()
@@ -121,7 +121,7 @@ def test_pages_of_changes(client: httpx.Client, tasks: str, user: str, limit: in
 def test_a_change_that_is_committed_late(
     client: httpx.Client, tasks: str, copy: Copy, user: str, database_url: str
 ) -> None:
-    """A change that began long before a call, and is committed after it, is told by the next one."""
+    """A change that began long before a call, and is committed after it, is listed by the next one."""
     client.post(tasks, json={"title": "First"})
     with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
         cursor.execute("INSERT INTO tasks (user_id, title) VALUES (%s, 'Late')", [user])

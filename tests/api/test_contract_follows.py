@@ -74,7 +74,7 @@ def create(client: httpx.Client, tasks: str, **members: Any) -> httpx.Response:
     ],
 )
 def test_limits_patterns_and_sentences(alice: httpx.Client, tasks: str, sent: Json, expected: str) -> None:
-    """A limit is told with its new number, a pattern and a missing member in their new words."""
+    """A limit is reported with its new number, a pattern and a missing member in their new words."""
     response = create(alice, tasks, **sent)
     assert (400, {"error": expected}) == (response.status_code, response.json())
 

@@ -106,7 +106,7 @@ def test_size_and_media_type_before_parameters_and_body(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"title": ""}', b'{"status": "done"}'])
 def test_parameters_before_the_body(client: httpx.Client, tasks: str, content: bytes) -> None:
-    """Of a wrong parameter and a wrong body the parameter is told."""
+    """Of a wrong parameter and a wrong body the parameter is reported."""
     response = client.put(f"{tasks}/abc", content=content, headers=JSON)
 
     assert 400 == response.status_code

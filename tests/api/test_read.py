@@ -35,7 +35,7 @@ def test_no_such_task(client: httpx.Client, tasks: str, id: str) -> None:
 
 
 def test_another_users_task(service: Service, client: httpx.Client, tasks: str) -> None:
-    """A task of another user is told from one that does not exist by nothing."""
+    """A task of another user cannot be told apart from one that does not exist."""
     with service.client("neighbour") as neighbour:
         task = neighbour.post("/api/neighbour/tasks", json={"title": "Private"}).json()
     theirs = client.get(f"{tasks}/{task['id']}")

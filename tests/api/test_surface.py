@@ -120,6 +120,6 @@ def test_the_headers_follow_the_contract() -> None:
     "headers", ["nosniff", {"X-A": 1}, {"X A": "a"}, {"": "a"}, {"X-A": "a\nb"}, {"X-A": ""}, {"X-A:": "a"}]
 )
 def test_a_header_that_cannot_be_sent_stops_the_start(headers: object) -> None:
-    """What is no header of HTTP is told with its place."""
+    """What is no header of HTTP is reported with its place."""
     with pytest.raises(ContractError, match=r"^#/x-headers: it must hold values by the names of headers$"):
         contract_of(document(**{"x-headers": headers}))

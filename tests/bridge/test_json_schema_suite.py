@@ -26,7 +26,7 @@ NOTES = "is only an annotation by default"
 
 
 class Outcome(NamedTuple):
-    """A case: what the suite expects, what a request's body comes to, and what jsonschema-rs alone says."""
+    """A case: what the suite expects, how a request's body is judged, and what jsonschema-rs alone says."""
 
     description: str
     expected: bool

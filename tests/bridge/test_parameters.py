@@ -370,7 +370,7 @@ def test_a_query_is_percent_encoded_utf_8(query: str) -> None:
     ],
 )
 def test_an_unknown_query_parameter_is_refused(declared: list[Json], expected: str) -> None:
-    """A query parameter that the contract does not name is refused, and those that it does are told."""
+    """A query parameter that the contract does not name is refused, and those that it does name are listed."""
     assert expected == refusal(reader(*declared), scope("Color=1"))
 
 

@@ -1,4 +1,4 @@
-"""What a broken rule is told as: the contract's own sentence, or one derived from the rule; never what was sent."""
+"""How a broken rule is reported: the contract's own sentence, or one derived from the rule; never what was sent."""
 
 from typing import Any
 
@@ -124,12 +124,12 @@ def test_a_derived_sentence_names_the_field_and_the_rule(rules: Any, value: Any,
     ],
 )
 def test_a_name_that_is_also_a_keyword_is_a_name(schema: Any, value: Any, expected: str) -> None:
-    """What no member is concerned with is told of the whole, and a member called like a keyword by its name."""
+    """What no member is concerned with is reported of the whole, and a member called like a keyword by its name."""
     assert expected == sentence(schema, value)
 
 
 def test_a_type_is_found_through_references() -> None:
-    """A rule of a named type is told with the name of the member that uses the type."""
+    """A rule of a named type is reported with the name of the member that uses the type."""
     schema = {"type": "object", "properties": {"size": {"$ref": "#/components/schemas/Size"}}}
     assert "Size must be 9 or less" == sentence(schema, {"size": 10}, Size={"maximum": 9})
 
@@ -147,14 +147,14 @@ def test_a_type_is_found_through_references() -> None:
     ],
 )
 def test_the_contract_words_its_rules(messages: Any, value: Any, expected: str) -> None:
-    """A sentence in `x-messages` is told for its keyword, with the values of the rules beside it."""
+    """A sentence in `x-messages` is used for its keyword, with the values of the rules beside it."""
     assert expected == of_member(
         {"type": "integer", "minimum": 1, "maximum": 9, "x-messages": messages}, value
     )
 
 
 def test_the_use_of_a_type_words_its_rules_anew() -> None:
-    """Of the sentences of a type and of the member that uses it, the member's is told."""
+    """Of the sentences of a type and of the member that uses it, the member's is used."""
     used = {"$ref": "#/components/schemas/Size", "x-messages": {"maximum": "At most {maximum} here"}}
     size = {"maximum": 9, "minimum": 1, "x-messages": {"maximum": "At most nine", "minimum": "At least one"}}
     schema = {"properties": {"size": used}}
@@ -170,7 +170,7 @@ def test_a_missing_member_is_worded_where_the_member_is_declared() -> None:
 
 
 def test_a_sentence_of_the_contract_comes_before_a_derived_one() -> None:
-    """Of several broken rules the one that the contract words is told, whichever comes first."""
+    """Of several broken rules the one that the contract words is reported, whichever comes first."""
     member = {"type": "string", "x-messages": {"required": "Say how big"}}
     schema = {"required": ["size"], "properties": {"size": member}, "additionalProperties": False}
     assert "Say how big" == sentence(schema, {"other": 1})
@@ -212,13 +212,13 @@ def test_of_a_large_value_only_the_first_broken_rule_is_found() -> None:
 
 
 def test_a_very_long_rule_is_not_repeated() -> None:
-    """A rule whose value would fill a page is told by its keyword, so that an answer stays a sentence."""
+    """A rule whose value would fill a page is reported by its keyword, so that an answer stays a sentence."""
     assert "Size breaks the contract's rule 'pattern'" == of_member({"pattern": "a" * 600}, "b")
     assert "Size must match the pattern " + "a" * 400 == of_member({"pattern": "a" * 400}, "b")
 
 
 def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
-    """A rule that a `$dynamicRef` leads to is told like any other, the `$id`s on the way followed."""
+    """A rule that a `$dynamicRef` leads to is reported like any other, the `$id`s on the way followed."""
     schema = {
         "$id": "https://example.com/strict",
         "$dynamicAnchor": "node",
@@ -245,7 +245,7 @@ def test_a_rule_is_found_behind_a_dynamic_reference() -> None:
     ],
 )
 def test_what_is_missing_altogether(schema: Any, expected: str) -> None:
-    """A value that must be given and is not is told in the contract's words where there are any."""
+    """A value that must be given and is not is reported in the contract's words where there are any."""
     size = {"x-messages": {"required": "Say how big"}}
     missing = validator(schema, Size=size).missing()
     assert (expected, "required") == (missing.reason, next(missing.violations()).code)

@@ -378,7 +378,7 @@ def test_the_command_says_it_in_one_line(
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe", b"title: \xe9"])
 def test_a_contract_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
-    """A file that is missing or is not UTF-8 is told by its name."""
+    """A file that is missing or is not UTF-8 is reported by its name."""
     file = tmp_path / "openapi.yaml"
     if content is not None:
         file.write_bytes(content)

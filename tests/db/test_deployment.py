@@ -26,7 +26,7 @@ def version(url: str) -> str:
 
 
 def test_plain_postgresql(server: Cluster) -> None:
-    """A direct connection is told as one, with the version."""
+    """A direct connection is reported as one, with the version."""
     sentence = f"plain PostgreSQL {version(server.url)}, reached directly (a proxy that changes nothing cannot be told)"
     assert sentence == describe(server.url)
 
@@ -48,7 +48,7 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_citus(server: Cluster) -> None:
-    """A database with the extension `citus` is told as Citus, with the extension's version."""
+    """A database with the extension `citus` is reported as Citus, with the extension's version."""
     with server.database() as url:
         assert describe(create_sharded(url)).startswith(
             f"Citus a stand-in on PostgreSQL {version(url)}, reached"

@@ -372,7 +372,7 @@ def test_root_serves_the_cluster_as_its_owner(copy: Callable[[str], Path]) -> No
 
 @needs_root
 def test_a_root_without_the_right_to_pass_is_told_so(fresh: Path) -> None:
-    """A root that cannot let its server into a closed folder, as in a container, is told in one line."""
+    """A root that cannot let its server into a closed folder, as in a container, is reported in one line."""
     fresh.chmod(0o700)
     bounded = ["setpriv", "--bounding-set=-dac_read_search", sys.executable, "-c", HOLDER, str(fresh)]
     ended = subprocess.run(bounded, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -30,7 +30,7 @@ async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
 
 
 def with_pool(url: str, use: Callable[[Pool], Awaitable[Any]], size: int = 1, queue: int = 0) -> Any:
-    """What `use` comes to with a pool of this size."""
+    """What `use` makes with a pool of this size."""
 
     async def run() -> Any:
         async with pool_of(url, size, queue) as pool:

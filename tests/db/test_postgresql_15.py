@@ -127,7 +127,7 @@ def test_the_doctor_finds_nothing(served: Service, url: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_a_wrong_password_is_one_line(server: Cluster, tmp_path: Path, command: str) -> None:
-    """A login that the database refuses is told in one line, which does not hold the password."""
+    """A login that the database refuses is reported in one line, which does not hold the password."""
     wrong = server.as_login(DEPLOYER, "postgres").replace("p4ss", "hunter2")
     ended = todo_api(command, cwd=tmp_path, DATABASE_URL=wrong, PORT=str(free_port()), **PRODUCTION)
 

@@ -27,7 +27,7 @@ def database_on(pool: Pool) -> Database:
 
 
 def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[Any]]) -> Any:
-    """What `use` comes to with a pool of one connection, that connection and a user who has one task."""
+    """What `use` makes with a pool of one connection, that connection and a user who has one task."""
 
     async def run() -> Any:
         pool = Pool(normalise(url), size=1, queue=0)

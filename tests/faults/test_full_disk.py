@@ -1,4 +1,4 @@
-"""A disk without room: writes are told, nothing is half-written, reads go on, and it passes by itself."""
+"""A disk without room: writes are refused, nothing is half-written, reads go on, and it passes by itself."""
 
 import os
 import shutil
@@ -68,7 +68,7 @@ def fill(disk: Path) -> Path:
 
 
 def test_a_full_disk_is_told_and_passes(disk: Path, url: str, user: str, tasks: str) -> None:
-    """Without room creations come to 503 and store nothing, not even their keys; reads are served; with room again the
+    """Without room creations are 503 and store nothing, not even their keys; reads are served; with room again the
     same creations are made."""
 
     def create(client: httpx.Client, number: int) -> httpx.Response:

@@ -118,7 +118,7 @@ def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) 
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
-    """Wrong use of the command is told in one line that names the fault and leads to the help, with status 2."""
+    """Wrong use of the command is reported in one line that names the fault and leads to the help, with status 2."""
     (line,) = refusal(*arguments, cwd=tmp_path, status=2)
 
     assert line.startswith("error: ")
@@ -449,7 +449,7 @@ def test_a_database_that_is_away_is_one_line(tmp_path: Path, command: str) -> No
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
 def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path, command: str) -> None:
-    """A DATA_DIR that cannot be one is told in one line."""
+    """A DATA_DIR that cannot be one is reported in one line."""
     (tmp_path / "data").write_text("")
 
     (line,) = refusal(command, cwd=tmp_path, DATA_DIR="data", PORT=str(free_port()))

@@ -328,7 +328,7 @@ def test_a_login_that_may_not_enter(server: Cluster, url: str) -> None:
 
 
 def test_a_database_that_refuses_the_password(server: Cluster, url: str) -> None:
-    """A wrong password is told without it."""
+    """A wrong password is reported without it."""
     wrong = url.replace("p4ss", "hunter2")
     assert wrong != url
 
@@ -337,7 +337,7 @@ def test_a_database_that_refuses_the_password(server: Cluster, url: str) -> None
 
 
 def test_a_database_that_is_away() -> None:
-    """A database that cannot be reached is told, and the checks that need it are left out."""
+    """A database that cannot be reached is reported, and the checks that need it are left out."""
     port = free_port()
     found = findings(DATABASE_URL=f"postgresql://u:hunter2@127.0.0.1:{port}/todo")
 
@@ -350,7 +350,7 @@ def test_a_database_that_is_away() -> None:
 
 
 def test_an_embedded_database_that_cannot_run(tmp_path: Path) -> None:
-    """A data folder that is a file is told as the embedded database tells it."""
+    """A data folder that is a file is reported as the embedded database reports it."""
     (tmp_path / "data").write_text("")
 
     assert "is, or lies below, a file" in faults(DATA_DIR="data")["database"]
@@ -367,7 +367,7 @@ def test_wrong_settings_are_all_told(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_others_may_read(tmp_path: Path) -> None:
-    """A development secret that is open to other users is told before it is used."""
+    """A development secret that is open to other users is reported before it is used."""
     (tmp_path / "secret").write_text("x" * 64)
     os.chmod(tmp_path / "secret", 0o644)
 

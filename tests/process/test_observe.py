@@ -1,4 +1,4 @@
-"""What is told of each request: its id, its line in the log, and what neither ever holds."""
+"""What is reported of each request: its id, its line in the log, and what neither ever holds."""
 
 import json
 import subprocess

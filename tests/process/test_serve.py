@@ -208,7 +208,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     [("no-such-host.invalid", "there is no such host"), ("192.0.2.1", "Cannot assign requested address")],
 )
 def test_a_host_that_is_not_this_one_is_one_line(tmp_path: Path, host: str, reason: str) -> None:
-    """A host that is no address of this machine is told as such."""
+    """A host that is no address of this machine is reported as such."""
     port = free_port()
 
     line = f"error: cannot listen on {host} port {port} ({reason}): set HOST and PORT to what is free"

@@ -1,4 +1,4 @@
-"""The settings: what may be set, what is told when it is wrong, and what is never told."""
+"""The settings: what may be set, what is reported when it is wrong, and what is never shown."""
 
 import os
 import stat
@@ -186,7 +186,7 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name: str, value: str) -> None:
-    """A wrong value is told by the setting's name and the rule, without the value."""
+    """A wrong value is reported by the setting's name and the rule, without the value."""
     right = {"AUTH_AUDIENCE": "todo"} if name == "AUTH_JWKS_URL" else {}
 
     assert [f"{name} {Settings.model_fields[name.lower()].description}"] == lines(**right, **{name: value})
@@ -399,7 +399,7 @@ def test_settings_do_not_change() -> None:
 
 
 def test_a_file_that_is_not_text_is_one_line() -> None:
-    """A `.env` in another encoding is told as such, without its content."""
+    """A `.env` in another encoding is reported as such, without its content."""
     Path(".env").write_bytes(b"AUTH_JWT_SECRET=\xff\xfe")
 
     assert [".env cannot be read; it must be a UTF-8 text file that this user may read"] == lines()

@@ -263,7 +263,7 @@ def test_a_spread_lies_around_its_median(values: list[float]) -> None:
 def test_a_goal_is_reached_at_its_limit_and_missed_beyond(
     rival: Contestant, figures: dict[str, float], sentence: str, reached: bool
 ) -> None:
-    """Each goal is told with what was measured, and whether that is enough."""
+    """Each goal is reported with what was measured, and whether that is enough."""
     summary = _summary(
         [figures.get("ours", 100)], [100], rival, **{n: v for n, v in figures.items() if n != "ours"}
     )

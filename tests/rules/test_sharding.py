@@ -90,7 +90,7 @@ def test_our_own_migrations_take_their_way_for_citus(sharded: str) -> None:
 def test_what_citus_forbids_in_a_schema_is_found(
     sharded: str, violation: str, remedy: str, fault: str
 ) -> None:
-    """A table, key, trigger or policy that Citus would refuse is told by its name, and nothing else is."""
+    """A table, key, trigger or policy that Citus would refuse is reported by its name, and nothing else is."""
     run(sharded, violation)
     try:
         assert [fault] == sharding.schema_faults(sharded)
