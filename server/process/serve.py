@@ -228,7 +228,7 @@ def _announce(product: Product, settings: Settings) -> None:
     if token is None:
         click.echo(f"curl {quote(f'{address}/health/ready')}")
     else:
-        click.echo("  identity  development mode; `todo-api token USER` prints tokens; with demo's:")
+        click.echo("  identity  development mode; the command `token USER` prints tokens; with demo's:")
         click.echo(f"curl {quote(address + _first_path(product))} -H 'Authorization: Bearer {token}'")
 
 
