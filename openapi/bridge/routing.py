@@ -129,11 +129,9 @@ def check_path_encoding(raw_path: bytes) -> None:
 
     Raises:
         BadRequest: for a broken escape or bytes that are not UTF-8.
-        PathNotFound: for `%2F`, which would be taken for a separator, and `%0A` at the end, which Starlette's
-            route patterns (`$`) overlook.
+        PathNotFound: for `%2F`, which would be taken for a separator.
     """
-    path = decoded(raw_path)
-    if path is None:
+    if decoded(raw_path) is None:
         raise BadRequest("The path must be percent-encoded UTF-8")
-    if b"%2f" in raw_path.lower() or path.endswith("\n"):
+    if b"%2f" in raw_path.lower():
         raise PathNotFound
