@@ -13,7 +13,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from openapi.contract import contract
 from server.identity.claims import issue_token
 from tests.support.browser import needs_chromium, open_browser
-from tests.support.running import SECRET, ServeProcess
+from tests.support.running import SECRET, ServeProcess, Service
 
 pytestmark = [pytest.mark.faults, needs_chromium]
 
@@ -69,6 +69,21 @@ def test_every_operation_works_at_the_first_click(chromium: Chrome, tmp_path: Pa
     assert '"title": "Buy milk"' in answers["operations-tasks-get_task"][1]
     assert '"title": "Buy oat milk"' in answers["operations-tasks-update_task"][1]
     assert '"status": "complete"' in answers["operations-tasks-complete_task"][1]
+
+
+def test_each_answer_shows_the_headers_of_its_own(chromium: Chrome, service: Service) -> None:
+    """What every answer carries is described at the top, and not once more below each answer."""
+    chromium.get(f"{service.url}/docs/")
+    block = find(chromium, "#operations-tasks-create_task")
+    click(chromium, find(block, ".opblock-summary-control"))
+    find(block, ".responses-table")
+    names = block.find_elements(By.CSS_SELECTOR, "table.headers tbody td:first-child")
+    every = {"X-Request-Id", "Access-Control-Allow-Origin"}
+    (create,) = (each for each in contract().operations.values() if each.id == "create_task")
+    assert set().union(*(response["headers"] for response in create.responses.values())) - every == {
+        name.text for name in names
+    }
+    assert all(name in find(chromium, ".information-container").text for name in every)
 
 
 def test_in_production_a_token_is_asked_for(chromium: Chrome, tmp_path: Path) -> None:

@@ -8,10 +8,23 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
+// The headers of every answer are described once, at the top; below each answer stand only those of its own.
+const ownHeaders = ({ React, specSelectors }) => ({
+  wrapComponents: {
+    headers: (Headers) => (properties) => {
+      const responses = specSelectors.specJson().getIn(["components", "responses"]);
+      const isShared = (name) => responses?.every((response) => response.hasIn(["headers", name]));
+      const own = properties.headers?.filterNot((_, name) => isShared(name));
+      return React.createElement(Headers, { ...properties, headers: own?.size ? own : undefined });
+    },
+  },
+});
+
 const ui = SwaggerUIBundle({
   domNode: page,
   url: new URL("../openapi.json", location.href).pathname,
   deepLinking: true,
+  plugins: [ownHeaders],
   displayRequestDuration: true,
   // Whoever tries one operation after the other still has the task for the last of them.
   operationsSorter: (one, other) => (one.get("method") === "delete") - (other.get("method") === "delete"),
