@@ -30,7 +30,7 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
     rows = []
     for operation in load().contract.operations.values():
         handler = load().find_handler(operation.id)
-        name = f"{handler.__module__}.{handler.__name__}" if handler else "(no handler)"
+        name = f"{handler.__module__}.{operation.id}" if handler else "(no handler)"
         token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
         rows.append((operation.method, operation.path, name, token if operation.secured else "public"))
     if as_json:

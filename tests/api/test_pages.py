@@ -383,7 +383,7 @@ def test_swagger_ui_has_nothing_to_complain_of(visit: Visit) -> None:
 @needs_chromium
 def test_the_docs_ask_nothing_of_another_host(visit: Visit) -> None:
     """Everything that the page loads comes from the server that it came from, and nothing is loaded twice."""
-    expected = ["/docs", "/docs/", "/docs/docs.js", *SWAGGER_UI_PATHS, "/openapi.json"]
+    expected = ["/docs", "/docs/", "/docs/docs.js", STYLE, *SWAGGER_UI_PATHS, "/openapi.json"]
 
     assert sorted(f"{visit.url}{path}" for path in expected) == sorted(visit.requested)
 

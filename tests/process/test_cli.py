@@ -288,7 +288,7 @@ def test_the_differences_of_two_contracts_are_told_by_what_they_break(tmp_path: 
     first, *rest = ended.stdout.splitlines()
     assert "breaking    description: maxLength was 5000, is 500" == first
     assert "            POST /api/{user_id}/tasks: body" == rest[0]
-    assert "1 breaking, 2 compatible." == rest[-1]
+    assert "1 breaking, 3 compatible." == rest[-1]
 
 
 def test_what_is_no_contract_cannot_be_compared(tmp_path: Path) -> None:

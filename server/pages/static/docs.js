@@ -26,8 +26,12 @@ const ui = SwaggerUIBundle({
   deepLinking: true,
   plugins: [ownHeaders],
   displayRequestDuration: true,
-  // Whoever tries one operation after the other still has the task for the last of them.
-  operationsSorter: (one, other) => (one.get("method") === "delete") - (other.get("method") === "delete"),
+  // Whoever tries one operation after the other still has the task for the last of them: what deletes comes after the
+  // rest, and what deletes most comes last.
+  operationsSorter: (one, other) => {
+    const rank = (operation) => (operation.get("method") === "delete" ? 1 / operation.get("path").length : 0);
+    return rank(one) - rank(other);
+  },
   // Nothing is asked of another host, and nothing is kept in the browser.
   validatorUrl: null,
   persistAuthorization: false,
