@@ -27,7 +27,7 @@ REQUESTS = [
     ("page", None, "GET", "/openapi.json", 200, "pages"),
     ("no-page", None, "GET", f"/docs/{USER}", 404, "pages"),
     ("nowhere", None, "GET", f"/{USER}", 404, "none"),
-    ("no-method", USER, "DELETE", TASKS, 405, "none"),
+    ("no-method", USER, "PUT", TASKS, 405, "none"),
     ("bad-path", USER, "GET", f"{TASKS}/%zz", 400, "none"),
 ]
 
