@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,11 @@ class _WithSettings(click.Command):
 @click.pass_obj
 def serve(load: "LoadProduct", /, reload: bool, env_file: Path | None, **options: str | None) -> None:
     """Serve the API; without DATABASE_URL on its own PostgreSQL."""
+    if missing := [name for name in ("fcntl", "uvloop") if find_spec(name) is None]:
+        raise click.ClickException(
+            f"this system cannot serve, since it has no {' and no '.join(missing)}: serve on Linux or macOS, with what "
+            "`pip install todo-api` brings there"
+        )
     from server.advice import ENV_FILE, warnings
     from server.process.serve import run_server
     from server.settings import Settings

@@ -10,9 +10,12 @@ import pytest
 
 from tests.support import contracts
 from tests.support.contracts import GONE, Json, Start, contract_with, project_with
+from tests.support.operations import DOCUMENT
 from tests.support.running import Service, todo_api
 
 TASKS = "/paths/~1api~1{user_id}~1tasks"
+_LISTED = [each.get("name") for each in DOCUMENT["paths"]["/api/{user_id}/tasks"]["get"]["parameters"]]
+STATUS, LIMIT = _LISTED.index("status"), _LISTED.index("limit")
 start = contracts.start
 
 # Independent of each other, so that one start serves for all.
@@ -25,6 +28,7 @@ EDITS = {
     "/components/schemas/Title/maxLength": 9,
     "/components/schemas/Title/pattern": "^[a-z ]*$",
     "/components/schemas/Title/x-messages/pattern": "Lower case, please",
+    "/components/schemas/TaskCreate/properties/title/x-messages/pattern": GONE,
     "/components/schemas/Status/enum": ["incomplete"],
     "/components/schemas/TaskCreate/properties/title/x-messages/required": "Which chore?",
     "/components/schemas/TaskCreate/properties/description/default": "Soon",
@@ -35,9 +39,10 @@ EDITS = {
     "/components/responses/ContentTooLarge/x-max-body-bytes": 99,
     "/components/responses/TaskNotFound/x-message": "No such chore",
     "/components/parameters/IfMatch/required": True,
-    f"{TASKS}/get/parameters/0/in": "cookie",
-    f"{TASKS}/get/parameters/3/schema/maximum": 3,
-    f"{TASKS}/get/parameters/3/schema/default": 2,
+    f"{TASKS}/get/parameters/{STATUS}/in": "cookie",
+    f"{TASKS}/get/parameters/{STATUS}/allowEmptyValue": GONE,
+    f"{TASKS}/get/parameters/{LIMIT}/schema/maximum": 3,
+    f"{TASKS}/get/parameters/{LIMIT}/schema/default": 2,
     f"{TASKS}/post/requestBody/content": {
         "application/chore+json": {"schema": {"$ref": "#/components/schemas/TaskCreate"}}
     },
@@ -131,9 +136,8 @@ def test_a_parameter_moves_to_a_cookie(alice: httpx.Client, tasks: str) -> None:
         tasks, headers={"Cookie": "a=b; status=complete"}
     ).json()
     assert 200 == alice.get(tasks, headers={"Cookie": "status=incomplete"}).status_code
-    assert {"error": "Unknown query parameter. Known here: 'q', 'sort', 'limit', 'cursor'"} == alice.get(
-        tasks, params={"status": "incomplete"}
-    ).json()
+    refused = alice.get(tasks, params={"status": "incomplete"}).json()["error"]
+    assert refused.startswith("Unknown query parameter. Known here: 'priority', 'tag', ")
 
 
 def test_a_header_becomes_required(alice: httpx.Client, tasks: str) -> None:
@@ -148,13 +152,15 @@ def test_an_operation_goes(alice: httpx.Client, tasks: str) -> None:
     """An operation that is taken out is 405, and is out of `Allow`."""
     path = create(alice, tasks, title="buy milk").headers["Location"]
     refused = alice.delete(path)
-    assert (405, "GET, HEAD, PUT") == (refused.status_code, refused.headers["Allow"])
+    assert (405, "GET, HEAD, PATCH, PUT") == (refused.status_code, refused.headers["Allow"])
 
 
 def test_refusals_have_their_new_words(chores: Service, alice: httpx.Client, tasks: str) -> None:
     """The sentences of 403 and 404, and the fixed header of 401, are those that the contract now has."""
     assert {"error": "No such place"} == alice.get("/nowhere").json()
-    assert {"error": "No such chore"} == alice.get(f"{tasks}/9223372036854775807").json()
+    assert {"error": "No such chore"} == alice.get(
+        f"{tasks}/9223372036854775807", headers={"If-Match": "*"}
+    ).json()
     assert {"error": "That is not yours"} == alice.get("/api/nobody/tasks").json()
     assert 'Bearer realm="chores"' == httpx.get(f"{chores.url}{tasks}").headers["WWW-Authenticate"]
 
@@ -200,7 +206,7 @@ def test_paths_move(start: Start, user: str) -> None:
         assert f"/v2/chores-of/{user}/{created.json()['id']}" == created.headers["Location"]
         assert created.json() == client.get(created.headers["Location"]).json()
         link = client.get(f"/v2/chores-of/{user}", params={"limit": 1}).headers["Link"]
-        assert link.startswith(f"</v2/chores-of/{user}?sort=-created_at&limit=1&cursor=")
+        assert link.startswith(f"</v2/chores-of/{user}?cursor=")
         assert [404, 404, 404] == [
             client.get(path).status_code
             for path in (f"/v2/api/{user}/tasks", f"/api/{user}/tasks", f"/chores-of/{user}")
@@ -213,5 +219,5 @@ def test_the_commands_follow(tmp_path: Path) -> None:
         contract_with({"/info/version": "2.5.0", f"{TASKS}~1{{id}}/delete": GONE}), tmp_path
     )
     listed = todo_api("routes", cwd=project, PYTHONPATH=str(project)).stdout
-    assert (True, False) == ("update_task" in listed, "delete_task" in listed)
+    assert (True, False) == ("handlers.tasks.update_task " in listed, "handlers.tasks.delete_task " in listed)
     assert "todo-api 2.5.0\n" == todo_api("--version", cwd=project, PYTHONPATH=str(project)).stdout
