@@ -112,7 +112,10 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
 
 def test_a_contract_that_needs_none(copy: Copy) -> None:
     """A change that the database has no part in asks for no migration."""
-    copy.edit("maximum: 1000\n            default: 1000", "maximum: 500\n            default: 500")
+    copy.edit(
+        "            maxLength: 64\n            pattern: '^[^",
+        "            maxLength: 60\n            pattern: '^[^",
+    )
     assert "" == copy.migrate("upgrade", "check")
 
 
