@@ -334,7 +334,8 @@ def visit(request: pytest.FixtureRequest, chromium: Chrome) -> Iterator[Visit]:
             find(chromium, ".btn.authorize")[0].get_attribute("class"),
             [button.get_attribute("aria-label") for button in find(chromium, ".authorization__btn")],
             console(chromium),
-            [request["url"] for request in requests(chromium)],
+            # The browser's own first page is none of ours.
+            [each["url"] for each in requests(chromium) if each["url"].startswith("http")],
         )
 
 
