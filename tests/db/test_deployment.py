@@ -43,7 +43,7 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv("AUTH_JWT_SECRET", SECRET.decode())
         found = list(examine(todo))
 
-    assert Finding("deployment", True, sentence) == found[-1]
+    assert Finding("deployment", True, sentence) in found
     assert all(finding.healthy for finding in found)
 
 
