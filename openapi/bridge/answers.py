@@ -65,10 +65,16 @@ class AnswerWriter:
         body: object,
         headers: Mapping[str, str] = _NO_HEADERS,
         media_type: str = "application/json",
+        *,
+        is_head: bool = False,
     ) -> WrittenAnswer:
         """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are.
 
         Dates without a zone are UTC and end in `Z` (RFC 3339).
+
+        Args:
+            is_head: whether nobody will see the body. It is not built then, and its length, which is known only by
+                building it, is left out (RFC 9110, section 9.3.2).
         """
         fields = [
             (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
@@ -76,12 +82,14 @@ class AnswerWriter:
         fields += self._always
         if body is None:
             return WrittenAnswer(status, fields, b"")
+        fields.append((b"content-type", media_type.encode("latin-1")))
+        if is_head and not isinstance(body, bytes):
+            return WrittenAnswer(status, fields, b"")
         content = (
             body
             if isinstance(body, bytes)
             else orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
         )
-        fields.append((b"content-type", media_type.encode("latin-1")))
         fields.append((b"content-length", b"%d" % len(content)))
         return WrittenAnswer(status, fields, content)
 

@@ -139,7 +139,8 @@ class ContractService:
         status, content = answer.status or served.operation.success, answer.body
         if served.rules is not None:
             content = served.rules.visible(status, content, answer.media_type)
-        return self._write(status, content, answer.headers, answer.media_type)
+        is_head = scope["method"] == "HEAD"
+        return self._write(status, content, answer.headers, answer.media_type, is_head=is_head)
 
 
 class CredentialsRequest:

@@ -162,13 +162,14 @@ def written(status: int, fields: Fields, content: bytes, *, is_head: bool = Fals
 
     Args:
         fields: the headers, names in lower case; Content-Length is added where it is missing and allowed.
-        is_head: whether the content is left out, as for HEAD.
+        is_head: whether the content is left out, as for HEAD, and with it a Content-Length that is not known.
 
     Raises:
         ValueError: for a header that would begin another line.
     """
     lines = [name + b": " + value for name, value in fields]
-    if b"content-length" not in (name for name, _ in fields) and status not in _WITHOUT_CONTENT:
+    has_length = b"content-length" in (name for name, _ in fields)
+    if not has_length and not is_head and status not in _WITHOUT_CONTENT:
         lines.append(b"content-length: %d" % len(content))
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:

@@ -87,7 +87,8 @@ def test_an_unknown_query_parameter(client: httpx.Client, tasks: str) -> None:
 
 @pytest.mark.parametrize("path", ["", "?limit=1", "/{id}", "/abc", "/9223372036854775807"])
 def test_head(client: httpx.Client, tasks: str, path: str) -> None:
-    """HEAD answers the status and the headers of GET, and no body."""
+    """HEAD answers the status and the headers of GET, and neither a body nor, where it would have to be built for it,
+    its length (RFC 9110, section 9.3.2)."""
     for number in range(2):
         task = client.post(tasks, json={"title": f"Task {number}"}).json()
     path = tasks + path.format(id=task["id"])
@@ -97,10 +98,12 @@ def test_head(client: httpx.Client, tasks: str, path: str) -> None:
     assert get.status_code == head.status_code
     assert b"" == head.content
     assert _lasting(get) == _lasting(head)
+    assert (get.status_code == 200) == ("content-length" not in head.headers)
 
 
 def _lasting(response: httpx.Response) -> dict[str, str]:
-    return {name: value for name, value in response.headers.items() if name not in EACH_ITS_OWN}
+    others = {*EACH_ITS_OWN, "content-length"}
+    return {name: value for name, value in response.headers.items() if name not in others}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from openapi.bridge.answers import Answer
 from openapi.bridge.failures import BadRequest, PathNotFound
 from openapi.bridge.routing import check_path_encoding
 from tests.support.contracts import Json, contract_of, document
@@ -67,6 +68,17 @@ def test_head_is_answered_as_get_or_as_declared() -> None:
     assert "look" == declared("HEAD", "/things").headers["Operation"]
     assert "read" == declared("GET", "/things").headers["Operation"]
     assert "GET, HEAD" == declared("PUT", "/things").headers["Allow"]
+
+
+def test_head_builds_no_body() -> None:
+    """What could not be written as JSON costs GET a fault and HEAD nothing, since nobody would see it."""
+
+    async def read(_: object) -> Answer[object]:
+        return Answer(object(), {"Link": "</next>"})
+
+    send = serve({"/things": {"get": operation("read")}}, find=lambda _: read)
+    assert (500, 200) == (send("GET", "/things").status_code, send("HEAD", "/things").status_code)
+    assert "</next>" == send("HEAD", "/things").headers["Link"]
 
 
 def test_path_parameters_may_have_hyphens() -> None:
