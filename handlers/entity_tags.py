@@ -8,6 +8,7 @@ from functools import cache
 import orjson
 
 from db.times import from_microseconds
+from openapi.bridge.contract import Contract
 from openapi.bridge.failures import Failure
 from openapi.contract import contract
 from openapi.failures import PreconditionFailed, TaskNotFound
@@ -17,8 +18,13 @@ _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 @cache
 def shape() -> str:
+    """The beginning of every task's tag."""
+    return shape_in(contract())
+
+
+def shape_in(contract: Contract) -> str:
     """Changes when the contract changes what a task looks like: the same row then has other bytes, thus another tag."""
-    return f"{crc32(orjson.dumps(contract().schema('Task'))):08x}"
+    return f"{crc32(orjson.dumps(contract.schema('Task'))):08x}"
 
 
 def matches(if_none_match: str, tag: str) -> bool:

@@ -2,29 +2,30 @@
 walls (the path against the token, the scoped query, row level security) holds without the other two."""
 
 import asyncio
-import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import httpx
 import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
-from sqlalchemy import select
+from sqlalchemy import BinaryExpression, Insert, select, true
+from sqlalchemy.sql.visitors import replacement_traverse
 
-from db.driver import database
-from db.driver.database import Database
+from db.driver.database import Database, Tenant
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.migrations import migrations
 from db.models import NAMES, idempotency_keys, tasks, users
-from openapi.bridge import service as contract_service
-from openapi.bridge.document.operations import Operation
-from openapi.bridge.operation import ServedOperation
+from openapi.bridge.answers import Answer
+from openapi.bridge.contract import Contract
+from openapi.contract import contract
+from server.todo import todo
 from tests.support.running import Service, service_in_thread
 
 # A table and its column that names the owner.
@@ -281,25 +282,64 @@ def bypassing_url(database_url: str) -> Iterator[str]:
         session.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _take_scoped_query_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    scoped = database.as_tenant
+def _without_owner(statement: Any) -> Any:
+    """The statement without its conditions on the owner."""
+    found = []
 
-    def unscoped(*given: Any) -> Message:
-        message = scoped(*given)
-        text, conditions = re.subn(r"(\w+\.user_id|users\.id) = %\(tenant\)s", "true", message.plain)
-        assert conditions or "INSERT INTO tasks" in text
-        return message._replace(plain=text, execute=text, prepared={})
+    def replaced(part: Any, **_: Any) -> Any:
+        if isinstance(part, BinaryExpression) and getattr(part.right, "key", None) == "tenant":
+            found.append(part)
+            return true()
+        return None
 
-    monkeypatch.setattr(database, "as_tenant", unscoped)
+    forgetful = replacement_traverse(statement, {}, replaced)
+    assert found or isinstance(statement, Insert)
+    return forgetful
 
 
-def _take_path_check_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    bind = contract_service.bind
+_forgetful = cache(_without_owner)  # A message is compiled once for each statement.
 
-    def bind_ownerless(contract: Any, operation: Operation, *others: Any) -> ServedOperation:
-        return bind(contract, replace(operation, owner=None), *others)
 
-    monkeypatch.setattr(contract_service, "bind", bind_ownerless)
+class ForgetfulTenant:
+    """A tenant whose queries forget the owner."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self._tenant = tenant
+        self.user_id = tenant.user_id
+
+    async def fetch(self, statement: Any, *, before: tuple[Insert, ...] = (), **values: Any) -> list[Any]:
+        return await self._tenant.fetch(_forgetful(statement), before=before, **values)
+
+    async def fetch_one(self, statement: Any, **values: Any) -> Any:
+        return next(iter(await self.fetch(statement, **values)), None)
+
+
+class OpenHandlers:
+    """The product's handlers, called whoever the path names, and with a tenant that may be forgetful."""
+
+    def __init__(self, forgetful: bool) -> None:
+        self._forgetful = forgetful
+
+    def __getattr__(self, operation_id: str) -> Any:
+        handler = todo().find_handler(operation_id)
+        assert handler
+
+        async def handle(caller: Any, user_id: str | None = None, **arguments: Any) -> Answer[Any]:
+            is_tenant = self._forgetful and isinstance(caller, Tenant)
+            return await handler(ForgetfulTenant(caller) if is_tenant else caller, **arguments)
+
+        return handle
+
+
+@contextmanager
+def service_without(url: str, *, path_check: bool = False, scoped_query: bool = False) -> Iterator[Service]:
+    """The service without these walls: from a contract that names no owner, with queries that name no owner."""
+    text = contract().text
+    assert 1 == text.count("x-owner: true")
+    opened = Contract(text.replace("x-owner: true", "x-was-owner: true")) if path_check else contract()
+    product = replace(todo(), contract=opened, handlers=[OpenHandlers(scoped_query)])
+    with service_in_thread(url, load=lambda: product) as service:
+        yield service
 
 
 class Attempts:
@@ -339,38 +379,32 @@ class Attempts:
 NOT_THERE = [200, 404, 404, 404, 404, 404]
 
 
-def test_row_level_security_holds_alone(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_level_security_holds_alone(database_url: str) -> None:
     """With neither the path check nor an owner in any query, the database still shows no row of another user."""
-    _take_path_check_away(monkeypatch)
-    _take_scoped_query_away(monkeypatch)
-    with service_in_thread(database_url) as service:
+    with service_without(database_url, path_check=True, scoped_query=True) as service:
         attempts = Attempts(service)
     assert [*NOT_THERE, *NOT_THERE] == attempts.statuses
     assert (False, False) == (attempts.leaked, attempts.changed)
 
 
-def test_the_scoped_query_holds_alone(bypassing_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scoped_query_holds_alone(bypassing_url: str) -> None:
     """With neither the path check nor row level security, every query is still about the token's user alone."""
-    _take_path_check_away(monkeypatch)
-    with service_in_thread(bypassing_url) as service:
+    with service_without(bypassing_url, path_check=True) as service:
         attempts = Attempts(service)
     assert [*NOT_THERE, *NOT_THERE] == attempts.statuses
     assert (False, False) == (attempts.leaked, attempts.changed)
 
 
-def test_the_path_check_holds_alone(bypassing_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_check_holds_alone(bypassing_url: str) -> None:
     """With neither an owner in any query nor row level security, another's path is still closed to every method."""
-    _take_scoped_query_away(monkeypatch)
-    with service_in_thread(bypassing_url) as service:
+    with service_without(bypassing_url, scoped_query=True) as service:
         attempts = Attempts(service)
     assert 6 * [403] == attempts.statuses[6:]
     assert not any(answer.json() != {"error": "Forbidden"} for answer in attempts.answers[6:])
 
 
-def test_without_any_wall_the_attempts_succeed(bypassing_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_wall_the_attempts_succeed(bypassing_url: str) -> None:
     """The control: with all three walls taken away the same attempts read, change and delete another's task."""
-    _take_path_check_away(monkeypatch)
-    _take_scoped_query_away(monkeypatch)
-    with service_in_thread(bypassing_url) as service:
+    with service_without(bypassing_url, path_check=True, scoped_query=True) as service:
         attempts = Attempts(service)
     assert (True, True) == (attempts.leaked, attempts.changed)

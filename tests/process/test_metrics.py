@@ -123,9 +123,11 @@ def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: st
 def test_what_a_dead_worker_counted_stays_and_what_it_held_goes(tmp_path: Path) -> None:
     """Counts never go down, but the connections of a worker that has died are no longer in use."""
     script = (
-        "from server.telemetry.metrics import Metrics\n"
-        "metrics = Metrics({'todo_api_database_connections_in_use': int}, ())\n"
-        "metrics.count('GET', '/', 200, 0.5)\nmetrics._gauges[0][0].set(7)"
+        "import asyncio\nfrom server.telemetry.metrics import Metrics\n"
+        "metrics = Metrics({'todo_api_database_connections_in_use': lambda: 7}, ())\n"
+        "metrics.count('GET', '/', 200, 0.5)\n"
+        "async def sample():\n    async with metrics.sampled():\n        await asyncio.sleep(0)\n"
+        "asyncio.run(sample())"
     )
     port = free_port()
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(PROJECT)}
