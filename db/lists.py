@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    Column,
     ColumnElement,
     Date,
     DateTime,
@@ -27,8 +26,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import UserDefinedType
 
-from db.columns import COLUMNS, LIVE, OWN, TENANT, answered, utc
-from db.models import idempotency_keys, tasks, users
+from db.columns import COLUMNS, LIVE, OWN, TENANT, utc
+from db.models import tasks, users
 from db.orders import ORDERS
 from openapi.types import Sort
 
@@ -157,28 +156,3 @@ class _TransactionId(UserDefinedType[int]):
 
     def get_col_spec(self, **_: Any) -> str:
         return "xid"
-
-
-@cache
-def export_user() -> Select[Any]:
-    """All that is stored of the user's row."""
-    return select(*map(_whole, users.c)).where(users.c.id == TENANT)
-
-
-@cache
-def export_tasks() -> Select[Any]:
-    """All that is stored of the user's tasks, deleted ones too, by their numbers: those after `id`, at most `limit`."""
-    after = tasks.c.id > bindparam("id")
-    return select(*map(_whole, tasks.c)).where(OWN, after).order_by(tasks.c.id).limit(bindparam("limit"))
-
-
-@cache
-def export_keys() -> Select[Any]:
-    """All that is stored of the user's Idempotency-Keys, by their names: those after `key`, at most `limit`."""
-    keys = idempotency_keys
-    of_user = (keys.c.user_id == TENANT, keys.c.key > bindparam("key"))
-    return select(*map(_whole, keys.c)).where(*of_user).order_by(keys.c.key).limit(bindparam("limit"))
-
-
-def _whole(column: Column[Any]) -> ColumnElement[Any]:
-    return answered(column).label(column.name)

@@ -1,19 +1,22 @@
 """What is done to one user's data from outside: `seed`, `user export`, `user erase`.
 
-Each goes through the service's own operations, as that user's requests would, so that every rule of the contract holds.
+What is changed is changed by the service's own operations, as that user's requests would, so that every rule of the
+contract holds; what is exported is read as that user.
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import click
+import orjson
 
 if TYPE_CHECKING:
+    from server.app import Service
     from server.product import LoadProduct
+
+_TIMES_IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
 # Of every status and priority, so that each filter and order has something to show.
 _TASKS: tuple[dict[str, Any], ...] = (
@@ -58,16 +61,19 @@ def user_group() -> None:
 @click.argument("user")
 @click.pass_obj
 def export(load: "LoadProduct", user: str) -> None:
-    """Print the tasks of USER, one JSON object a line."""
+    """Print all that USER has stored, one JSON object a line."""
+    from db.admin.export import stored_by
+    from openapi.bridge.failures import Failure
 
-    async def read(send: "Send") -> None:
-        page: str | None = "?limit=1000"
-        while page is not None:
-            tasks, page = await send.page(page)
-            for task in tasks:
-                click.echo(json.dumps(task, ensure_ascii=False))
+    async def write(service: "Service", identity: dict[str, Any]) -> None:
+        tenant: Any = service.caller(identity)
+        try:
+            async for table, values in stored_by(tenant, load().tables.metadata):
+                click.echo(orjson.dumps({"table": table, **values}, str, _TIMES_IN_UTC))
+        except Failure as failure:
+            raise click.ClickException(f"not all could be read ({failure.reason}); run it again") from failure
 
-    _as_user(load, user, read)
+    _run(load, user, write)
 
 
 @user_group.command()
@@ -93,12 +99,6 @@ class Send:
         """What is answered to a request below the user's tasks; a refusal is its sentence for a person."""
         return (await self._send(method, f"{self._user}/tasks{path}", body, headers)).json()
 
-    async def page(self, path: str) -> tuple[list[Any], str | None]:
-        """A page of the user's tasks, and the query of the next one, if there is one."""
-        answer = await self._send("GET", f"{self._user}/tasks{path}")
-        following = answer.links.get("next")
-        return answer.json(), following and f"?{following['url'].partition('?')[2]}"
-
     async def user(self, method: str) -> None:
         """Has something done to the user as a whole."""
         await self._send(method, self._user)
@@ -111,41 +111,40 @@ class Send:
 
 
 def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[Any]]) -> Any:
-    with _operations(load, user) as (app, close):
-        return asyncio.run(_run(app, user, work, close))
+    """What `work` gives, which sends the user's requests; no token has to prove who the user is."""
 
+    async def send(service: "Service", identity: dict[str, Any]) -> Any:
+        import httpx
+        from starlette.routing import Router
 
-async def _run(app: Any, user: str, work: Callable[[Send], Awaitable[Any]], close: Callable[[], None]) -> Any:
-    import httpx
+        from server.app import serve_contract
 
-    transport = httpx.ASGITransport(app)
-    headers = {"Authorization": "Bearer of-this-command"}
-    try:
+        app = serve_contract(load(), service.caller, lambda _request, _token: identity, Router())
+        headers = {"Authorization": "Bearer of-this-command"}
         async with httpx.AsyncClient(
-            transport=transport, base_url="http://localhost", headers=headers
+            transport=httpx.ASGITransport(app), base_url="http://localhost", headers=headers
         ) as client:
             return await work(Send(client, user))
-    finally:
-        close()
+
+    return _run(load, user, send)
 
 
-@contextmanager
-def _operations(load: "LoadProduct", user: str) -> Iterator[tuple[Any, Callable[[], None]]]:
-    """The service's operations for one user, whom no token has to prove."""
-    from starlette.routing import Router
-
-    from server.app import Service, serve_contract
+def _run(load: "LoadProduct", user: str, work: Callable[["Service", dict[str, Any]], Awaitable[Any]]) -> Any:
+    """What `work` gives, with the service on its database and the identity of the user."""
+    from server.app import Service
     from server.identity.claims import subject_fault
     from server.process.serve import isolated_database
     from server.settings import Settings
+
+    async def run(url: str) -> Any:
+        service = Service(product, url)
+        try:
+            return await work(service, {"sub": user, "email": None, "scope": ()})
+        finally:
+            service.close()
 
     product = load()
     if fault := subject_fault(user, product.contract.owner_rules):
         raise click.BadParameter(f"the user {fault}", param_hint="USER")
     with isolated_database(product, Settings.load()) as url:
-        service = Service(product, url)
-        identity = {"sub": user, "email": None, "scope": ()}
-        yield (
-            serve_contract(product, service.caller, lambda _request, _token: identity, Router()),
-            service.close,
-        )
+        return asyncio.run(run(url))

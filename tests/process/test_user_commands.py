@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,25 +23,43 @@ def run(*arguments: str, cwd: Path, settings: dict[str, str]) -> str:
     return ended.stdout
 
 
+def stored(lines: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of an export, by their tables."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in map(json.loads, lines.splitlines()):
+        found.setdefault(row.pop("table"), []).append(row)
+    return found
+
+
 def test_an_example_is_planted_once_exported_and_erased(
     service: Service, user: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    """`seed` gives a user tasks and changes nothing the second time, `user export` prints what the API shows, and after
-    `user erase` nothing of that user is left, and all of another."""
+    """`seed` gives a user tasks and changes nothing the second time, `user export` prints all that is stored of that
+    user, hidden tasks and keys too, and after `user erase` nothing of it is left, and all of another's."""
     assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=settings)
     assert f"{user} has them all; nothing has changed.\n" == run(
         "seed", user, cwd=tmp_path, settings=settings
     )
     with service.client(user) as own, service.client(f"{user} 2") as other:
         shown = own.get(f"/api/{user}/tasks").json()
+        own.delete(f"/api/{user}/tasks/{shown[0]['id']}")
         assert 201 == other.post(f"/api/{user} 2/tasks", json={"title": "Mine"}).status_code
-        lines = run("user", "export", user, cwd=tmp_path, settings=settings).splitlines()
-        assert (5, shown) == (len(shown), [json.loads(line) for line in lines])
+        exported = stored(run("user", "export", user, cwd=tmp_path, settings=settings))
+        assert ["users", "idempotency_keys", "tasks"] == list(exported)
+        assert [user] == [each["id"] for each in exported["users"]]
+        assert shown == [
+            {name: each.get(name, task["etag"]) for name in task}
+            for task, each in zip(shown, reversed(exported["tasks"]), strict=True)
+        ]
+        assert [True, *[False] * 4] == [bool(each["deleted_at"]) for each in reversed(exported["tasks"])]
+        assert {f"seed: {task['title']}" for task in shown} == {
+            each["key"] for each in exported["idempotency_keys"]
+        }
 
         assert f"Nothing of {user} is left.\n" == run(
             "user", "erase", user, "--yes", cwd=tmp_path, settings=settings
         )
-        assert [] == own.get(f"/api/{user}/tasks").json()
+        assert {} == stored(run("user", "export", user, cwd=tmp_path, settings=settings))
         assert ["Mine"] == [task["title"] for task in other.get(f"/api/{user} 2/tasks").json()]
 
 
