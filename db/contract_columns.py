@@ -55,10 +55,10 @@ def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
         rule = f"char_length({column}) BETWEEN {least} AND {most}"
         yield CheckConstraint(rule, name=f"{table}_{column}_length_{least}_{most}")
     if (pattern := refused_by_class(schema)) is not None:
-        rule = f"{column} !~ {quoted(pattern)}"
+        rule = f"{column} !~ {sql_text(pattern)}"
         yield CheckConstraint(rule, name=f"{table}_{column}_not_{_digest(pattern)}")
     if "enum" in schema:
-        values = ", ".join(map(quoted, schema["enum"]))
+        values = ", ".join(map(sql_text, schema["enum"]))
         yield CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_{'_'.join(schema['enum'])}")
 
 
@@ -84,7 +84,7 @@ def _item_checks(table: str, column: str, schema: Json) -> Iterator[CheckConstra
         f"not_{_digest(blank)}": f"$.* ? (@ like_regex {json.dumps(blank)})",
     }.items():
         yield CheckConstraint(
-            f"NOT jsonb_path_exists({each}, {quoted(path)})", name=f"{table}_{column}_item_{rule}"
+            f"NOT jsonb_path_exists({each}, {sql_text(path)})", name=f"{table}_{column}_item_{rule}"
         )
 
 
@@ -97,7 +97,7 @@ def refused_by_class(schema: Json) -> str | None:
     return f"^[{found[1]}]*$" if found else None
 
 
-def quoted(value: str) -> str:
+def sql_text(value: str) -> str:
     """A text as SQL has it, in single quotes."""
     return "'" + value.replace("'", "''") + "'"
 

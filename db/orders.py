@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from sqlalchemy import BigInteger, Column, Text
 from sqlalchemy.sql.elements import ColumnElement, literal_column
 
-from db.contract_columns import quoted
+from db.contract_columns import sql_text
 from db.models import tasks
 from db.times import from_microseconds, to_microseconds
 from openapi.contract import contract
@@ -80,7 +80,7 @@ def _title_of(digits: str) -> str:
 ORDERS: dict[Sort, Order] = {
     "-created_at": _by_time(tasks.c.created_at, "created_at"),
     "priority": _by_number(
-        f"pg_catalog.array_position(ARRAY[{', '.join(map(quoted, _PRIORITIES))}], priority) - 1",
+        f"pg_catalog.array_position(ARRAY[{', '.join(map(sql_text, _PRIORITIES))}], priority) - 1",
         lambda task: _PRIORITIES.index(task["priority"]),
     ),
     "due_date": _days(f"DATE '{date.max}' - due_date", lambda day: (date.max - day).days),

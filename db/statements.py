@@ -49,7 +49,7 @@ from db.columns import (
     answered,
     utc,
 )
-from db.contract_columns import quoted
+from db.contract_columns import sql_text
 from db.models import idempotency_keys, tasks, users
 
 # The statement's time, but later than the task's last change: two may fall into one tick, and a clock may be set back.
@@ -153,7 +153,7 @@ def _default(column: Column[Any]) -> ColumnElement[Any]:
     if not isinstance(default, DefaultClause):
         return null()
     value = default.arg
-    return cast(text(quoted(value)) if isinstance(value, str) else value, column.type)
+    return cast(text(sql_text(value)) if isinstance(value, str) else value, column.type)
 
 
 @cache

@@ -32,7 +32,7 @@ def matches(if_none_match: str, tag: str) -> bool:
     return if_none_match == "*" or tag.strip('"') in (opaque for _, opaque in _TAG.findall(if_none_match))
 
 
-def check(if_match: str | None, tag: str) -> None:
+def require_match(if_match: str | None, tag: str) -> None:
     """Raises PreconditionFailed if `If-Match` does not name the tag, by strong comparison."""
     if if_match not in (None, "*") and tag.strip('"') not in (_strong(if_match) or ()):
         raise PreconditionFailed(_case(if_match))

@@ -12,7 +12,7 @@ from db.search import pattern_of
 from db.times import EPOCH, MICROSECOND
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import check, conditions, matches, shape, unmet
+from handlers.entity_tags import conditions, matches, require_match, shape, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
 from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
@@ -113,7 +113,7 @@ async def get_task(
         raise TaskNotFound
     headers = {"ETag": tagged(task)["etag"]}
     if if_match is not None:
-        check(if_match, task["etag"])
+        require_match(if_match, task["etag"])
     if if_none_match is not None and matches(if_none_match, task["etag"]):
         return Answer(None, headers, NOT_MODIFIED)
     return Answer(task, headers)

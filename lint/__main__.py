@@ -25,13 +25,13 @@ from server.product import LoadProduct
 from server.todo import todo
 
 
-def main() -> None:
+def check_all() -> None:
     """Checks the todo service and the example; ends with one line and the status 1 at the first fault."""
-    check(todo, (statements, lists), choices(), shards=True)
-    check(library, (library_statements,), {})
+    check_product(todo, (statements, lists), choices(), shards=True)
+    check_product(library, (library_statements,), {})
 
 
-def check(
+def check_product(
     load: LoadProduct,
     modules: Sequence[ModuleType],
     choices: Mapping[str, Sequence[Any]],
@@ -54,7 +54,7 @@ def check(
             product.tables.migrations.check(url)
             print("The migrations make what the contract asks for.")
             made = [each for module in modules for each in scoping.statements(module, choices)]
-            for fault in scoping.faults(url, product.tables.metadata, made):
+            for fault in scoping.scoping_faults(url, product.tables.metadata, made):
                 sys.exit(fault)
             print(f"{len(made)} statements: each reaches only the rows of its owner.")
             if shards:
@@ -69,7 +69,7 @@ def _check_for_citus(url: str, modules: Sequence[ModuleType]) -> None:
     made = [each for module in modules for each in scoping.statements(module, choices(most=1))]
     made += [("db.admin.purge.DROP_EXPIRED", each) for each in DROP_EXPIRED]
     made = [(origin, each) for origin, each in made if refused_forms.changes_rows(each)]
-    for fault in chain(sharding.faults(url), refused_forms.faults(url, made)):
+    for fault in chain(sharding.sharding_faults(url), refused_forms.form_faults(url, made)):
         sys.exit(fault)
     print(
         "Citus: each table is distributed by its owner, keys hold the owner, each message of the migrations is one"
@@ -94,4 +94,4 @@ def choices(most: int | None = None) -> dict[str, list[tuple[str, ...]]]:
 
 
 if __name__ == "__main__":
-    main()
+    check_all()

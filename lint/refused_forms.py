@@ -49,7 +49,7 @@ class _Function(NamedTuple):
     volatility: str
 
 
-def faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
+def form_faults(url: str, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
     """A sentence for each refused form in a statement.
 
     Args:

@@ -74,7 +74,7 @@ def _values(name: str, parameter: str, hint: Any, choices: Mapping[str, Sequence
     )
 
 
-def faults(url: str, metadata: MetaData, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
+def scoping_faults(url: str, metadata: MetaData, made: Iterable[tuple[str, ClauseElement]]) -> Iterator[str]:
     """A sentence for each use of an owned table that is not bound to the parameter `tenant`, and for each function of
     PostgreSQL that is called without its schema.
 

@@ -78,7 +78,7 @@ def is_one_command(message: str) -> bool:
     return ";" not in _QUOTED.sub("", message).strip().removesuffix(";")
 
 
-def faults(url: str) -> Iterator[str]:
+def sharding_faults(url: str) -> Iterator[str]:
     """Every sentence about what Citus would refuse in the migrations.
 
     Args:

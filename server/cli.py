@@ -11,9 +11,9 @@ import click
 
 # What a command needs is imported when it runs, so that `todo-api --help` answers at once.
 from server.commands.about import completion, doctor, routes, version
-from server.commands.backup import backup, restore
-from server.commands.contract import contract
-from server.commands.database import db_group, migrate, purge
+from server.commands.backup import backup, restore_command
+from server.commands.contract import contract_group
+from server.commands.database import db_group, migrate, purge_command
 from server.commands.running import serve, settings, token
 from server.commands.users import seed, user_group
 
@@ -46,11 +46,11 @@ def group(*further: click.Command) -> click.Group:
     commands: tuple[click.Command, ...] = (
         backup,
         completion,
-        contract,
+        contract_group,
         db_group,
         doctor,
         migrate,
-        restore,
+        restore_command,
         routes,
         serve,
         settings,
@@ -68,7 +68,7 @@ def group(*further: click.Command) -> click.Group:
 
 
 # Three of its commands are about tasks.
-cli = group(purge, seed, user_group)
+cli = group(purge_command, seed, user_group)
 
 
 def main() -> None:

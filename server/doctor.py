@@ -8,8 +8,7 @@ from typing import NamedTuple
 from starlette.routing import Router
 
 from db.admin.deployment import describe, describe_log
-from db.admin.isolation import IsolationError
-from db.admin.isolation import examine as examine_isolation
+from db.admin.isolation import IsolationError, isolation_of
 from db.admin.migrate import MigrationError
 from db.embedded.errors import EmbeddedPostgresError
 from db.tables import Tables
@@ -101,7 +100,7 @@ def _database(product: Product, settings: Settings) -> Iterator[Finding]:
 def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     asked_at = time.time()
     try:
-        found = examine_isolation(url, tables.metadata, tables.names)
+        found = isolation_of(url, tables.metadata, tables.names)
     except IsolationError as error:
         yield Finding("database", False, str(error))
         return

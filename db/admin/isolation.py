@@ -97,7 +97,7 @@ async def _unread(database: Database, tables: list[str]) -> str | None:
     return None
 
 
-def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
+def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
     """Asks the database at `url` in the role of a request.
 
     Args:
@@ -151,12 +151,12 @@ def examine(url: str, metadata: MetaData, names: Names) -> Isolation:
 
 def require(url: str, metadata: MetaData, names: Names) -> None:
     """Returns if row level security holds for requests and nobody can get around it; the arguments are those of
-    `examine`.
+    `isolation_of`.
 
     Raises:
         IsolationError: if it does not.
     """
-    found = examine(url, metadata, names)
+    found = isolation_of(url, metadata, names)
     if found.role_fault:
         raise IsolationError(found.role_fault)
     if found.security_fault:

@@ -141,7 +141,7 @@ def scopes(claims: Claims) -> frozenset[str]:
     )
 
 
-def kind_of(scheme: Json) -> str:
+def scheme_kind(scheme: Json) -> str:
     """The kind of a security scheme, by which a verifier is found."""
     return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
 
@@ -176,7 +176,7 @@ class Security:
         self._verifiers = {
             name: verifier
             for name, scheme in self._schemes.items()
-            if (verifier := _find(verifiers, name, kind_of(scheme))) is not None
+            if (verifier := _find(verifiers, name, scheme_kind(scheme))) is not None
         }
 
     def schemes(self) -> dict[str, Json]:
@@ -184,7 +184,7 @@ class Security:
         return {
             name: {
                 "type": _own_type(name),
-                "kind": kind_of(scheme),
+                "kind": scheme_kind(scheme),
                 "in": scheme.get("in"),
                 "name": scheme.get("name"),
             }
@@ -194,7 +194,7 @@ class Security:
     def security_map(self) -> dict[str, Callable[[], AbstractSecurityHandler]]:
         """Connexion's security handlers by the types of `schemes`."""
         return {
-            _own_type(name): partial(_HANDLERS.get(kind_of(self._schemes[name]), _OtherHttp), verifier)
+            _own_type(name): partial(_HANDLERS.get(scheme_kind(self._schemes[name]), _OtherHttp), verifier)
             for name, verifier in self._verifiers.items()
         }
 
@@ -211,7 +211,7 @@ class Security:
             name = next(name for name in operation.security[0] if name not in self._verifiers)
             raise ContractError(
                 f"#{operation.place.pointer}: no verifier is there for the security scheme {name!r} "
-                f"({kind_of(self._schemes[name])})"
+                f"({scheme_kind(self._schemes[name])})"
             )
         return sorted(possible, key=lambda requirement: not requirement)
 
@@ -229,7 +229,7 @@ class Security:
     def challenge(self, operation: Operation) -> str:
         """The value of `WWW-Authenticate` on a 401 (RFC 9110, section 11.6.1)."""
         names = dict.fromkeys(name for requirement in operation.security for name in requirement)
-        return ", ".join(dict.fromkeys(_challenge(kind_of(self._schemes[name])) for name in names))
+        return ", ".join(dict.fromkeys(_challenge(scheme_kind(self._schemes[name])) for name in names))
 
 
 def _own_type(name: str) -> str:

@@ -30,24 +30,23 @@ def backup(file: Path) -> None:
     click.echo(f"The database is in {file}.")
 
 
-@click.command()
+@click.command("restore")
 @click.argument("file", type=_FILE)
 @click.option("--force", is_flag=True, help="Drop all that is in the database's schema first.")
 @click.pass_obj
-def restore(load: "LoadProduct", file: Path, force: bool) -> None:
+def restore_command(load: "LoadProduct", file: Path, force: bool) -> None:
     """Bring an empty database to what FILE holds.
 
     Stop the service first. All is restored, or nothing has changed.
     """
-    from db.admin.backup import BackupError
-    from db.admin.backup import restore as restore_backup
+    from db.admin.backup import BackupError, restore
     from server.process.serve import database
     from server.settings import Settings
 
     migrations = load().tables.migrations
     with database(Settings.load()) as url:
         try:
-            restore_backup(url, file, migrations, force)
+            restore(url, file, migrations, force)
         except BackupError as error:
             raise click.ClickException(str(error)) from error
         click.echo(migrations.pending(url) or "The database holds what was in the backup.")

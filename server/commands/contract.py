@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from openapi.bridge.mock.service import MockService
 
 
-@click.group(no_args_is_help=False)
-def contract() -> None:
+@click.group("contract", no_args_is_help=False)
+def contract_group() -> None:
     """Look at any OpenAPI 3.1 contract."""
 
 
@@ -53,7 +53,7 @@ def _mock(file: Path) -> "MockService":
         return MockService(loaded)
 
 
-@contract.command()
+@contract_group.command()
 @click.argument("file", type=_CONTRACT_FILE)
 def check(file: Path) -> None:
     """Tell whether FILE, with the files to which it refers, can be served.
@@ -64,7 +64,7 @@ def check(file: Path) -> None:
     click.echo(f"{file}: sound, {count} operation{'' if count == 1 else 's'}")
 
 
-@contract.command()
+@contract_group.command()
 @click.argument("file", type=_CONTRACT_FILE)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
@@ -79,7 +79,7 @@ def mock(file: Path, host: str, port: int) -> None:
     run_mock(_mock(file), host, port)
 
 
-@contract.command()
+@contract_group.command()
 @click.argument("old", type=_CONTRACT_FILE)
 @click.argument("new", type=_CONTRACT_FILE)
 def diff(old: Path, new: Path) -> None:

@@ -40,18 +40,18 @@ def migrate(load: "LoadProduct", printed: str | None) -> None:
             click.echo("The database has the schema of this version.")
 
 
-@click.command()
+@click.command("purge")
 @click.pass_obj
-def purge(load: "LoadProduct") -> None:
+def purge_command(load: "LoadProduct") -> None:
     """Drop what has run out; to be run once a day."""
-    from db.admin.purge import purge as drop_expired
+    from db.admin.purge import purge
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database
     from server.settings import Settings
 
     with ready_database(load(), Settings.load()) as url:
         try:
-            keys, tasks = drop_expired(url)
+            keys, tasks = purge(url)
         except Failure as failure:
             raise click.ClickException(
                 f"what has expired cannot be dropped ({failure.reason}): see that the database runs, and that "

@@ -44,13 +44,13 @@ values = st.recursive(
 )
 def test_a_plain_text_means_what_json_would_mean(text: str, expected: Any) -> None:
     """Only null, truth values and JSON's numbers are not strings; a date, `on` or an octal number is one."""
-    (value,) = strict_yaml.loads(f"- {text}")
+    (value,) = strict_yaml.parse_yaml(f"- {text}")
     assert (type(expected), expected) == (type(value), value)
 
 
 def test_keys_are_strings() -> None:
     """A key is the string that it is written as, whatever it would mean elsewhere."""
-    assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.loads(
+    assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.parse_yaml(
         "200: 1\non: 2\nnull: 3\n1.0: 4\ntrue: 5"
     )
 
@@ -64,15 +64,15 @@ def test_aliases_and_merges_are_filled_in() -> None:
         "same": base,
         "more": {"a": 1, "b": 3},
         "most": {"a": 1, "b": 2, "c": 4},
-    } == strict_yaml.loads(text)
+    } == strict_yaml.parse_yaml(text)
 
 
 def test_an_empty_text_is_nothing() -> None:
     """A text without a document is null."""
-    assert strict_yaml.loads("# nothing") is None
+    assert strict_yaml.parse_yaml("# nothing") is None
 
 
 @given(values)
 def test_json_is_yaml(value: Any) -> None:
     """Any JSON value is read as the same value."""
-    assert value == strict_yaml.loads(json.dumps(value, ensure_ascii=False))
+    assert value == strict_yaml.parse_yaml(json.dumps(value, ensure_ascii=False))

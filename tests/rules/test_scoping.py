@@ -40,7 +40,7 @@ KEYS = insert(idempotency_keys).values(user_id=TENANT, key="k", fingerprint="f",
 def test_our_own_statements_are_in_order(database_url: str) -> None:
     """Every public function of `db.statements` makes statements, and each of these is bound to its owner."""
     made = list(scoping.statements(statements, choices()))
-    assert [] == list(scoping.faults(database_url, metadata, made))
+    assert [] == list(scoping.scoping_faults(database_url, metadata, made))
     public = {name: value for name, value in vars(statements).items() if callable(value) and name[0] != "_"}
     assert {
         f"db.statements.{name}" for name, value in public.items() if value.__module__ == "db.statements"
@@ -85,7 +85,7 @@ def test_a_statement_that_forgets_its_owner_is_found(
     database_url: str, fault: str, statement: ClauseElement
 ) -> None:
     """A read, change or insertion that is not bound to `:tenant`, wherever in the statement it stands, is a fault."""
-    assert f"this {fault}" in next(scoping.faults(database_url, metadata, [("this", statement)]))
+    assert f"this {fault}" in next(scoping.scoping_faults(database_url, metadata, [("this", statement)]))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_statement_that_forgets_its_owner_is_found(
 )
 def test_a_statement_that_names_its_owner_passes(database_url: str, statement: ClauseElement) -> None:
     """What is bound to `:tenant` by a condition that always holds, or by a join with what is, is in order."""
-    assert [] == list(scoping.faults(database_url, metadata, [("this", statement)]))
+    assert [] == list(scoping.scoping_faults(database_url, metadata, [("this", statement)]))
 
 
 def test_a_statement_that_cannot_be_made_is_named() -> None:

@@ -161,7 +161,7 @@ def test_refused_forms_are_found(server: str, statement: ClauseElement, faults: 
     if not run(server, "SELECT to_regclass('tasks')")[0][0]:
         migrations.upgrade(server)
     assert [f"Citus: it {fault}" for fault in faults] == list(
-        refused_forms.faults(server, [("it", statement)])
+        refused_forms.form_faults(server, [("it", statement)])
     )
 
 

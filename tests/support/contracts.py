@@ -111,7 +111,7 @@ def project_with(contract: str, folder: Path) -> Path:
 
 def contract_with(edits: Json) -> str:
     """The service's own contract with the value at each JSON pointer replaced, or taken out where it is GONE."""
-    document = strict_yaml.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
+    document = strict_yaml.parse_yaml(CONTRACT_FILE.read_text(encoding="utf-8"))
     for pointer, value in edits.items():
         holder, _, key = pointer.rpartition("/")
         node = look_up(document, holder)

@@ -55,7 +55,7 @@ def parse(text: str, is_json: bool = False) -> Any:
             if is_json:
                 raise ContractError(_json_fault(text)) from None
     try:
-        return strict_yaml.loads(text)
+        return strict_yaml.parse_yaml(text)
     except strict_yaml.YAMLError as error:
         raise ContractError(str(error)) from error
 

@@ -36,7 +36,7 @@ for _name, (_pattern, _first) in _RESOLVED.items():
     _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def loads(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """The value that `text` holds, made of what JSON has: the keys of a mapping are strings.
 
     Raises:

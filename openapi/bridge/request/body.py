@@ -16,7 +16,7 @@ from openapi.bridge.failures import (
     Violation,
 )
 from openapi.bridge.media_types import MediaType, read_media_type
-from openapi.bridge.request.contents import BODY, ContentReader, Defaults, content_readers, kind_of
+from openapi.bridge.request.contents import BODY, ContentReader, Defaults, content_kind, content_readers
 
 # The server puts this into a request's `state` (ASGI's lifespan state) when it has waited for it long enough.
 TOOK_TOO_LONG = "took_too_long"
@@ -138,7 +138,7 @@ class BodyReader:
             return None
         for media_range, readers in self._ranges:
             if media_range.covers(media_type):
-                reader = readers.get(kind_of(media_type)) or next(iter(readers.values()))
+                reader = readers.get(content_kind(media_type)) or next(iter(readers.values()))
                 accepted = reader.charsets is None or media_type.charset in reader.charsets
                 return ReceivedBody(b"", media_type, reader) if accepted else None
         return None

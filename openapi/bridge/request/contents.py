@@ -26,12 +26,12 @@ _CODECS = {
 
 
 def content_readers(contract: Contract, place: Place, media_range: MediaType) -> "dict[str, ContentReader]":
-    """What reads a body that the media type object at `place` describes, by kind (`kind_of`).
+    """What reads a body that the media type object at `place` describes, by kind (`content_kind`).
 
     A range of media types is read by the kind of the one that is sent, unless its schema asks for bytes.
     """
     schema = place / "schema" if "schema" in place.node else None
-    kinds = [kind_of(media_range)]
+    kinds = [content_kind(media_range)]
     if "*" in media_range[:2]:
         is_bytes = schema is None or contract.requests.at(schema.pointer).is_binary
         kinds = ["bytes"] if is_bytes else ["json", "form", "text", "bytes"]
@@ -39,7 +39,7 @@ def content_readers(contract: Contract, place: Place, media_range: MediaType) ->
     return {kind: makers[kind](contract, schema, place) for kind in kinds}
 
 
-def kind_of(media_type: MediaType) -> str:
+def content_kind(media_type: MediaType) -> str:
     """The kind of content, `json`, `form`, `text` or `bytes`; XML names its charset itself, so it is bytes."""
     if media_type.is_json:
         return "json"
