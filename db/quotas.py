@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, Integer, and_, func, literal_column, selec
 from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import Function
 
-from db.columns import EXPIRED_KEY, LIVE, OWN, TENANT
+from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, OWN, TENANT
 from db.models import idempotency_keys, tasks
 from openapi.contract import contract
 
@@ -26,8 +26,8 @@ def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
 
 
 def room_for_tasks() -> ColumnElement[bool]:
-    """Whether the user may have one more task; as many deleted ones may be kept."""
-    live, deleted = _count(_MOST_TASKS, LIVE), _count(_MOST_TASKS, OWN, tasks.c.deleted_at.is_not(None))
+    """Whether the user may have one more task; as many deleted ones may be kept that can be brought back."""
+    live, deleted = _count(_MOST_TASKS, LIVE), _count(_MOST_TASKS, OWN, ~EXPIRED_TASK)
     return and_(live < text(str(_MOST_TASKS)), deleted < text(str(_MOST_TASKS)))
 
 

@@ -17,14 +17,15 @@ depends_on: str | None = None
 # To count takes longer than to insert, so each task has the number of the one before it, plus one, and only each 256th
 # creation counts, and all those that are near the end or follow a task whose number is not known. Deletions in between
 # make the number too large, never too small, and the next count puts it right. Nothing is locked, so requests at the
-# same instant may go beyond by as many as they are.
+# same instant may go beyond by as many as they are. What has run out counts no more, whether or not it was purged.
 NEXT_ORDINAL = """
 CREATE FUNCTION todo_next_ordinal(uid text, most_tasks int, most_keys int DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     ordinal int;
 BEGIN
-    IF most_tasks <= (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid AND deleted_at IS NOT NULL
+    IF most_tasks <= (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid
+                                               AND deleted_at > now() - interval '30 days'
                                              LIMIT most_tasks) AS deleted) THEN
         RETURN NULL;
     END IF;

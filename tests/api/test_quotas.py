@@ -73,6 +73,23 @@ def test_too_many_keys(client: httpx.Client, tasks: str, user: str, database_url
     assert (201, True) == (again.status_code, first.json()["id"] < again.json()["id"])
 
 
+def test_what_has_run_out_does_not_count(
+    client: httpx.Client, tasks: str, user: str, database_url: str
+) -> None:
+    """Where nobody ever purges, the keys and deleted tasks that have run out lock their user out of nothing."""
+    client.post(tasks, json={"title": "First"})
+    fill(database_url, user, "deleted", MOST_TASKS)
+    fill(database_url, user, "keys", MOST_KEYS)
+    with superuser(database_url) as cursor:
+        for table, column in (("tasks", "deleted_at"), ("idempotency_keys", "created_at")):
+            cursor.execute(
+                f"UPDATE {table} SET {column} = {column} - interval '30 days' WHERE user_id = %s", [user]
+            )
+
+    for headers in ({}, {"Idempotency-Key": "new"}):
+        assert 201 == client.post(tasks, json={"title": "Further"}, headers=headers).status_code
+
+
 def test_creations_at_once(client: httpx.Client, tasks: str, user: str, database_url: str) -> None:
     """Of creations at the same instant those beyond the most are refused, but for a few that did not see each other."""
     client.post(tasks, json={"title": "First"})
