@@ -5,7 +5,7 @@ from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import Function
 
 from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, OWN, TENANT
-from db.models import idempotency_keys, tasks
+from db.models import idempotency_keys
 from openapi.contract import contract
 
 _QUOTAS = contract().document["components"]["responses"]["QuotaReached"]

@@ -3,6 +3,7 @@
 PostgreSQL itself is the witness: it logs each message of the simple protocol once, however many statements it holds."""
 
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -275,6 +276,17 @@ def test_a_further_connection_costs_one_message(log: StatementLog) -> None:
     assert 24 * [200] == statuses
     opening = [message for message in messages if "pg_backend_pid" in message]
     assert (24, True) == (len(messages) - len(opening), len(opening) <= CONNECTIONS)
+
+
+def test_readiness_costs_one_message_a_second(log: StatementLog, http: httpx.Client) -> None:
+    """However often it is asked for, by several at once too, the database is asked once a second at most."""
+    assert 200 == http.get("/health/ready").status_code
+    log.begin()
+    begun = time.monotonic()
+    for _ in range(10):
+        assert 8 * [200] == together(8, lambda _: http.get("/health/ready").status_code)
+    seconds = time.monotonic() - begun
+    assert len(log.messages()) <= seconds + 1
 
 
 def test_two_messages_would_be_seen(log: StatementLog) -> None:

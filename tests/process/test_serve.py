@@ -2,13 +2,14 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -243,6 +244,22 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback address")
+@needs_proc
+def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path, database_url: str) -> None:
+    """The soft limit of files that it was started with becomes the hard one, up to 65,536."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        process = ServeProcess(cwd=tmp_path, DATABASE_URL=database_url, **PRODUCTION).__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with ExitStack() as stack:
+        stack.push(process.__exit__)
+        process.wait_until_live()
+        most = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+        assert most == resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)[0]
+
+
 def test_it_listens_on_ipv6(tmp_path: Path, database_url: str) -> None:
     """With the host ::1 the service answers there, and the addresses that it prints have the brackets."""
     with ServeProcess(cwd=tmp_path, HOST="::1", DATABASE_URL=database_url, **PRODUCTION) as process:
