@@ -195,6 +195,32 @@ def test_all_violations_are_listed() -> None:
     assert sorted(expected) == sorted(map(tuple, violations))
 
 
+@pytest.mark.parametrize(
+    ("rules", "value", "expected"),
+    [
+        (
+            {"minLength": 1, "pattern": "x", "x-messages": dict.fromkeys(("minLength", "pattern"), "Say it")},
+            "",
+            "Say it",
+        ),
+        ({"not": {"pattern": "x"}, "enum": ["a"], "type": "string"}, 5, "Size must be a string"),
+        (
+            {"not": {"pattern": "x"}, "type": "string", "x-messages": {"not": "No x"}},
+            None,
+            "Size must be a string",
+        ),
+        ({"allOf": [{"type": "string"}, {"type": "string", "minLength": 2}]}, 5, "Size must be a string"),
+    ],
+)
+def test_one_mistake_is_listed_once(rules: Any, value: Any, expected: str) -> None:
+    """A sentence is listed once for a place, and of a value of the wrong type nothing else is said."""
+    refused = refusal({"properties": {"size": rules}}, {"size": value})
+    assert (expected, [(expected, "/size")]) == (
+        refused.reason,
+        [(each.sentence, each.pointer) for each in refused.violations()],
+    )
+
+
 def test_a_violation_within_names_of_the_clients_is_short() -> None:
     """A pointer ends where it would be longer than a sentence, since a client chooses the names of members."""
     schema = {"additionalProperties": {"additionalProperties": {"type": "null"}}}

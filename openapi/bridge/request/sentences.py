@@ -104,21 +104,31 @@ class SpeakingValidator:
         return next(filter(None, (rule.fixed() for rule in broken)), None) or first.derived()
 
     def _violations(self, value: Any) -> Iterator[Violation]:
+        listed = set()
         for rule in self._broken_rules(value):
             pointer = None if self._parameter else rule.pointer
-            yield Violation(rule.fixed() or rule.derived(), rule.code, pointer, self._parameter)
+            sentence = rule.fixed() or rule.derived()
+            # Two rules with one sentence are one mistake to whoever has made it.
+            if (sentence, pointer) not in listed:
+                listed.add((sentence, pointer))
+                yield Violation(sentence, rule.code, pointer, self._parameter)
 
     def _broken_rules(self, value: Any) -> "Iterator[_BrokenRule]":
-        """All broken rules, or the first alone of a value that has many parts."""
+        """All broken rules, or the first alone of a value that has many parts.
+
+        Of a part that is of the wrong type no other rule has anything to say.
+        """
         if _has_many_parts(value):
             try:
                 self._validator.validate(value)
             except ValidationError as error:
                 yield _BrokenRule(self._schema, self._name, error)
         else:
-            yield from (
-                _BrokenRule(self._schema, self._name, each) for each in self._validator.iter_errors(value)
-            )
+            errors = list(self._validator.iter_errors(value))
+            mistyped = {tuple(each.instance_path) for each in errors if each.kind.name == "type"}
+            for each in errors:
+                if each.kind.name == "type" or tuple(each.instance_path) not in mistyped:
+                    yield _BrokenRule(self._schema, self._name, each)
 
 
 def _has_many_parts(value: Any) -> bool:
