@@ -184,6 +184,13 @@ class HeadTooLarge(Failure):
     sentence = "The headers of the request are too large. Send fewer or shorter ones"
 
 
+class TargetTooLong(Failure):
+    """The request's target is longer than the service reads (RFC 9112, section 3)."""
+
+    status_code = 414
+    sentence = "The request's target is too long. Send a shorter path and query"
+
+
 class HeadError(Exception):
     """The head is no valid HTTP/1.1, or can be read in two ways; the message is a sentence for the client."""
 

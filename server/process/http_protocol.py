@@ -19,6 +19,7 @@ from server.process.exchange import (
     Fields,
     HeadError,
     HeadTooLarge,
+    TargetTooLong,
     below,
     check_head,
     read_target,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
+NOT_A_LINE = "The request must begin with a method, a path without spaces, and HTTP/1.1"
 NOT_A_TARGET = (
     "The request's target must be a path that begins with a slash, or an http URL, in percent-encoded UTF-8"
 )
@@ -44,6 +46,12 @@ _END = b"\r\n\r\n"
 _ORIGIN = re.compile(rb"\r\norigin:([^\r\n]*)\r\n", re.IGNORECASE)
 # So that other connections have their turn between the pieces of one.
 _PIECES_A_TURN = 64
+
+# The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
+_STAND_IN = b"QUERY"
+_OTHER_METHOD = "_OTHER"
+_METHOD = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= )")
+_REQUEST_LINE = re.compile(_METHOD.pattern + rb" +[^ \r\n]+ +HTTP/1\.[01]\r?\n")
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
 _OFFER = (b"upgrade", b"http2-settings")
@@ -91,6 +99,7 @@ class HttpProtocol(asyncio.Protocol):
     def _forget_request(self) -> None:
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._is_other_method = False
         self._expects_continue = False
         self._in_head = True
         self._is_timed = False
@@ -256,7 +265,7 @@ class HttpProtocol(asyncio.Protocol):
             "server": None,
             "client": None,
             "scheme": "http",
-            "method": parser.get_method().decode("ascii"),
+            "method": _OTHER_METHOD if self._is_other_method else parser.get_method().decode("ascii"),
             "root_path": "",
             "path": path,
             "raw_path": raw_path,
@@ -335,11 +344,12 @@ class HttpProtocol(asyncio.Protocol):
         except httptools.HttpParserInvalidURLError:
             self._refuse(BadRequest(NOT_A_TARGET))
         except httptools.HttpParserError:
-            self._refuse(BadRequest(NOT_HTTP))
+            is_begun = self._headers or not self._in_head or _REQUEST_LINE.match(self._input, start)
+            self._refuse(BadRequest(NOT_HTTP if is_begun else NOT_A_LINE))
         else:
             if self._head_bytes >= MAX_HEAD_BYTES:
                 # As soon as the parser has read a header, the request line is not what was too long.
-                self._refuse(HeadTooLarge() if self._headers else BadRequest(NOT_HTTP))
+                self._refuse(HeadTooLarge() if self._headers else TargetTooLong())
 
     def _end_of_piece(self) -> int:
         data, start = self._input, self._position
@@ -359,6 +369,15 @@ class HttpProtocol(asyncio.Protocol):
             return
         except httptools.HttpParserUpgrade as upgrade:
             self._position = start + upgrade.args[0]
+        except httptools.HttpParserError:
+            method = _METHOD.match(data, start) if self._head_bytes == end - start else None
+            if method is None or self._headers:
+                raise
+            self._parser = httptools.HttpRequestParser(self)
+            self._forget_request()
+            self._is_other_method = True
+            self._head_bytes = end - start
+            self._parser.feed_data(_STAND_IN + data[method.end() : end])
         if self._offers_upgrade():
             head = self._without_offer()
             self._parser = httptools.HttpRequestParser(self)

@@ -165,8 +165,8 @@ def test_a_body_that_breaks_off_stores_nothing(
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX y: z\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\x00b\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nX: a\r\n folded\r\n\r\n",
-        b"get /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
-        b"BREW /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"BREW(1) /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"BREW /health/live HTTP/1.1\r\nHost : localhost\r\n\r\n",
         b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=lambda content: repr(content[:40]),
@@ -187,11 +187,11 @@ def test_what_is_not_http_is_refused_for_good(service: Service, content: bytes) 
     ids=lambda content: repr(content[:20]),
 )
 def test_a_request_line_without_an_end_is_cut_off(service: Service, content: bytes) -> None:
-    """A request line of a megabyte ends in 400, which a client that is still sending may not get to see."""
+    """A target of a megabyte is 414 (RFC 9112, section 3), and a method 400; who is still sending may not see it."""
     with RawConnection(service) as connection:
         connection.send(content)
         answer = connection.receive()
-        assert answer is None or 400 == answer.status
+        assert answer is None or (414 if b"/" in content else 400) == answer.status
         assert connection.is_closed()
 
 
@@ -323,6 +323,37 @@ def test_a_path_has_one_meaning(
         assert sentence == answer.sentence
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET /a task HTTP/1.1",
+        b"GET /health/live HTTP/1.2",
+        b"GET\t/health/live HTTP/1.1",
+        b"GET /health/live FTP/1.1",
+        b"G\xc3\x89T /health/live HTTP/1.1",
+    ],
+)
+def test_a_broken_request_line_is_named(service: Service, line: bytes) -> None:
+    """What is wrong is the request line (RFC 9112, section 3), so its sentence is about that and not about headers."""
+    answer = exchange(service, line + b"\r\nHost: localhost\r\n\r\n")
+    assert (400, "The request must begin with a method, a path without spaces, and HTTP/1.1") == (
+        answer.status,
+        answer.sentence,
+    )
+
+
+def test_the_body_of_another_method_is_no_request(
+    service: Service, tasks: str, identity: bytes, stored: Stored
+) -> None:
+    """A method that the server does not know has a body like any other, and the connection goes on after it."""
+    smuggled = request("POST", tasks, identity, JSON, body=TASK)
+    with RawConnection(service) as connection:
+        connection.send(request("BREW", tasks, identity, body=smuggled) + request("GET", tasks, identity))
+        answers = [connection.receive(), connection.receive()]
+    assert [405, 200] == [answer and answer.status for answer in answers]
+    assert [] == stored()
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("header", [b"X-HTTP-Method-Override", b"_method"])
 def test_method_overrides_are_ignored(
@@ -352,6 +383,11 @@ for each in contract().operations.values():
     [
         *((path, "QUERY") for path in ALLOWED),
         *(("/health/live", method) for method in ("OPTIONS", "TRACE", "CONNECT", "PUT")),
+        # Those that no standard has, or another protocol's, are methods too (RFC 9110, section 9.1).
+        *(
+            ("/api/{user_id}/tasks", method)
+            for method in ("BREW", "get", "FLUSH", "X-" + "Y" * 1000, "_OTHER")
+        ),
         ("/api/{user_id}/tasks/{id}/complete", "HEAD"),
     ],
 )
