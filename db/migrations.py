@@ -5,4 +5,4 @@ from pathlib import Path
 from db.admin.migrate import Migrations
 
 _HERE = Path(__file__).parent
-migrations = Migrations(next(filter(Path.is_dir, (_HERE / "alembic", _HERE.parent / "alembic"))))
+migrations = Migrations(next(filter(Path.is_dir, (_HERE / "alembic", _HERE.parent / "alembic"))), "todo-api")

@@ -114,7 +114,7 @@ def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
         raise IsolationError(str(error)) from error
     except Failure as failure:
         raise IsolationError(
-            f"no request can enter the role {role} ({failure.reason}): run `todo-api migrate`, or have an "
+            f"no request can enter the role {role} ({failure.reason}): run the command `migrate`, or have an "
             f"administrator GRANT {role} to the login of DATABASE_URL"
         ) from failure
     role_fault = security_fault = None

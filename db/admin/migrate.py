@@ -17,8 +17,7 @@ from db.driver.url import CONNECT_TIMEOUT_SECONDS, address, normalise
 if TYPE_CHECKING:
     from alembic.config import Config
 
-OLDER = "The database's schema is older than this version of todo-api: run `todo-api migrate`"
-NEWER = "The database's schema is of another, newer version of todo-api: install that one"
+NEWER = "The database's schema is of another, newer version of the service: install that one"
 DIFFERENT = (
     "The contract and the migrations differ ({}): run `alembic revision --autogenerate -m WHAT_CHANGED`"
 )
@@ -44,10 +43,14 @@ class Migrations:
 
     Args:
         folder: what Alembic calls the script location, with `env.py` and `versions/NNNN_*.py`.
+        command: what people call the service in a shell.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, command: str) -> None:
         self.folder = folder
+        self.older = (
+            f"The database's schema is older than this version of the service: run `{command} migrate`"
+        )
 
     def upgrade(self, url: str) -> None:
         """Brings the database to the newest schema in one transaction, or leaves it as it was.
@@ -70,7 +73,7 @@ class Migrations:
         *older, newest = sorted(file.name.partition("_")[0] for file in self.folder.glob("versions/*.py"))
         if current == newest:
             return None
-        return OLDER if current in {None, *older} else NEWER
+        return self.older if current in {None, *older} else NEWER
 
     def status(self, url: str) -> list[Step]:
         """Every migration, oldest first, with whether the database has it."""

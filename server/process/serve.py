@@ -131,8 +131,19 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
             uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
         else:
             configuration = _configuration(settings, partial(create_worker, load, settings, url))
-            if not run_workers(configuration, listener, is_bound and _has_terminal(), reload):
+            watched = _folders(product) if reload else frozenset[Path]()
+            if not run_workers(configuration, listener, is_bound and _has_terminal(), watched):
                 raise StartError("a worker could not start: the log says why")
+
+
+def _folders(product: Product) -> set[Path]:
+    """Where the code and the contract of the service are: our own folders, and those of its handlers."""
+    project = Path(__file__).parents[2]
+    files = [getattr(handlers, "__file__", None) for handlers in product.handlers]
+    return {
+        *(project / name for name in ("openapi", "handlers", "db", "server")),
+        *(Path(file).parent for file in files if file is not None),
+    }
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Set
 from multiprocessing import parent_process, resource_tracker
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ class Workers(Multiprocess):
 
 
 def run_workers(
-    configuration: uvicorn.Config, listener: socket.socket, ends_with_terminal: bool, reload: bool
+    configuration: uvicorn.Config,
+    listener: socket.socket,
+    ends_with_terminal: bool,
+    watched: Set[Path] = frozenset(),
 ) -> bool:
     """Runs worker processes until SIGTERM or SIGINT; whether each of them could start.
 
@@ -62,7 +66,7 @@ def run_workers(
     Args:
         configuration: of each worker; its application is `create_worker` with the first arguments.
         ends_with_terminal: whether SIGHUP means that the terminal was closed.
-        reload: whether they are replaced when the contract or the code changes.
+        watched: the folders whose contracts and code replace them when they change.
     """
     # A terminal sends Ctrl-C and its end to the workers too. They inherit that both are blocked and leave them to the
     # parent, which ends them; otherwise one that is still being imported would print a traceback. The resource
@@ -73,8 +77,8 @@ def run_workers(
     # In uvicorn's queue of signals it would wait for the end of a restart.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     threading.Thread(target=_pass_on_signals, args=(workers, ends_with_terminal), daemon=True).start()
-    if reload:
-        threading.Thread(target=_replace_when_changed, args=(workers,), daemon=True).start()
+    if watched:
+        threading.Thread(target=_replace_when_changed, args=(workers, watched), daemon=True).start()
     workers.run()
     return all(worker.exitcode != STARTUP_FAILURE for worker in workers.processes)
 
@@ -85,14 +89,11 @@ def _pass_on_signals(workers: Workers, ends_with_terminal: bool) -> None:
     workers.should_exit.set()
 
 
-def _replace_when_changed(workers: Workers) -> None:
+def _replace_when_changed(workers: Workers, watched: Set[Path]) -> None:
     from watchfiles import DefaultFilter, watch
-
-    project = Path(__file__).parents[2]
-    folders = [project / name for name in ("openapi", "handlers", "db", "server")]
 
     def is_source(change: Any, path: str) -> bool:
         return path.endswith((".py", ".yaml")) and DefaultFilter()(change, path)
 
-    for _ in watch(*folders, watch_filter=is_source, stop_event=workers.should_exit):
+    for _ in watch(*watched, watch_filter=is_source, stop_event=workers.should_exit):
         workers.signal_queue.append(signal.SIGHUP)

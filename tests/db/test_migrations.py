@@ -17,7 +17,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
-from db.admin.migrate import NEWER, OLDER, MigrationError
+from db.admin.migrate import NEWER, MigrationError
 from db.migrations import migrations
 from tests.support.clusters import DEPLOYER, PASSWORD, Cluster, cluster, pooler, run
 from tests.support.running import PROJECT, wait_until
@@ -105,7 +105,7 @@ def test_there_and_back(
     server = embedded if version is None else clusters(version)
     with server.database(owner) as url:
         for _ in range(2):
-            assert OLDER == migrations.pending(url)
+            assert migrations.older == migrations.pending(url)
             migrations.upgrade(url)
             assert None is migrations.pending(url)
             migrations.check(url)
@@ -145,7 +145,7 @@ def test_nothing_to_do(fresh: str) -> None:
 @on("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
 def test_forms_of_a_url(fresh: str, scheme: str) -> None:
     """Every usual form of a PostgreSQL URL is taken."""
-    assert OLDER == migrations.pending(fresh.replace("postgresql", scheme, 1))
+    assert migrations.older == migrations.pending(fresh.replace("postgresql", scheme, 1))
 
 
 def test_two_deployers_at_once(fresh: str) -> None:

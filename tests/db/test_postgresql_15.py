@@ -140,5 +140,5 @@ def test_an_empty_database_is_not_served(server: Cluster, tmp_path: Path) -> Non
     with server.database() as url:
         ended = todo_api("serve", cwd=tmp_path, DATABASE_URL=url, PORT=str(free_port()), **PRODUCTION)
 
-    line = "error: The database's schema is older than this version of todo-api: run `todo-api migrate`\n"
+    line = "error: The database's schema is older than this version of the service: run `todo-api migrate`\n"
     assert (1, "", line) == (ended.returncode, ended.stdout, ended.stderr)

@@ -221,7 +221,7 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             None,
             "database",
             "no request can enter the role todo_tenant (database: UndefinedFunction (SQLSTATE 42883)): run "
-            "`todo-api migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL",
+            "the command `migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL",
         ),
         (
             "GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -234,13 +234,13 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             "UPDATE alembic_version SET version_num = 'next'",
             None,
             "schema",
-            "The database's schema is of another, newer version of todo-api: install that one",
+            "The database's schema is of another, newer version of the service: install that one",
         ),
         (
             "DELETE FROM alembic_version",
             None,
             "schema",
-            "The database's schema is older than this version of todo-api: run `todo-api migrate`",
+            "The database's schema is older than this version of the service: run `todo-api migrate`",
         ),
     ],
 )
@@ -310,7 +310,7 @@ def test_a_login_that_may_not_enter(server: Cluster, url: str) -> None:
 
     sentence = (
         "no request can enter the role todo_tenant (database: InsufficientPrivilege (SQLSTATE 42501)): run "
-        "`todo-api migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL"
+        "the command `migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL"
     )
     assert {"database": sentence} == faults(DATABASE_URL=server.as_login("stranger", database))
     run(server.url, "GRANT todo_tenant TO stranger")

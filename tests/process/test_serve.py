@@ -218,7 +218,7 @@ def test_a_host_that_is_not_this_one_is_one_line(tmp_path: Path, host: str, reas
 
 def test_a_database_of_an_older_schema_is_one_line(tmp_path: Path, fresh: str) -> None:
     """With DATABASE_URL the service does not migrate; it refuses an older schema and says what to run."""
-    line = "error: The database's schema is older than this version of todo-api: run `todo-api migrate`"
+    line = "error: The database's schema is older than this version of the service: run `todo-api migrate`"
     assert line == refusal(tmp_path, DATABASE_URL=fresh, PORT=str(free_port()), **PRODUCTION)
 
     assert 0 == todo_api("migrate", cwd=tmp_path, DATABASE_URL=fresh, **PRODUCTION).returncode

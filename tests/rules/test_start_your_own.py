@@ -55,26 +55,31 @@ def test_what_it_imports() -> None:
 
 
 def test_a_package_elsewhere_is_served(tmp_path: Path) -> None:
-    """A copy of the example, as a package of another name in another folder, is served by two workers."""
+    """A copy of the example, as a package of another name in another folder, is served by two workers, and `--reload`
+    sees what is edited there."""
     shutil.copytree(LIBRARY, tmp_path / "library", ignore=shutil.ignore_patterns("__pycache__"))
     for file in (tmp_path / "library").rglob("*.py"):
         file.write_text(file.read_text().replace("examples.library", "library"))
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "library", "serve", "--port", str(port), "--workers", "2"],
+        [sys.executable, "-m", "library", "serve", "--port", str(port), "--workers", "2", "--reload"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
     )
 
-    def answers() -> bool:
+    def status(path: str) -> int | None:
         assert process.poll() is None
         try:
-            return 200 == httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code
+            return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code
         except httpx.TransportError:
-            return False
+            return None
 
     try:
-        wait_until(answers, 120)
+        wait_until(lambda: status("/health/ready") == 200, 120)
+        assert 404 == status("/health/awake")
+        contract = tmp_path / "library" / "openapi.yaml"
+        contract.write_text(contract.read_text().replace("/health/live:", "/health/awake:"))
+        wait_until(lambda: status("/health/awake") == 200, 120)
     finally:
         process.terminate()
         process.wait(timeout=60)
