@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, DateTime, Text, and_, bindparam, func, tex
 from db.models import idempotency_keys, tasks
 from openapi.contract import contract
 
-# For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back, by
-# the contract.
-REPEATABLE = text("interval '24 hours'")
-RESTORABLE = text("interval '30 days'")
+_KEPT = contract().document["components"]["responses"]["QuotaReached"]
+# For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back.
+REPEATABLE = text(f"interval '{_KEPT['x-repeatable-hours']} hours'")
+RESTORABLE_DAYS: int = _KEPT["x-restorable-days"]
+RESTORABLE = text(f"interval '{RESTORABLE_DAYS} days'")
 EXPIRED_KEY = idempotency_keys.c.created_at <= func.now() - REPEATABLE
 EXPIRED_TASK = tasks.c.deleted_at <= func.now() - RESTORABLE
 TENANT = bindparam("tenant", type_=Text)

@@ -100,7 +100,7 @@ def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
 
 @cache
 def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]]:
-    """Inserts a task unless the user has used the Idempotency-Key `key` within 24 hours.
+    """Inserts a task unless the user has used the Idempotency-Key `key` within `REPEATABLE`.
 
     The last of them answers the task as it was created then or now, and the `fingerprint` of the body that created it;
     no row if the user has no room for it. Each is about one shard of Citus, and sees what a request with the same key

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from db import lists
+from db.columns import RESTORABLE_DAYS
 from db.driver.database import Tenant
 from db.times import from_microseconds, to_microseconds
 from handlers.cursors import with_complements
@@ -18,7 +19,7 @@ _LONGEST = timedelta(hours=1)
 # Within so short a time changes are reported again, where a horizon is not one of the same server: after a backup was
 # restored or a shard was moved.
 _OVERLAP = timedelta(seconds=5)
-_KEPT = timedelta(days=30)
+_KEPT = timedelta(days=RESTORABLE_DAYS)
 # What is answered beside a task's own columns.
 _BESIDE = {"now", "horizon", "born", "deleted_at", "changed_at", "before"}
 _WIDTHS = (14, 8, 14, 8, 14, 14, 16)
