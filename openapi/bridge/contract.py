@@ -11,10 +11,11 @@ import jsonschema_rs
 
 from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
+from openapi.bridge.document.dialects import in_2020_12
 from openapi.bridge.document.files import Bundle
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.operations import collected, is_unreachable, read_operations
-from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
+from openapi.bridge.document.operations import collected, left_out, read_operations
+from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schema, Schemas
 from openapi.bridge.document.views import ANSWER, REQUEST, view
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
@@ -44,7 +45,8 @@ class Contract:
 
     def _read(self, bundle: Bundle) -> None:
         self.text = bundle.text
-        self.document: Json = bundle.document
+        self.document: Json
+        self.document, notes = in_2020_12(bundle.document)
         try:
             self._schemas, problems = check_document(self.document)
             with collected(problems, is_sound=not problems):
@@ -55,15 +57,8 @@ class Contract:
             raise bundle.located(error) from None
         self.operations = {operation.id: operation for operation in operations}
         """Every operation by its operationId, in the document's order."""
-
-    @cached_property
-    def notes(self) -> list[str]:
-        """A line for each path that is not served, since no request can have it."""
-        return [
-            f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
-            for path in self.document.get("paths", {})
-            if is_unreachable(path)
-        ]
+        self.notes = [*notes, *left_out(self.document)]
+        """A line for each thing that is not served as its author may expect."""
 
     def follow(self, place: Place) -> Place:
         """`place`, or the place that its `$ref` leads to."""

@@ -86,17 +86,13 @@ def _filled(schema: Schema, name: str, refused: Refused, depth: int) -> Any:
         if "const" in layer.node:
             return layer.node["const"]
     types = schema.types()
-    members = {
-        member: layer.below("properties", member)
-        for layer in layers
-        for member in layer.node.get("properties", {})
-    }
+    members = schema.members()
     if (members or "object" in types) and depth < _DEEPEST:
-        required = {member for layer in layers for member in layer.node.get("required", ())}
+        meant = schema.required() | _MEANT
         return {
             member: _filled(members[member], member, refused, depth + 1)
             for member in members
-            if member in required | _MEANT
+            if member in meant
         }
     if types & {"integer", "number"}:
         return refused.status

@@ -146,7 +146,9 @@ def _of_media_type(key: str, schema: Json) -> str:
     kind, type_ = content_kind(media_range), _type(schema)
     if "*" in media_range[:2]:
         return "bytes" if type_ == "bytes" or not schema else _union([type_, "str", "bytes"])
-    if kind in ("json", "form"):
+    if kind == "xml" and (not schema or type_ == "str"):
+        return "bytes"
+    if kind in ("json", "form", "xml"):
         return type_
     return "bytes" if kind == "bytes" else type_ if schema else "str"
 

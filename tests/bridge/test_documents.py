@@ -15,9 +15,8 @@ from tests.support.running import todo_api
 FOLDER = VECTORS / "openapi_3_1"
 SKIPPED = pytest.mark.skip("the documents of other people are not there (TEST_VECTORS)")
 
-# What may be refused with the place: another dialect, a parameter that the template lacks, a reference to the network.
+# What may be refused with the place: a parameter that the template lacks, a reference to the network.
 REFUSED = {
-    "oaipass-json_schema_dialect.yaml": "#/jsonSchemaDialect: the only dialect is JSON Schema 2020-12",
     "oaipass-operation-object-example.yaml": "#/paths/~1pets~1{id}/put: the path has the parameters ['id'], but",
     "oaipass-security-scheme-object-examples.yaml": "#/components/securitySchemes/external: the $ref",
 }
@@ -51,6 +50,14 @@ def test_a_path_that_no_request_can_have() -> None:
     contract = Contract(json.dumps(document({"/a#b": {"get": operation()}, "/a": {"get": operation("b")}})))
     assert (["b"], 1) == (list(contract.operations), len(contract.notes))
     assert "#/paths/~1a#b: left out, since no request can have a path with '#' or '?'" == contract.notes[0]
+
+
+def test_a_server_whose_path_nobody_knows() -> None:
+    """A variable without a default in a server's path is named, and the paths are served without the server's."""
+    servers = [{"url": "https://{host}/v1/{stage}"}]
+    contract = Contract(json.dumps(document({"/a": {"get": operation()}}, servers=servers)))
+    assert "/a" == contract.operations["act"].path
+    assert ["#/servers/0: its path is left out, since a variable in it has no default"] == contract.notes
 
 
 def test_an_operation_without_a_tag() -> None:

@@ -80,15 +80,19 @@ def test_an_encoding_says_how_an_array_is_written(rules: Any, sent: str, expecte
     )
 
 
+HOME = {"home": {"street": "x"}}
+
+
 @pytest.mark.parametrize(
     ("rules", "parts", "expected"),
     [
         ({"style": "deepObject"}, [('form-data; name="home[street]"', b"x&y")], {"home": {"street": "x&y"}}),
         ({"style": "form"}, [('form-data; name="street"', b"x"), ('form-data; name="age"', b"1")], None),
+        ({"style": "form"}, [('form-data; name="home"', b'{"street": "x"}', "application/json")], HOME),
     ],
 )
 def test_a_style_holds_in_parts_too(rules: Any, parts: Any, expected: Any) -> None:
-    """A member of a multipart form that has a style is written as in a query."""
+    """A member of a multipart form that has a style is written as in a query, or as JSON where its sender says so."""
     value = parsed(form(encoding={"home": rules}), multipart(*parts), MULTIPART)
     assert (expected or {"home": {"street": "x"}, "age": 1}) == value
 

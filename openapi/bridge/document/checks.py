@@ -14,10 +14,6 @@ from openapi.bridge.document.places import ContractError, Json, Place, follow, p
 from openapi.bridge.document.schemas import Schemas, one_line
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
-_DIALECTS = re.compile(
-    r"https://spec\.openapis\.org/oas/3\.1/dialect/(base|[0-9]{4}-[0-9]{2}-[0-9]{2})#?"
-    r"|https://json-schema\.org/draft/2020-12/schema#?"
-)
 # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
 _HEADERS = {
     "type": "object",
@@ -99,16 +95,15 @@ def _leads(path: Sequence[str | int], start: Sequence[str | int]) -> bool:
 
 
 def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
-    """Checks what the grammar leaves open: dialects, references as URIs and our own extensions."""
+    """Checks what the grammar leaves open: a dialect's name, references as URIs and our own extensions."""
     for kind, place in objects:
         if not isinstance(place.node, dict):
             continue
         for key, value in place.node.items():
             where = f"#{pointer_to(place.pointer, key)}"
-            if key == {"document": "jsonSchemaDialect", "schemas": "$schema"}.get(kind) and not (
-                isinstance(value, str) and _DIALECTS.fullmatch(value)
-            ):
-                yield f"{where}: the only dialect is JSON Schema 2020-12, as {_DIALECT}"
+            # One that is a URI has been taken out (`dialects`).
+            if key == {"document": "jsonSchemaDialect", "schemas": "$schema"}.get(kind):
+                yield f"{where}: it must be the URI of a dialect, such as {_DIALECT}"
             # In schemas their own meta-schema says so.
             if key == "$ref" and kind != "schemas" and not _rule("uri-reference").is_valid(value):
                 yield f"{where}: {value!r} is no URI reference (RFC 3986)"

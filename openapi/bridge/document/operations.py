@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from openapi.bridge.document.grammar import METHODS
-from openapi.bridge.document.places import ContractError, Json, Place, follow
+from openapi.bridge.document.grammar import METHODS, parts
+from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 
 # OpenAPI has parameters for these headers ignored.
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")
@@ -60,7 +60,7 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
     ids: dict[str, Place] = {}
 
     def read(path: Place, template: str) -> None:
-        if is_unreachable(template):
+        if _is_unreachable(template):
             return
         _note(templates, re.sub(r"\{[^}]*\}", "{}", template), path, "the same path")
         item = follow(document, path)
@@ -92,11 +92,6 @@ def collected(problems: list[str], is_sound: bool = True) -> Iterator[None]:
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         if is_sound:
             raise
-
-
-def is_unreachable(template: str) -> bool:
-    """Whether no request can have this path: its `#` or `?` ends the path in any URL (RFC 3986, section 3.3)."""
-    return "#" in template or "?" in template
 
 
 def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
@@ -197,12 +192,30 @@ def _base_path(document: Json, item: Place, place: Place) -> str:
     )
     if holder is None:
         return ""
-    server = holder.node["servers"][0]
-    variables = server.get("variables", {})
-    for name in re.findall(r"\{([^}]*)\}", server["url"]):
-        if name not in variables:
-            raise ContractError(f"#{holder.pointer}/servers/0: the variable {name!r} has no default")
-    url = re.sub(r"\{([^}]*)\}", lambda match: str(variables[match[1]]["default"]), server["url"])
-    path = urlsplit(url).path.rstrip("/")
+    path = _path_of(holder.node["servers"][0]).rstrip("/")
+    if "{" in path:
+        return ""  # Nobody can tell what stands there.
     # A path without a slash is relative to where the document is published, which is the root.
     return f"/{path}" if path and not path.startswith("/") else path
+
+
+def _path_of(server: Json) -> str:
+    """The path of a server with the defaults of its variables; one that has no default stays as it is."""
+    defaults = {name: str(each["default"]) for name, each in server.get("variables", {}).items()}
+    url = re.sub(r"\{([^}]*)\}", lambda match: defaults.get(match[1], match[0]), server["url"])
+    return urlsplit(url).path
+
+
+def left_out(document: Json) -> Iterator[str]:
+    """A line for each path, and each server's path, below which nothing is served since no request can be for it."""
+    for path in document.get("paths", {}):
+        if _is_unreachable(path):
+            yield f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
+    for kind, place in parts(document):
+        if kind == "servers" and "{" in _path_of(place.node):
+            yield f"#{place.pointer}: its path is left out, since a variable in it has no default"
+
+
+def _is_unreachable(template: str) -> bool:
+    # Its `#` or `?` ends the path in any URL (RFC 3986, section 3.3).
+    return "#" in template or "?" in template

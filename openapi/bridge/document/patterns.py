@@ -9,8 +9,11 @@ from openapi.bridge.document.places import Json
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
 _LARGEST_BOUND = 1000
 _BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
-# A class, what is escaped, and a brace that begins no quantifier, which stands for itself.
-_PARTS = re.compile(r"(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|(\{(?!\d+(?:,\d*)?\}))", re.DOTALL)
+# The class of no character and that of all, another class, what is escaped, and a brace that begins no quantifier.
+_PARTS = re.compile(r"\[\^?\]|(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|\{(?!\d+(?:,\d*)?\})", re.DOTALL)
+# The library has other words for these; such a brace stands for itself.
+_WORDS = {"[]": r"[^\s\S]", "[^]": r"[\s\S]", r"\0": r"\x00", "{": r"\{"}
+_CLASS_WORDS = {r"\0": r"\x00", r"\b": r"\x08", "-": r"\-"}
 _CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
 
 
@@ -21,7 +24,9 @@ def compilable(schema: Json) -> Json:
         return schema
     bounded = _BOUNDED.fullmatch(pattern)
     if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        return {**schema, "pattern": _PARTS.sub(_part, pattern)}
+        # Only where the library expects to look back does it look for a group by its name.
+        looking = "(?=)" if r"\k<" in pattern else ""
+        return {**schema, "pattern": looking + _PARTS.sub(_part, pattern)}
     single, least, comma, most = bounded.groups()
     length: Json = {"minLength": int(least)}
     if most or not comma:
@@ -34,13 +39,13 @@ def _part(match: re.Match[str]) -> str:
     if match[1]:
         # Beside a class such as `\w` a hyphen can make no range, so it stands for itself.
         return _CLASS_PARTS.sub(_class_part, match[1])
-    return "\\{" if match[2] else match[0]
+    return _WORDS.get(match[0], match[0])
 
 
 def _class_part(match: re.Match[str]) -> str:
     if match[1]:
         return f"{match[1]}\\-"
-    return "\\-" if match[0] == "-" else match[0]
+    return _CLASS_WORDS.get(match[0], match[0])
 
 
 def fault(pattern: str) -> str | None:

@@ -193,6 +193,18 @@ class Schema:
         """What stands below the keyword in the outermost layer that has it, or None."""
         return next((layer.below(keyword) for layer in self.layers() if keyword in layer.node), None)
 
+    def members(self) -> "dict[str, Schema]":
+        """The schemas of an object's members by name; where several layers name one, the outermost decides."""
+        members: dict[str, Schema] = {}
+        for layer in self.layers():
+            for name in layer.node.get("properties", {}):
+                members.setdefault(name, layer.below("properties", name))
+        return members
+
+    def required(self) -> set[str]:
+        """The names of the members that a layer requires."""
+        return {name for layer in self.layers() for name in layer.node.get("required", ())}
+
     def defaults(self) -> list[Any]:
         """The values of `default`, the outermost layer's first; none where there is none."""
         return [layer.node["default"] for layer in self.layers() if "default" in layer.node]

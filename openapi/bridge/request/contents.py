@@ -1,4 +1,4 @@
-"""What the content of a body means, by its media type: JSON, a form, text or bytes."""
+"""What the content of a body means, by its media type: JSON, a form, XML, text or bytes."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -12,6 +12,7 @@ from openapi.bridge.request import strict_json
 from openapi.bridge.request.forms import Form
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import converter
+from openapi.bridge.request.xml import XMLError, parse_xml, value_of
 
 BODY = "The request body"
 
@@ -34,34 +35,28 @@ def content_readers(contract: Contract, place: Place, media_range: MediaType) ->
     kinds = [content_kind(media_range)]
     if "*" in media_range[:2]:
         is_bytes = schema is None or contract.requests.at(schema.pointer).is_binary
-        kinds = ["bytes"] if is_bytes else ["json", "form", "text", "bytes"]
-    makers: dict[str, type[ContentReader]] = {"json": _Json, "form": _Form, "text": _Text, "bytes": _Bytes}
-    return {kind: makers[kind](contract, schema, place) for kind in kinds}
+        kinds = ["bytes"] if is_bytes else [*_READERS]
+    return {kind: _READERS[kind](contract, schema, place) for kind in kinds}
 
 
 def content_kind(media_type: MediaType) -> str:
-    """The kind of content, `json`, `form`, `text` or `bytes`; XML names its charset itself, so it is bytes."""
+    """The kind of content: `json`, `form`, `xml`, `text` or `bytes`."""
     if media_type.is_json:
         return "json"
     if media_type.name in ("application/x-www-form-urlencoded", "multipart/form-data"):
         return "form"
-    is_text = media_type.type == "text" and "xml" not in media_type.subtype
-    return "text" if is_text else "bytes"
+    if media_type.subtype == "xml" or media_type.subtype.endswith("+xml"):
+        return "xml"
+    return "text" if media_type.type == "text" else "bytes"
 
 
 class Defaults:
-    """The defaults of a body: of the whole, and of an object's members by name.
-
-    Where several layers of the schema name a member, the outermost decides.
-    """
+    """The defaults of a body: of the whole, and of an object's members by name."""
 
     def __init__(self, schema: Schema | None) -> None:
         self._whole = next(iter(schema.defaults()), None) if schema else None
-        self._members: dict[str, Any] = {}
-        for layer in schema.layers() if schema else ():
-            for name in layer.node.get("properties", {}):
-                for default in layer.below("properties", name).defaults()[:1]:
-                    self._members.setdefault(name, default)
+        members = schema.members().items() if schema else ()
+        self._members = {name: found[0] for name, member in members if (found := member.defaults())}
 
     def of_nothing(self) -> Any:
         """What stands for a body that is not sent."""
@@ -150,6 +145,32 @@ class _Bytes(ContentReader):
         if self._types <= {"string", "null"}:
             self._check(_as_text(content))
         return content
+
+
+class _Xml(_Bytes):
+    """The value that the schema sees in the elements; where it asks for a string or for nothing, XML is bytes."""
+
+    takes_empty = False
+
+    def read(self, content: bytes, media_type: MediaType) -> Any:
+        if self._schema is None or self._types <= {"string", "null"}:
+            return super().read(content, media_type)
+        try:
+            # It names its charset itself.
+            value = value_of(parse_xml(content), self._schema)
+        except XMLError as error:
+            raise unreadable(str(error)) from None
+        self._check(value)
+        return self.defaults.fill(value)
+
+
+_READERS: dict[str, type[ContentReader]] = {
+    "json": _Json,
+    "form": _Form,
+    "xml": _Xml,
+    "text": _Text,
+    "bytes": _Bytes,
+}
 
 
 def _as_text(value: Any) -> Any:

@@ -38,12 +38,18 @@ class Field(NamedTuple):
     media_type: MediaType | None = None
     encoded: str | None = None
 
+    @property
+    def is_json(self) -> bool:
+        """Whether its sender says that it is JSON."""
+        return self.media_type is not None and self.media_type.is_json
+
 
 class Form:
     """Reads forms of one schema, as the encoding objects of its members say (OpenAPI 3.1, "Encoding Object").
 
-    A member with `style`, `explode` or `allowReserved` is written as a query parameter of its name would be. Of the
-    others, objects are JSON, the items of arrays are fields of the same name, and all else is text or bytes.
+    A member with `style`, `explode` or `allowReserved` is written as a query parameter of its name would be, unless it
+    comes as JSON, since OpenAPI 3.1.0 has these keywords ignored in multipart forms. Of the others, objects are JSON,
+    the items of arrays are fields of the same name, and all else is text or bytes.
 
     Args:
         schema: the schema of the whole form, None where any is taken.
@@ -51,18 +57,13 @@ class Form:
     """
 
     def __init__(self, schema: Schema | None, encoding: Mapping[str, Json]) -> None:
-        members: dict[str, Schema] = {}
-        for layer in schema.layers() if schema else ():
-            for name in layer.node.get("properties", {}):
-                members.setdefault(name, layer.below("properties", name))
         self._styled: dict[str, StyleReader] = {}
-        self._plain: dict[str, _Member] = {}
-        for name, member in members.items():
+        self._members: dict[str, _Member] = {}
+        for name, member in schema.members().items() if schema else ():
             rules = encoding.get(name, {})
             if any(keyword in rules for keyword in _STYLE_KEYWORDS):
                 self._styled[name] = StyleReader({**rules, "name": name, "in": "query"}, member)
-            else:
-                self._plain[name] = _Member(name, member, rules.get("contentType", ""))
+            self._members[name] = _Member(name, member, rules.get("contentType", ""))
         self._other = schema.find("additionalProperties") if schema else None
 
     def read(self, content: bytes, media_type: MediaType) -> dict[str, Any]:
@@ -78,17 +79,18 @@ class Form:
         value: dict[str, Any] = {}
         texts: dict[str, list[str]] = {}
         for name, given in by_name.items():
-            if name not in self._plain and any(reader.takes(name) for reader in self._styled.values()):
+            is_plain = name in self._members and (name not in self._styled or given[0].is_json)
+            if not is_plain and any(reader.takes(name) for reader in self._styled.values()):
                 texts[name] = [
                     field.encoded or quote(_text(field, capital(name), pointer_to("", name)))
                     for field in given
                 ]
             else:
-                value[name] = (self._plain.get(name) or _Member(name, self._other, is_named=False)).read(
+                value[name] = (self._members.get(name) or _Member(name, self._other, is_named=False)).read(
                     given
                 )
         for name, reader in self._styled.items():
-            if (member := reader.read(texts)) is not ABSENT:
+            if name not in value and (member := reader.read(texts)) is not ABSENT:
                 value[name] = member
         return value
 
@@ -133,10 +135,10 @@ class _Member:
                 f"must be {' or '.join(each.name for each in self._media_types)}",
             )
         if self._is_file or (
-            not self._types and sent is not None and sent.type != "text" and not sent.is_json
+            not self._types and sent is not None and sent.type != "text" and not field.is_json
         ):
             return field.content
-        if self._is_json or (sent is not None and sent.is_json and "string" not in self._types):
+        if self._is_json or (field.is_json and "string" not in self._types):
             try:
                 return strict_json.loads(field.content)
             except strict_json.JSONError:

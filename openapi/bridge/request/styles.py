@@ -84,7 +84,7 @@ class StyleReader:
             self.read = self._read_repeated if is_spread else self._read_array
             self._is_list = self._location == "header"
         elif "object" in types:
-            self._members = _member_converters(schema)
+            self._members = {name: converter(member.types()) for name, member in schema.members().items()}
             other = schema.find("additionalProperties")
             # How members of other names are read, or None where there can be none.
             self._other = converter(other.types()) if other and other.node is not False else None
@@ -194,14 +194,6 @@ def key_of(parameter: Json) -> str:
     """The name under which a parameter's texts are found: headers in lower case."""
     name: str = parameter["name"]
     return name.lower() if parameter["in"] == "header" else name
-
-
-def _member_converters(schema: Schema) -> dict[str, Convert]:
-    converters: dict[str, Convert] = {}
-    for layer in schema.layers():
-        for name in layer.node.get("properties", {}):
-            converters.setdefault(name, converter(layer.below("properties", name).types()))
-    return converters
 
 
 def converter(types: set[str]) -> Convert:

@@ -1,0 +1,75 @@
+"""Schemas in the words of older drafts of JSON Schema, rewritten into those of 2020-12."""
+
+import re
+from typing import Any
+
+from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.places import Json, copy_of, pointer_to
+
+_DRAFT = re.compile(r"https?://json-schema\.org/draft(?:-0([4-7])|/2019-09)/schema#?")
+_KNOWN = re.compile(
+    r"https://spec\.openapis\.org/oas/3\.1/dialect/(base|[0-9]{4}-[0-9]{2}-[0-9]{2})#?"
+    r"|https?://json-schema\.org/draft/2020-12/schema#?"
+)
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+_LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+
+
+def in_2020_12(document: Any) -> tuple[Any, list[str]]:
+    """The document with its schemas in the words of JSON Schema 2020-12, and a line for each dialect that is not known.
+
+    A schema is of the dialect that it names itself, or else of that of the schema around it, or of the document
+    (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse.
+    """
+    if not isinstance(document, dict):
+        return document, []
+    notes: list[str] = []
+    document = copy_of(document)
+    outermost = _taken(document, "jsonSchemaDialect", "", notes)
+    above: list[tuple[str, str | None]] = []
+    for kind, place in parts(document):
+        if kind == "schemas" and isinstance(place.node, dict):
+            while above and not place.pointer.startswith(f"{above[-1][0]}/"):
+                above.pop()
+            dialect = _taken(place.node, "$schema", place.pointer, notes)
+            dialect = dialect or (above[-1][1] if above else outermost)
+            above.append((place.pointer, dialect))
+            if draft := _DRAFT.fullmatch(dialect or ""):
+                _rewrite(place.node, int(draft[1] or 8))
+    return document, notes
+
+
+def _taken(node: Json, key: str, pointer: str, notes: list[str]) -> str | None:
+    dialect = node.get(key)
+    if not isinstance(dialect, str) or not _URI.fullmatch(dialect):
+        return None
+    del node[key]
+    if not _KNOWN.fullmatch(dialect) and not _DRAFT.fullmatch(dialect):
+        notes.append(
+            f"#{pointer_to(pointer, key)}: this dialect is not known, so it is read as JSON Schema 2020-12"
+        )
+    return dialect
+
+
+def _rewrite(schema: Json, draft: int) -> None:
+    """Changes what the draft, 8 for 2019-09, has other words for; what stands in the words of 2020-12 stays."""
+    if "$ref" in schema and draft < 8:
+        # "All other properties in a "$ref" object MUST be ignored."
+        for key in schema.keys() - {"$ref", "$defs", "definitions"}:
+            del schema[key]
+    if draft < 6 and isinstance(schema.get("id"), str):
+        schema["$id"] = schema.pop("id")
+    if str(schema.get("$id", "")).startswith("#"):
+        schema["$anchor"] = schema.pop("$id")[1:]
+    for limit, exclusive in _LIMITS:
+        if isinstance(schema.get(exclusive), bool) and schema.pop(exclusive) and limit in schema:
+            schema[exclusive] = schema.pop(limit)
+    further = schema.pop("additionalItems", None)
+    if isinstance(schema.get("items"), list):
+        schema["prefixItems"] = schema.pop("items")
+        if further is not None:
+            schema["items"] = further
+    dependencies = schema.pop("dependencies", None)
+    for name, needed in dependencies.items() if isinstance(dependencies, dict) else ():
+        keyword = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
+        schema.setdefault(keyword, {})[name] = needed

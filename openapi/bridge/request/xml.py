@@ -1,0 +1,107 @@
+"""XML bodies: from elements and attributes to the value that they stand for (OpenAPI 3.1, "XML Object")."""
+
+from collections.abc import Iterable
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from openapi.bridge.document.places import Json
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.request.styles import converter
+
+_DEEPEST = 200
+
+
+class XMLError(ValueError):
+    """The text is no XML that is read; the message is a sentence for the client that does not echo the text."""
+
+
+def parse_xml(content: bytes) -> Element:
+    """The root element; the names of elements and attributes are without their namespaces.
+
+    Raises:
+        XMLError: for what is not well-formed, and for a document type, whose entities could stand for anything.
+    """
+    builder, depth = TreeBuilder(), 0
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
+            raise XMLError(f"The request body must not be nested deeper than {_DEEPEST} levels")
+        # An attribute with a namespace, such as `xsi:type`, is no member.
+        own = {key: value for key, value in attributes.items() if "}" not in key}
+        builder.start(name.rpartition("}")[2], own)
+
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name.rpartition("}")[2])
+
+    def refuse_doctype(*_: object) -> None:
+        raise XMLError("The request body must be XML without a document type")
+
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse_doctype
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, LookupError, UnicodeError):
+        raise XMLError("The request body must be well-formed XML") from None
+    return builder.close()
+
+
+def value_of(element: Element, schema: Schema | None) -> Any:
+    """The value of an element, not validated yet; what does not look like its schema is what it looks like."""
+    types = schema.types() if schema else set()
+    text = "".join((element.text or "", *(child.tail or "" for child in element)))
+    has_members = len(element) > 0 or bool(element.attrib)
+    if schema is not None and not text.strip():
+        if "object" in types or (has_members and not types):
+            return _object(element, schema)
+        if "array" in types:
+            return _list(element, schema.find("items"))
+    if has_members:
+        return text.strip() or _object(element, None)
+    value = converter(types)(text)
+    return None if value == "null" and "null" in types and "string" not in types else value
+
+
+def _list(elements: Iterable[Element], items: Schema | None) -> list[Any]:
+    return [value_of(element, items) for element in elements]
+
+
+def _object(element: Element, schema: Schema | None) -> Json:
+    children: dict[str, list[Element]] = {}
+    for child in element:
+        children.setdefault(child.tag, []).append(child)
+    attributes = dict(element.attrib)
+    value: Json = {}
+    required = schema.required() if schema else set()
+    for name, member in schema.members().items() if schema else ():
+        rules = _rules(member)
+        tag = rules.get("name", name)
+        if rules.get("attribute"):
+            if tag in attributes:
+                value[name] = converter(member.types())(attributes.pop(tag))
+        elif "array" in member.types() and not rules.get("wrapped"):
+            items = member.find("items")
+            tags = {name, tag, _rules(items).get("name", tag)}
+            found = [child for child in element if child.tag in tags]
+            for each in tags:
+                children.pop(each, None)
+            # No element is how an empty array is written.
+            if found or name in required:
+                value[name] = _list(found, items)
+        elif found := children.pop(tag, []):
+            value[name] = value_of(found[0], member) if len(found) == 1 else _list(found, member)
+    other = schema.find("additionalProperties") if schema else None
+    for tag, found in children.items():
+        value[tag] = value_of(found[0], other) if len(found) == 1 else _list(found, other)
+    return {**attributes, **value}
+
+
+def _rules(schema: Schema | None) -> Json:
+    found = schema.find("xml") if schema else None
+    return found.node if found else {}

@@ -1,0 +1,53 @@
+"""Schemas in older drafts of JSON Schema mean what they mean there."""
+
+import json
+from typing import Any
+
+import pytest
+
+from openapi.bridge.contract import Contract
+from tests.support.contracts import Json, document
+
+TEXT = {"type": "string"}
+
+
+def thing(schema: Json, **fields: Any) -> Contract:
+    """A contract with the schema `Thing`."""
+    return Contract(
+        json.dumps(document({}, components={"schemas": {"Thing": schema, "Text": TEXT}}, **fields))
+    )
+
+
+@pytest.mark.parametrize(
+    ("draft", "schema", "valid", "invalid"),
+    [
+        ("draft-04", {"minimum": 1, "exclusiveMinimum": True, "exclusiveMaximum": False, "maximum": 2}, 2, 1),
+        ("draft-04", {"id": "urn:t", "allOf": [{"$ref": "#/definitions/n"}], "definitions": {"n": TEXT}}, "a", 1),
+        ("draft-06", {"allOf": [{"$ref": "#n"}], "definitions": {"n": {"$id": "#n", **TEXT}}}, "a", 1),
+        ("draft-07", {"items": [TEXT], "additionalItems": False}, ["a"], ["a", "b"]),
+        ("draft-07", {"items": TEXT, "additionalItems": False}, ["a", "b"], [1]),
+        ("draft-07", {"$ref": "#/components/schemas/Text", "maxLength": 1}, "ab", 1),
+        ("draft/2019-09", {"$ref": "#/components/schemas/Text", "maxLength": 1}, "a", "ab"),
+        ("draft/2019-09", {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}}, {"a": 1, "b": 1}, {"c": 1}),
+        ("draft/2020-12", {"exclusiveMinimum": 1}, 2, 1),
+    ],
+)  # fmt: skip
+def test_an_older_draft(draft: str, schema: Json, valid: Any, invalid: Any) -> None:
+    """The document names the dialect of its schemas, and a schema that of its own and of what it holds."""
+    dialect = f"http://json-schema.org/{draft}/schema#"
+    for contract in (
+        thing(schema, jsonSchemaDialect=dialect),
+        thing(
+            {"properties": {"a": {"$schema": dialect, **schema}}}, jsonSchemaDialect="https://example.com/x"
+        ),
+    ):
+        pointer = "/components/schemas/Thing" + ("/properties/a" if contract.notes else "")
+        validator = contract.requests.validator(pointer)
+        assert (True, False) == (validator.is_valid(valid), validator.is_valid(invalid))
+
+
+def test_a_dialect_that_nobody_knows() -> None:
+    """It is read as JSON Schema 2020-12, and that is said."""
+    contract = thing({"$schema": "urn:x", "type": "string"})
+    sentence = "this dialect is not known, so it is read as JSON Schema 2020-12"
+    assert [f"#/components/schemas/Thing/$schema: {sentence}"] == contract.notes
