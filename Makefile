@@ -24,8 +24,8 @@ serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless D
 test: $(VENV)/development ## Run the tests that are quick, in less than five minutes on two cores
 	$(PYTEST) -m "not faults" --cov
 
-test-all: $(VENV)/development ## Run every test, with many examples, on each Python that is here
-	$(PYTEST) --hypothesis-profile large --cov
+test-all: $(VENV)/development ## Run every test, with many examples and seeds, on each Python that is here
+	SYNC_SEEDS=20 $(PYTEST) --hypothesis-profile large --cov
 	$(MAKE) --no-print-directory test-pythons
 
 test-faults: $(VENV)/development ## Run the tests that need other servers or the network, kill servers, or take long

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import os
 import re
 import shlex
@@ -10,14 +11,18 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from db.migrations import migrations
 from openapi.contract import contract
-from tests.support.running import PROJECT, Service
+from tests.support.outage import Outage
+from tests.support.running import PROJECT, Service, service_in_thread, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -30,6 +35,17 @@ const accessToken = async (): Promise<string> => TOKEN;
 """
 
 STALE = "The task has changed since. Read it again and retry with its new ETag"
+
+DOCUMENTED = [
+    "[ 'Buy bread' ]",
+    "[ 'Buy milk' ]",
+    "saved: Buy oat milk",
+    f"{STALE} (now: Buy oat milk)",
+    "/title Title is required",
+    "/due_date Invalid due date. Must be a date such as 2026-11-24, or null",
+    "[ 'Buy bread' ]",
+    "[ 'Buy bread', 'Buy oat milk' ]",
+]
 
 
 def snippet(language: str, start: str = "") -> str:
@@ -184,16 +200,30 @@ def test_typescript_drives_every_operation(node: Path, service: Service, user: s
 
 def test_the_documented_typescript_runs(node: Path, service: Service, user: str) -> None:
     """Each part of docs/clients.md does what it says: pages, the 412, errors of a form, and a copy that follows."""
-    assert [
-        "[ 'Buy bread' ]",
-        "[ 'Buy milk' ]",
-        "saved: Buy oat milk",
-        f"{STALE} (now: Buy oat milk)",
-        "/title Title is required",
-        "/due_date Invalid due date. Must be a date such as 2026-11-24, or null",
-        "[ 'Buy bread' ]",
-        "[ 'Buy bread', 'Buy oat milk' ]",
-    ] == run_program("documented.js", node, service, user)
+    assert DOCUMENTED == run_program("documented.js", node, service, user)
+
+
+def test_the_documented_creation_waits_and_tries_again(
+    node: Path, user: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the database is away each try is 503, and once it is back the same key makes each task once."""
+
+    def answers() -> list[int]:
+        return [record.__dict__["status"] for record in caplog.records if "status" in record.__dict__]
+
+    with ExitStack() as stack:
+        outage = Outage(tmp_path, stack)
+        migrations.upgrade(outage.url)
+        service = stack.enter_context(service_in_thread(outage.url))
+        outage.stop("immediate")
+        caplog.set_level(logging.INFO)
+        program = stack.enter_context(ThreadPoolExecutor()).submit(
+            run_program, "documented.js", node, service, user
+        )
+        wait_until(lambda: answers().count(503) >= 2, 60)
+        outage.start()
+        assert DOCUMENTED == program.result()
+    assert 2 == answers().count(201)
 
 
 def test_every_generated_value_is_one_that_the_service_accepts(

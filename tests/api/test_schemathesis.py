@@ -9,14 +9,22 @@ from typing import Any
 import pytest
 
 from openapi.contract import contract
+from tests.support.documentation import blocks_of_code
 from tests.support.fuzz import run_schemathesis
-from tests.support.running import Service
+from tests.support.running import PROJECT, Service
 
 
 def test_the_published_contract_is_kept(service: Service, tmp_path: Path) -> None:
     """By the document that the service publishes, with default checks, Schemathesis finds nothing, and it reports."""
     assert 0 == run_schemathesis(service, tmp_path, "--seed", "1", "--max-examples", "5")
     assert (tmp_path / "report" / "index.html").is_file()
+
+
+def test_the_readme_gives_the_line() -> None:
+    """The README has all that the runs are configured with."""
+    lines = (PROJECT / "schemathesis.toml").read_text(encoding="utf-8").splitlines(keepends=True)
+    configured = "".join(line for line in lines if line[0] != "#")
+    assert [configured] == blocks_of_code(PROJECT / "README.md", "toml")
 
 
 def _more_than_is_taken(document: dict[str, Any]) -> None:

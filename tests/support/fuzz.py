@@ -1,7 +1,7 @@
 """`make fuzz`: the stock Schemathesis against the running service, by the document that it publishes.
 
-It is run as anybody would who tests contracts: with its own checks and phases, a token, and the one line of
-`schemathesis.toml`. The status is 0 only where it finds nothing; its report is in `reports/fuzz`.
+It is run as the README says: with its own checks and phases, a token, and the one line of `schemathesis.toml`. The
+status is 0 only where it finds nothing; its report is in `reports/fuzz`.
 """
 
 import logging
