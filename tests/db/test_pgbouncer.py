@@ -66,7 +66,8 @@ def test_no_read_shows_another_user_s_row(pooled: str, record_testsuite_property
         async def read(user: str) -> Counter[tuple[str, ...]]:
             seen: Counter[tuple[str, ...]] = Counter()
             for _ in range(READS):
-                seen[tuple(row["user_id"] for row in await database.run(message, {"tenant": user}))] += 1
+                rows = await database.run(message, {"tenant": user}, user)
+                seen[tuple(row["user_id"] for row in rows)] += 1
             return seen
 
         try:
