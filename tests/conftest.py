@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from db.embedded.cluster import embedded_postgres
 from db.migrations import migrations
-from tests.support.clusters import Cluster
+from tests.support.clusters import Cluster, run
 from tests.support.running import Service, service_in_thread
 
 # `make test-all` takes the large one (--hypothesis-profile). No test measures time.
@@ -21,9 +21,10 @@ settings.load_profile("small")
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL 18 with the schema of this version."""
+    """A real PostgreSQL 18 with the schema of this version; what its superuser commits need not wait for the disk."""
     folder: Path = tmp_path_factory.mktemp("database")
     with embedded_postgres(folder) as url:
+        run(url, "ALTER ROLE CURRENT_USER SET synchronous_commit = off")
         migrations.upgrade(url)
         yield url
 

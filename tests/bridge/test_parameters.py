@@ -152,12 +152,13 @@ def test_styles(where: str, style: str, explode: bool, schema: Json, text: str, 
         ("header", "blue,black", COLOURS[:2]),
         ("query", "color=blue&color=black", COLOURS[:2]),
         ("query", "color=blue,black", ["blue,black"]),
+        ("cookie", "color=blue&color=black", COLOURS[:2]),
     ],
 )
 def test_the_style_that_is_not_named(where: str, text: str, expected: list[str]) -> None:
-    """Without `style` and `explode`, paths and headers are `simple`, and queries `form`, exploded."""
-    request = {"path": {"path": text}, "header": {"color": text}, "query": {"query": text}}
-    assert expected == read(parameter(where, ARRAY), **request[where])
+    """Without `style` and `explode`, paths and headers are `simple`, and queries and cookies `form`, exploded."""
+    request = {"header": {"color": text}}.get(where, {where: text})
+    assert expected == read(parameter(where, ARRAY), **request)
 
 
 @pytest.mark.parametrize(
@@ -340,11 +341,12 @@ def test_a_parameter_may_hold_json(where: str, sent: Json) -> None:
 
 
 def test_json_in_a_parameter_is_strict() -> None:
-    """A parameter that should be JSON and is not is refused, and UTF-8 in a header is read as such."""
+    """A parameter that should be JSON and is not is refused, and UTF-8 in a header or a cookie is read as such."""
     declared = {"name": "color", "in": "header", "content": {"application/json": {"schema": {}}}}
     assert "Color must be valid JSON" == refusal(reader(declared), scope(color="{'R': 1}"))
     assert "Color must be valid JSON" == refusal(reader(declared), scope(color='{"R":1,"R":2}'))
-    assert "é" == read(declared, color='"é"'.encode().decode("latin-1"))
+    sent = '["é"]'.encode().decode("latin-1")
+    assert ["é"] == read(declared, color=sent) == read({**declared, "in": "cookie"}, cookie=f"color={sent}")
     assert read(declared) is None
 
 

@@ -63,32 +63,45 @@ def scope_of(method: str, path: str, headers: list[tuple[bytes, bytes]]) -> Scop
     }
 
 
-async def by_connexion(contract: Contract, scope: Scope) -> Any:
-    """The status with which Connexion refuses a request, or the operation and the path's values that it finds."""
+class Found(Exception):  # noqa: N818 - it is what was asked for
+    """What a request has found: an operation and the values of its path, or a status."""
+
+
+async def tell(scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Tells what Connexion has found."""
+    identifier = scope["extensions"][ROUTING_CONTEXT]["operation_id"]
+    raise Found(404 if identifier is None else (identifier, list(scope["path_params"].values())))
+
+
+async def tell_status(message: Message) -> None:
+    """Tells what Connexion answers."""
+    raise Found(message.get("status"))
+
+
+def connexion_for(contract: Contract) -> RoutingMiddleware:
+    """Connexion's own routing and security for a contract."""
     security = Security(contract.document, VERIFIERS)
     specification = OpenAPI31Specification("3.1.0", contract.operations.values(), security)
-    found: list[Any] = []
-
-    async def served(scope: Scope, _receive: Receive, _send: Send) -> None:
-        identifier = scope["extensions"][ROUTING_CONTEXT]["operation_id"]
-        found.append(404 if identifier is None else (identifier, list(scope["path_params"].values())))
-
-    async def send(message: Message) -> None:
-        found.append(message.get("status"))
-
-    secured = SecurityMiddleware(served)
+    secured = SecurityMiddleware(tell)
     secured.add_api(specification, resolver=Resolver(echo), security_map=security.security_map())
     routing = RoutingMiddleware(secured)
     routing.add_api(specification, resolver=Resolver(echo))
     mount: Any = routing.router.routes[-1]
     mount.app.redirect_slashes = routing.router.redirect_slashes = False
+    return routing
+
+
+async def by_connexion(routing: RoutingMiddleware, scope: Scope) -> Any:
+    """The status with which Connexion refuses a request, or the operation and the path's values that it finds."""
     try:
-        await routing(scope, nothing, send)
+        await routing(scope, nothing, tell_status)
+    except Found as found:
+        return found.args[0]
     except HTTPException as error:
         return error.status_code
     except Failure as failure:
         return failure.status_code
-    return found[0]
+    raise AssertionError("nothing was found")
 
 
 async def by_us(service: ContractService, scope: Scope) -> Any:
@@ -115,6 +128,7 @@ def test_what_is_flat_serves_as_connexion_does(name: str) -> None:
     """
     contract = CONTRACTS[name]
     service = ContractService(contract, echo, lambda claims: claims, VERIFIERS, nothing)
+    connexion = connexion_for(contract)
     templates = {operation.path for operation in contract.operations.values()}
     paths = {template.replace("{user_id}", USER).replace("{id}", "1") for template in templates}
     paths = {path.replace("{", "").replace("}", "") for path in paths}
@@ -124,7 +138,7 @@ def test_what_is_flat_serves_as_connexion_does(name: str) -> None:
         for path in sorted(paths | others):
             for method in [*(method.upper() for method in METHODS), "LINK"]:
                 for headers in CREDENTIALS if path in paths else CREDENTIALS[:1]:
-                    theirs = await by_connexion(contract, scope_of(method, path, headers))
+                    theirs = await by_connexion(connexion, scope_of(method, path, headers))
                     ours = await by_us(service, scope_of(method, path, headers))
                     assert theirs == ours, (method, path, headers)
 

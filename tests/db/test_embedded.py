@@ -499,8 +499,7 @@ def test_a_killed_process_leaves_a_server_that_the_next_one_joins(data_dir: Path
         assert 0 == server(data_dir)
 
 
-@pytest.mark.parametrize("user_is_killed", [True, False])
-@pytest.mark.parametrize("length", [0, 100])
+@pytest.mark.parametrize(("user_is_killed", "length"), [(True, 0), (False, 100)])
 def test_a_killed_server_starts_again(copy: Callable[[str], Path], user_is_killed: bool, length: int) -> None:
     """After kill -9 of the server, with or without its user's, the next one starts it with all data."""
     data_dir = copy(f"long{'g' * length}")
@@ -554,7 +553,7 @@ def test_a_failed_use_stops_the_server_too(data_dir: Path) -> None:
     assert 0 == server(data_dir)
 
 
-@pytest.mark.parametrize("name", ["l" * 150, "space é +=~@", "a,b:c;d", "quote'\"s", "$HOME `date` \\ %41%"])
+@pytest.mark.parametrize("name", ["l" * 150, "space é +=~@", "a,b:c;d 'e\" $HOME `date` \\ %41%"])
 def test_any_folder_name_will_do(copy: Callable[[str], Path], name: str) -> None:
     """The path of the data folder may be long and hold any character, for libpq and for SQLAlchemy."""
     data_dir = copy(name)

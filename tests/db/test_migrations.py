@@ -95,8 +95,8 @@ def transaction(url: str, statement: str) -> Iterator[Callable[[], None]]:
 
 @on(
     ("version", "owner"),
-    [(None, None), (18, DEPLOYER), (16, DEPLOYER), (15, DEPLOYER), (15, None)],
-    ids=["18-embedded", "18-ordinary-login", "16-ordinary-login", "15-ordinary-login", "15-superuser"],
+    [(None, None), (18, DEPLOYER), (15, DEPLOYER), (15, None)],
+    ids=["18-embedded", "18-ordinary-login", "15-ordinary-login", "15-superuser"],
 )
 def test_there_and_back(
     clusters: Clusters, embedded: Cluster, version: int | None, owner: str | None
@@ -159,7 +159,7 @@ def test_two_deployers_at_once(fresh: str) -> None:
     migrations.check(fresh)
 
 
-@on("version", [15, 16, 18])
+@on("version", [15, 18])
 def test_two_databases_at_once(clusters: Clusters, version: int) -> None:
     """Two databases of one cluster may need the role at the same moment: one makes it and both go on."""
     server = clusters(version)
@@ -175,7 +175,7 @@ def test_two_databases_at_once(clusters: Clusters, version: int) -> None:
             assert [("todo_tenant",)] == run(url, "SELECT todo_enter('alice'); SELECT current_user::text")
 
 
-@on("version", [15, 16, 18])
+@on("version", [15, 18])
 def test_the_last_database_drops_the_role(clusters: Clusters, version: int) -> None:
     """The role outlives the schema for as long as another database of the cluster needs it."""
     server = clusters(version)

@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from alembic.script import ScriptDirectory
 from db.admin.migrate import MigrationError
 from db.migrations import migrations
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
+from tests.support.forked import run_module
 from tests.support.running import PROJECT, copy_project
 
 HEAD = ScriptDirectory(str(migrations.folder)).get_current_head() or ""
@@ -30,18 +30,16 @@ class Copy:
         copy_project(folder)
         shutil.copy(PROJECT / "pyproject.toml", folder)
 
-    def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs Python in the copy, with the database as the service's own."""
+    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `python -m module` in the copy, with the database as the service's own."""
         environment = {"PATH": os.environ["PATH"], "DATABASE_URL": self.url}
-        command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
+        return run_module(module, *arguments, cwd=self.folder, environment=environment)
 
     def migrate(self, *functions: str) -> str:
         """Calls functions of db.admin.migrate; returns the last line of the first error, or nothing."""
         calls = "".join(f"; migrations.{name}(os.environ['DATABASE_URL'])" for name in functions)
-        ended = self.python("-c", f"import os; from db.migrations import migrations{calls}")
+        (self.folder / "calls.py").write_text(f"import os; from db.migrations import migrations{calls}")
+        ended = self.run("calls")
         return ended.stderr.strip().rpartition("\n")[2]
 
     def edit(self, old: str, new: str) -> None:
@@ -91,7 +89,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
         f"db.admin.migrate.MigrationError: The contract and the migrations differ ({DIFFERENCES}): "
         "run `alembic revision --autogenerate -m WHAT_CHANGED`"
     ) == copy.migrate("check")
-    written = copy.python("-m", "alembic", "revision", "--autogenerate", "-m", "follow the contract")
+    written = copy.run("alembic", "revision", "--autogenerate", "-m", "follow the contract")
     assert 0 == written.returncode, written.stderr
     assert (copy.folder / f"alembic/versions/{NEXT}_follow_the_contract.py").exists()
     assert "" == copy.migrate("upgrade", "check")
@@ -106,7 +104,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
         with pytest.raises(psycopg2.IntegrityError):
             run(copy.url, task.format(columns, values))
     run(copy.url, "DELETE FROM tasks")
-    assert 0 == copy.python("-m", "alembic", "downgrade", HEAD).returncode
+    assert 0 == copy.run("alembic", "downgrade", HEAD).returncode
     migrations.check(copy.url)
 
 

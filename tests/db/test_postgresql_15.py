@@ -21,8 +21,8 @@ def server() -> Iterator[Cluster]:
 
 @pytest.fixture(
     scope="module",
-    params=[(None, "postgresql"), (DEPLOYER, "postgres"), (DEPLOYER, "postgresql+psycopg2")],
-    ids=["superuser", "ordinary-login-postgres", "ordinary-login-psycopg2"],
+    params=[(None, "postgresql+psycopg2"), (DEPLOYER, "postgres")],
+    ids=["superuser", "ordinary-login"],
 )
 def url(server: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty database, in each way in which an operator may name it."""

@@ -98,6 +98,7 @@ def test_only_the_peers_are_without_row_level_security(
     assert [(bound,)] * 3 == bindings
 
 
+@pytest.mark.faults
 @needs_wrk
 def test_every_kind_of_load_does_what_its_name_says(databases: Databases) -> None:
     """Reading loads change nothing, creating ones add a task with each request, mixed ones with every tenth."""
@@ -180,6 +181,7 @@ def test_a_missing_wrk_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.faults
 @needs_wrk
 def test_the_command_prints_the_table_and_writes_json_and_svg(tmp_path: Path) -> None:
     """One short run from the command line gives a table, a JSON result with every round, and a plot."""
@@ -196,6 +198,7 @@ def test_the_command_prints_the_table_and_writes_json_and_svg(tmp_path: Path) ->
     ElementTree.parse(tmp_path / "speed-1.svg")
 
 
+@pytest.mark.faults
 @needs_wrk
 def test_the_growth_curve_measures_each_step_on_a_table_of_its_size(databases: Databases) -> None:
     """At each step a user has exactly the step's tasks, the table has its rows, and both loads are answered."""

@@ -25,6 +25,7 @@ from server.process.connections import Connections
 from server.product import LoadProduct
 from server.settings import Settings
 from server.todo import todo
+from tests.support.forked import run_module
 
 PROJECT = Path(__file__).parents[2]
 SECRET = b"a secret of the test suite, 32 bytes and more"
@@ -111,14 +112,8 @@ def service_in_thread(
 
 def todo_api(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command `todo-api` to its end, with these settings and no others."""
-    return subprocess.run(
-        [sys.executable, "-m", "server", *arguments],
-        cwd=cwd,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
+    return run_module("server", *arguments, cwd=cwd, environment=values)
 
 
 class ServeProcess:
