@@ -18,7 +18,8 @@ from server.app import serve_contract
 from server.identity.issuer import IssuerClient, IssuerError
 from server.identity.keys import MIN_RSA_BITS, JsonWebKeySet
 from server.identity.verifier import create_verifier
-from server.process.serve import StartError, ready_database
+from server.process.listening import StartError
+from server.process.serve import ready_database
 from server.product import LoadProduct, Product
 from server.settings import Settings, SettingsError
 
@@ -66,7 +67,9 @@ def _contract(load: LoadProduct) -> Finding:
 def _source(settings: Settings) -> str:
     if settings.has_issuer:
         return f"the issuer of {'AUTH_JWKS_URL' if settings.auth_jwks_url else 'AUTH_ISSUER'}"
-    return "`todo-api token`, in development mode" if settings.development else "whoever has AUTH_JWT_SECRET"
+    return (
+        "the command `token`, in development mode" if settings.development else "whoever has AUTH_JWT_SECRET"
+    )
 
 
 def _keys(issuer: IssuerClient) -> Finding:

@@ -24,13 +24,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from db.driver.url import URL_RULE, normalise
 from server.identity.issuer import discovery_addresses, is_loopback, trusted_address
 from server.identity.keys import MIN_SECRET_BYTES, SharedSecret
+from server.origins import read_origins
 
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]{1,253}")
-# One `*`, in the first label of a host that has two more at least: it stands for characters other than the dot.
-_ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
-)
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _OWN_REASON = "own_reason"
 # What is called otherwise on the command line.
 OPTIONS = {
@@ -46,30 +42,16 @@ class SettingsError(Exception):
     """The service cannot run as it is set up; the message has one line for each fault and holds no secret."""
 
 
-def _origins(text: Any) -> Any:
-    """Comma-separated origins in the form in which browsers send them (RFC 6454, section 6.2)."""
-    if not isinstance(text, str):
-        return text
-    origins = [origin.strip().lower() for origin in text.split(",")]
-    if origins != ["*"] and not all(map(_ORIGIN.fullmatch, origins)):
-        raise ValueError
-    return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], ",")) for origin in origins)
-
-
 def _stripped(value: Any) -> Any:
     """Without the white space that a mounted file or a copied line brings along."""
     return (value.strip() or None) if isinstance(value, str) else value
 
 
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
 _without_space = BeforeValidator(_stripped)
+# Rules of more than one setting, and what is said of a value that breaks them.
+_HOST = Field(description="must be an IP address or a host name, such as 127.0.0.1")
+_PORT = Field(ge=1, le=65535, description="must be a whole number from 1 to 65535")
+_SECONDS = Field(gt=0, le=3600, description="must be a number of seconds above 0, up to 3600")
 
 
 class Settings(BaseSettings):
@@ -123,17 +105,13 @@ class Settings(BaseSettings):
         title="What tokens name as aud; mandatory with an issuer's keys",
         description="must be what the tokens name as aud",
     )
-    host: str = Field(
+    host: Annotated[str, _HOST] = Field(
         default="127.0.0.1",
         title="The address to listen on",
-        description="must be an IP address or a host name, such as 127.0.0.1",
     )
-    port: int = Field(
+    port: Annotated[int, _PORT] = Field(
         default=8000,
-        ge=1,
-        le=65535,
         title="The port to listen on",
-        description="must be a whole number from 1 to 65535",
     )
     web_concurrency: int = Field(
         default=1,
@@ -142,19 +120,13 @@ class Settings(BaseSettings):
         title="How many worker processes serve",
         description="must be a whole number from 1 to 256",
     )
-    request_timeout: float = Field(
+    request_timeout: Annotated[float, _SECONDS] = Field(
         default=30,
-        gt=0,
-        le=3600,
         title="Seconds in which a request has to arrive, headers and body, and in which its answer has to be taken",
-        description="must be a number of seconds above 0, up to 3600",
     )
-    keep_alive: float = Field(
+    keep_alive: Annotated[float, _SECONDS] = Field(
         default=75,
-        gt=0,
-        le=3600,
         title="Seconds for which a connection stays open between two requests",
-        description="must be a number of seconds above 0, up to 3600",
     )
     root_path: str = Field(
         default="",
@@ -162,17 +134,13 @@ class Settings(BaseSettings):
         title="The path below which clients find the service, such as /todo; addresses in answers begin with it",
         description="must be the path below which clients find the service, such as /todo, without a slash at its end",
     )
-    metrics_host: str = Field(
+    metrics_host: Annotated[str, _HOST] = Field(
         default="127.0.0.1",
         title="The address on which Prometheus finds the service's numbers",
-        description="must be an IP address or a host name, such as 127.0.0.1",
     )
-    metrics_port: int | None = Field(
+    metrics_port: Annotated[int | None, _PORT] = Field(
         default=None,
-        ge=1,
-        le=65535,
         title="The port of these numbers; without it there are none",
-        description="must be a whole number from 1 to 65535",
     )
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None,
@@ -180,7 +148,7 @@ class Settings(BaseSettings):
         title="Where OpenTelemetry's spans go; needs the extra `otel`",
         description="must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
     )
-    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_origins)] = Field(
         default=(),
         title="Front ends that may call from a browser, with commas between",
         description="must be origins with commas between, each scheme://host or scheme://host:port without a "
@@ -188,13 +156,13 @@ class Settings(BaseSettings):
         "(https://*.preview.example), or * alone for every origin",
     )
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(str.upper)
     ] = Field(
         default="INFO",
         title="The least serious lines that are logged",
         description="must be DEBUG, INFO, WARNING, ERROR or CRITICAL",
     )
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = Field(
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(str.lower)] = Field(
         # Logs go to standard error, so that is the terminal that counts.
         default_factory=lambda: "text" if sys.stderr.isatty() else "json",
         title="How they are written: text, as on a terminal, or json, as elsewhere",

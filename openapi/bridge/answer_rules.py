@@ -83,11 +83,11 @@ class AnswerRules:
             status: _Response(contract, contract.follow(operation.place / "responses" / status), added)
             for status in operation.responses
         }
+        self._name = operation.response_name
         self._hides = contract.hides_members
 
     def _response(self, status: int) -> _Response | None:
-        names = (str(status), f"{status // 100}XX", "default")
-        return next((self._responses[name] for name in names if name in self._responses), None)
+        return self._responses.get(self._name(status) or "")
 
     def visible(self, status: int, body: Any, media_type: str) -> Any:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""

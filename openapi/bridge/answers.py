@@ -103,6 +103,8 @@ class AnswerWriter:
             operation: the one that was asked for, as far as it is known.
         """
         status, sentence, headers = self._contract.refusal(failure)
+        if status == 400 and operation and "400" not in operation.responses and "422" in operation.responses:
+            status = 422  # Some contracts have that number for what breaks a rule.
         name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(failure).__name__).lower()
         if names_problem(accept):
             return self.write(status, self._problem(failure, name, status, sentence), headers, PROBLEM)

@@ -56,10 +56,8 @@ class ErrorBodies:
 
     def _find_form(self, operation_id: str | None, status: int) -> _Form | None:
         operations = self._contract.operations
-        if operation_id is not None:
-            names = (str(status), f"{status // 100}XX", "default")
-            for name in (name for name in names if name in operations[operation_id].responses):
-                return self._form_in(operations[operation_id], name)
+        if operation_id is not None and (name := operations[operation_id].response_name(status)):
+            return self._form_in(operations[operation_id], name)
         errors = (
             self._form_in(operation, name)
             for operation in operations.values()

@@ -162,24 +162,21 @@ class UnsupportedMediaType(Failure):
         super().__init__(facts={"media-type": media_types}, headers=headers)
 
 
-class TooManyRequests(Failure):
-    """Args: retry_after: the seconds after which the user may ask again."""
+class _ForNow(Failure):
+    """Args: retry_after: the seconds after which the same request may be answered."""
 
+    def __init__(self, reason: str = "", retry_after: int = 1) -> None:
+        super().__init__(reason, headers={"Retry-After": str(retry_after)})
+
+
+class TooManyRequests(_ForNow):
     status_code = 429
     sentence = "You have too many requests under way. Wait for their answers, then try again"
 
-    def __init__(self, reason: str = "", retry_after: int = 1) -> None:
-        super().__init__(reason, headers={"Retry-After": str(retry_after)})
 
-
-class Unavailable(Failure):
-    """Args: retry_after: the seconds after which it may be there again."""
-
+class Unavailable(_ForNow):
     status_code = 503
     sentence = "The service is temporarily unavailable. Try again shortly"
-
-    def __init__(self, reason: str = "", retry_after: int = 1) -> None:
-        super().__init__(reason, headers={"Retry-After": str(retry_after)})
 
 
 class InternalError(Failure):

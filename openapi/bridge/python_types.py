@@ -124,9 +124,7 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
 
 
 def _answer(operation: Operation) -> str:
-    statuses = (str(operation.success), f"{operation.success // 100}XX", "default")
-    response = next(operation.responses[status] for status in statuses if status in operation.responses)
-    body = _content(response)
+    body = _content(operation.responses.get(operation.response_name(operation.success) or "", {}))
     bodiless = any("content" not in response for response in operation.responses.values())
     return f"{body} | None" if bodiless and body != "None" else body
 

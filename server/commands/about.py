@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from openapi.bridge.document.operations import Operation
     from server.product import LoadProduct
 
 
@@ -31,8 +32,7 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
     for operation in load().contract.operations.values():
         handler = load().find_handler(operation.id)
         name = f"{handler.__module__}.{operation.id}" if handler else "(no handler)"
-        token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
-        rows.append((operation.method, operation.path, name, token if operation.secured else "public"))
+        rows.append((operation.method, operation.path, name, _access(operation)))
     if as_json:
         members = ("method", "path", "handler", "access")
         click.echo(json.dumps([dict(zip(members, row, strict=True)) for row in rows], indent=2))
@@ -40,6 +40,17 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _access(operation: "Operation") -> str:
+    if not operation.secured:
+        return "public"
+    token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
+    alternatives = [
+        " ".join(scope for scopes in each.values() for scope in scopes) for each in operation.security
+    ]
+    # Where one alternative asks for no scope, nobody needs one.
+    return f"{token} with the scope {' or '.join(alternatives)}" if all(alternatives) else token
 
 
 @click.command()

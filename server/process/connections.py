@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import Any
@@ -56,12 +57,14 @@ class Connections:
         keep_alive: the seconds for which a connection stays open between two requests.
         root_path: the path below which clients find the service, as ROOT_PATH has it.
         most: how many there may be; None for as many as the process can open files for.
+        state: what each connection knows beside what the application's start has made.
     """
 
     request_timeout: float
     keep_alive: float
     root_path: str = ""
     most: int | None = None
+    state: Mapping[str, Any] = field(default_factory=dict)
     is_stopping: bool = field(default=False, init=False)
     _open: Any = field(default=(), init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
@@ -77,7 +80,7 @@ class Connections:
         """The protocol of a connection that is about to begin; uvicorn calls it for each."""
         self._open = server_state.connections
         loop = _loop or asyncio.get_running_loop()
-        return HttpProtocol(self, config.loaded_app, server_state, app_state, loop)
+        return HttpProtocol(self, config.loaded_app, server_state, {**app_state, **self.state}, loop)
 
     def admit(self, connection: HttpProtocol) -> None:
         """Begins to look after a connection that has just been opened."""

@@ -1,43 +1,43 @@
-"""The server of `contract mock`: one process, uvicorn as it is, and nothing of the service's own."""
+"""The server of `contract mock`: one process, with the service's own connections and nothing else of it."""
 
-import os
 import signal
-import socket
 import sys
+from typing import Any
 
 import click
 import uvicorn
 
 from openapi.bridge.mock.service import MockService
+from server.cors import CrossOrigin
+from server.process.connections import Connections
+from server.process.listening import address_on, listen
+from server.telemetry.observe import Observer
+
+_REQUEST_TIMEOUT = 30
+_KEEP_ALIVE = 75
 
 
 def run_mock(app: MockService, host: str, port: int) -> None:
-    """Serves until SIGTERM or SIGINT, then exits with 0.
+    """Serves until SIGTERM or SIGINT, then exits with 0; pages of every origin may call it.
 
     Raises:
-        ClickException: if the address cannot be had; the line says why.
+        StartError: if the address cannot be had.
     """
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: sys.exit(0))
-    is_ipv6 = ":" in host
-    try:
-        family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-        listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        # A failed look-up of a name has a negative number, which is not one of the system's errors.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else "there is no such host"
-        raise click.ClickException(
-            f"cannot listen on {host} port {port} ({reason}): choose another --host or --port"
-        ) from None
-    with listener:
-        shown = f"[{host}]" if is_ipv6 else host
-        click.echo(f"the mock answers at http://{shown}:{listener.getsockname()[1]}")
+    state = {
+        "observer": Observer(app.contract),
+        "writer": app.writer,
+        "cross_origin": CrossOrigin(app.contract, app.writer, ["*"]),
+    }
+    http: Any = Connections(_REQUEST_TIMEOUT, _KEEP_ALIVE, state=state)
+    with listen(host, port, _REQUEST_TIMEOUT, "choose another --host or --port") as listener:
+        click.echo(f"the mock answers at {address_on(host, listener.getsockname()[1])}")
         configuration = uvicorn.Config(
             app,
             interface="asgi3",
             loop="uvloop",
-            http="httptools",
+            http=http,
             ws="none",
             # It has nothing to start or to end.
             lifespan="off",

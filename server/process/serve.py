@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
@@ -24,16 +23,13 @@ from openapi.bridge.addresses import address_of
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
 from server.process.connections import Connections, raise_file_limit
+from server.process.listening import StartError, address_on, listen, no_listening
 from server.process.workers import create_worker, run_workers
 from server.product import LoadProduct, Product
 from server.settings import Settings
 from server.telemetry.logs import logging_config
 
 GRACEFUL_SHUTDOWN_SECONDS = 10
-
-
-class StartError(click.ClickException):
-    """The server cannot start; the message is one line that says why and what to do."""
 
 
 @contextmanager
@@ -119,7 +115,7 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
         signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     raise_file_limit()
     with (
-        _listen(settings) as listener,
+        listen(settings.host, settings.port, settings.request_timeout) as listener,
         _metrics(settings),
         isolated_database(product, settings) as url,
         _kept_running(settings, url),
@@ -160,32 +156,9 @@ def _metrics(settings: Settings) -> Iterator[None]:
                     metrics_server(settings.metrics_host, settings.metrics_port, Path(folder))
                 )
             except OSError as error:
-                raise _no_listening(settings.metrics_host, settings.metrics_port, "METRICS_", error) from None
+                remedy = "set METRICS_HOST and METRICS_PORT to what is free"
+                raise no_listening(settings.metrics_host, settings.metrics_port, error, remedy) from None
         yield
-
-
-def _listen(settings: Settings) -> socket.socket:
-    is_ipv6 = ":" in settings.host
-    family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
-    try:
-        # With `::` IPv4 is served as well, as everywhere else on Linux.
-        listener = socket.create_server((settings.host, settings.port), family=family, dualstack_ipv6=is_ipv6)
-        if sys.platform == "linux":
-            # Inherited by each connection: a client that does not read its answer lets go of the memory that it holds.
-            milliseconds = int(settings.request_timeout * 1000)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        return listener
-    except OSError as error:
-        raise _no_listening(settings.host, settings.port, "", error) from None
-
-
-def _no_listening(host: str, port: int, prefix: str, error: OSError) -> StartError:
-    # A failed look-up of a name has a negative number, which is none of the system's errors.
-    number = error.errno or 0
-    reason = os.strerror(number) if number > 0 else "there is no such host"
-    return StartError(
-        f"cannot listen on {host} port {port} ({reason}): set {prefix}HOST and {prefix}PORT to what is free"
-    )
 
 
 def _has_terminal() -> bool:
@@ -221,18 +194,14 @@ def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvico
     )
 
 
-def _address(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _announce(product: Product, settings: Settings) -> None:
     """At most eight lines on standard output; the last can be pasted into a shell."""
-    address = _address(settings.host, settings.port)
+    address = address_on(settings.host, settings.port)
     click.echo(f"{product.name} {product.version} serves {address}")
     click.echo(f"  pages     {address}/docs/")
     click.echo(f"  contract  {address}/openapi.yaml")
     if settings.metrics_port:
-        click.echo(f"  metrics   {_address(settings.metrics_host, settings.metrics_port)}/metrics")
+        click.echo(f"  metrics   {address_on(settings.metrics_host, settings.metrics_port)}/metrics")
     if settings.database_url is None:
         click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
     token = demo_token(settings, product.contract)

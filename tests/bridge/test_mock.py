@@ -212,7 +212,7 @@ PROBLEM = {
         ({"400": {"description": ""}}, (400, None)),
         (
             {"422": {"description": "", "content": {"application/json": {"schema": PROBLEM}}}},
-            (422, {"code": 1, "message": "Q must be an integer"}),
+            (422, {"code": 422, "message": "Q must be an integer"}),
         ),
         (
             {"default": {"description": "", "content": {"application/json": {"schema": {"enum": []}}}}},
@@ -274,6 +274,17 @@ def mocking(path: Path) -> Iterator[str]:
 CHECKS = ("not_a_server_error", "response_schema_conformance", "content_type_conformance")
 CHECKS += ("response_headers_conformance", "negative_data_rejection", "positive_data_acceptance")
 SHORT = {"museum", "oai-tictactoe", "openapi"}
+# What the tool counts as invalid although the same bytes are valid: in a form `null` is a text, and in XML an empty
+# element is an empty array too. The items and members of a parameter are texts (RFC 6570, section 2.3), for which the
+# tool writes arrays and objects, and `.,a` is both an array and an object (RFC 6570, section 3.2.1).
+OFF = "checks.negative_data_rejection.enabled = false"
+UNSEEN = {
+    "readme-petstore": "".join(
+        f'[[operations]]\ninclude-name = "{name}"\n{OFF}\n' for name in ("POST /pet", "PUT /pet")
+    ),
+    "resend": f'[[operations]]\ninclude-name = "POST /contacts/imports"\n{OFF}\n',
+    "readme-parameters-style": f"{OFF}\nchecks.positive_data_acceptance.enabled = false\n",
+}
 
 
 @pytest.mark.parametrize(
@@ -286,6 +297,7 @@ SHORT = {"museum", "oai-tictactoe", "openapi"}
 def test_stock_schemathesis_finds_nothing(path: Path, tmp_path: Path) -> None:
     """Held against its own contract, the mock takes what is valid, refuses what is not, and answers validly."""
     credentials = {"Authorization": "Basic YTpi" if "museum" in path.stem else "Bearer x"}
+    (tmp_path / "schemathesis.toml").write_text(UNSEEN.get(path.stem, ""), encoding="utf-8")
     with mocking(path) as address:
         if not httpx.get(f"{address}/openapi.json").json().get("paths"):
             pytest.skip("the document has no operations")

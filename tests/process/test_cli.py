@@ -14,9 +14,12 @@ from pathlib import Path
 
 import jwt
 import pytest
+from click.testing import CliRunner
 
 from db.migrations import migrations
+from examples.library.product import library
 from openapi.contract import CONTRACT_FILE, contract
+from server.cli import group
 from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules
 from server.identity.keys import SharedSecret
@@ -212,6 +215,13 @@ def test_routes_are_those_of_the_contract(tmp_path: Path) -> None:
     )
     assert ["/health/live", "/health/ready"] == [row[1] for row in listed if row[3] == "public"]
     assert {"token of {user_id}", "public"} == {row[3] for row in listed}
+
+
+def test_routes_name_the_scopes() -> None:
+    """Where a token alone is not enough, `routes` says which scope it must have."""
+    listed = CliRunner().invoke(group(), ["routes"], obj=library).stdout.splitlines()
+    (create,) = (line for line in listed if line.startswith("POST") and "/books " in line)
+    assert create.endswith("any token with the scope librarian")
 
 
 @pytest.mark.parametrize(

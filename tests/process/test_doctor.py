@@ -9,7 +9,8 @@ import pytest
 
 from db.migrations import migrations
 from server.doctor import Finding, examine
-from server.process.serve import StartError, isolated_database
+from server.process.listening import StartError
+from server.process.serve import isolated_database
 from server.settings import Settings
 from server.todo import todo
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run

@@ -44,6 +44,11 @@ class Operation:
         """Whether a token must be sent."""
         return bool(self.security) and {} not in self.security
 
+    def response_name(self, status: int) -> str | None:
+        """The name under which answers of a status are declared: its number, its class (`4XX`) or `default`."""
+        names = (str(status), f"{status // 100}XX", "default")
+        return next((name for name in names if name in self.responses), None)
+
 
 def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]:
     """The operations of a document that can be reached, in its order.

@@ -1,6 +1,5 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
-import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import jsonschema_rs
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import ContractError, Json, Place, copy_of, look_up, pointer_to
+from openapi.bridge.media_types import read_media_type
 
 _BASE = "contract:/openapi.yaml"
 # Stands for whatever a reference names outside of the document, which is never fetched.
@@ -18,7 +18,6 @@ _OUTSIDE = {"$comment": "outside of the document"}
 # Keywords that lay further rules over a value, and those that do so on a condition.
 _LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
 _CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
-_JSON = re.compile(r"application/json|[^/*;]+/[^/*;]+\+json", re.IGNORECASE)
 
 
 class Schemas:
@@ -254,9 +253,11 @@ def json_schema_in(place: Place) -> Place:
         ContractError: if there is not just one, or it is not JSON (RFC 6839, section 3.1), or has no schema.
     """
     content = place.node["content"]
-    if len(content) != 1 or not _JSON.fullmatch(next(iter(content))):
+    media_type = read_media_type(next(iter(content))) if len(content) == 1 else None
+    if media_type is None or not media_type.is_json:
         raise ContractError(f"#{place.pointer}/content: one media type is needed, and only JSON is read")
-    media_type = place / "content" / next(iter(content))
-    if "schema" not in media_type.node:
-        raise ContractError(f"#{media_type.pointer}: a schema is needed here")
-    return Place(pointer_to(media_type.pointer, "schema"), media_type.node["schema"])
+    holder = place / "content" / next(iter(content))
+    if "schema" not in holder.node:
+        raise ContractError(f"#{holder.pointer}: a schema is needed here")
+    schema: Place = holder / "schema"
+    return schema

@@ -12,10 +12,11 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
 from openapi.bridge.failures import Failure
+from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.mock.generate import Generator, NoValueError
 
-_JSON = re.compile(r"application/json|[^/]+/[^/]+\+json", re.IGNORECASE)
 _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
+_WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 _PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
 
 
@@ -68,17 +69,15 @@ class ExampleAnswers:
             return Answer(None, headers, status)
         key, media_type = _chosen(response.node["content"], wish.accept)
         value = self._body(response / "content" / key, wish.example)
-        if _JSON.fullmatch(media_type.partition(";")[0]):
+        read = read_media_type(media_type)
+        if read is not None and read.is_json:
             return Answer(_null_as_text(value), headers, status, media_type)
         return Answer(_raw(value, media_type), headers, status, media_type)
 
     def response(self, operation: Operation, status: int) -> Place | None:
-        """The response that the operation declares for a status, by itself, by its class or by default."""
-        declared = operation.place.node.get("responses", {})
-        for name in (str(status), f"{status // 100}XX", "default"):
-            if name in declared:
-                return self._contract.follow(operation.place / "responses" / name)
-        return None
+        """The response that the operation declares for a status."""
+        name = operation.response_name(status)
+        return self._contract.follow(operation.place / "responses" / name) if name else None
 
     def is_valid(self, media_type: Place, value: Any) -> bool:
         """Whether a value is one that the schema of a media type allows."""
@@ -122,32 +121,26 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
     Returns: the key of `content` and the media type, which differ where the key is a range.
     """
-    keys = sorted(content, key=lambda key: not _JSON.fullmatch(key.partition(";")[0]))
+    offered = [(key, read) for key in content if (read := read_media_type(key)) is not None]
+    offered.sort(key=lambda each: not each[1].is_json)
     for wanted in _accepted(accept):
-        for key in keys:
-            kind = key.partition(";")[0].strip().lower()
-            if _covers(wanted, kind):
-                return key, _CONCRETE.get(kind, "text/plain") if "*" in kind else key
-            if _covers(kind, wanted):
-                return key, wanted
-    kind = keys[0].partition(";")[0].strip().lower()
-    return keys[0], _CONCRETE.get(kind, "text/plain") if "*" in kind else keys[0]
+        for key, media_type in offered:
+            if wanted.covers(media_type):
+                return key, _CONCRETE.get(media_type.name, "text/plain") if "*" in media_type.name else key
+            if media_type.covers(wanted):
+                return key, wanted.name
+    return _chosen(content, "*/*")
 
 
-def _accepted(accept: str) -> list[str]:
+def _accepted(accept: str) -> list[MediaType]:
     ranges = []
     for each in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in each.split(";"))
-        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        try:
-            ranges.append((float(weight), kind))
-        except ValueError:
-            continue
-    return [kind for weight, kind in sorted(ranges, key=lambda item: -item[0]) if weight > 0]
-
-
-def _covers(wide: str, narrow: str) -> bool:
-    return wide in ("*/*", narrow) or (wide.endswith("/*") and narrow.startswith(wide[:-1]))
+        media_range = read_media_type(each)
+        if media_range is not None:
+            weight = media_range.parameters.get("q", "1")
+            wanted = media_range._replace(parameters={})
+            ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))
+    return [wanted for weight, wanted in sorted(ranges, key=lambda each: -each[0]) if weight > 0]
 
 
 def _null_as_text(value: Any) -> Any:

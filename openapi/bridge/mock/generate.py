@@ -11,18 +11,8 @@ from rstr import Rstr
 
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.mock.formats import SAMPLES
+from openapi.bridge.mock.rules import Rules, Schemas, alternatives
 
-# All of these must hold for one value.
-Schemas = tuple[Schema, ...]
-
-_TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
-# Keywords that only say something of values of one type, by that type.
-_SAID_OF = {
-    "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties"),
-    "array": ("items", "prefixItems", "minItems", "contains"),
-    "string": ("pattern", "minLength", "maxLength", "format"),
-    "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
-}
 _CANDIDATES = 60
 _CHOICES = 24
 _DEPTH = 4
@@ -63,25 +53,25 @@ class Generator:
                 yield value
 
     def _candidates(self, schemas: Schemas, depth: int) -> Iterator[Any]:
-        for layers in islice(_alternatives(schemas), _CHOICES):
-            rules = _Rules(layers)
+        for layers in islice(alternatives(schemas), _CHOICES):
+            rules = Rules(layers)
             yield from rules.given()
             for name in rules.types():
                 yield from getattr(self, f"_{name}")(rules, depth)
 
-    def _null(self, _rules: "_Rules", _depth: int) -> Iterator[Any]:
+    def _null(self, _rules: Rules, _depth: int) -> Iterator[Any]:
         yield None
 
-    def _boolean(self, _rules: "_Rules", _depth: int) -> Iterator[Any]:
+    def _boolean(self, _rules: Rules, _depth: int) -> Iterator[Any]:
         yield from (True, False)
 
-    def _integer(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+    def _integer(self, rules: Rules, _depth: int) -> Iterator[Any]:
         yield from (int(value) for value in _numbers(rules, 1) if value == int(value))
 
-    def _number(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+    def _number(self, rules: Rules, _depth: int) -> Iterator[Any]:
         yield from _numbers(rules, 0.5)
 
-    def _string(self, rules: "_Rules", _depth: int) -> Iterator[Any]:
+    def _string(self, rules: Rules, _depth: int) -> Iterator[Any]:
         least = int(rules.most("minLength", 0))
         most = int(min(rules.least("maxLength", inf), least + 1000))
         formats, patterns = rules.all("format"), rules.all("pattern")
@@ -93,7 +83,7 @@ class Generator:
             text = "text" if number == 0 else f"text {number}"
             yield text.ljust(least, ".")[:most] if least <= most else text
 
-    def _array(self, rules: "_Rules", depth: int) -> Iterator[Any]:
+    def _array(self, rules: Rules, depth: int) -> Iterator[Any]:
         least = int(rules.most("minItems", 0))
         most = rules.least("maxItems", inf)
         contained = rules.below("contains")
@@ -115,7 +105,7 @@ class Generator:
                 made.append(found[0])
             yield made
 
-    def _object(self, rules: "_Rules", depth: int) -> Iterator[Any]:
+    def _object(self, rules: Rules, depth: int) -> Iterator[Any]:
         required = dict.fromkeys(chain.from_iterable(rules.all("required")))
         named = dict.fromkeys(chain.from_iterable(rules.all("properties")))
         optional = [name for name in named if name not in required] if depth < _DEPTH else []
@@ -131,7 +121,7 @@ class Generator:
             yield {**few, **({name: whole[name]} if name in whole else {})}
 
     def _members(
-        self, rules: "_Rules", names: Iterable[str], required: Iterable[str], depth: int
+        self, rules: Rules, names: Iterable[str], required: Iterable[str], depth: int
     ) -> dict[str, Any] | None:
         """The members that can be made; None if one that is required cannot."""
         made = {}
@@ -146,7 +136,7 @@ class Generator:
                     return None
         return made
 
-    def _filled(self, rules: "_Rules", made: dict[str, Any], least: int, depth: int) -> dict[str, Any]:
+    def _filled(self, rules: Rules, made: dict[str, Any], least: int, depth: int) -> dict[str, Any]:
         """The object with the members that its others ask for, and with further ones up to the least number."""
         made = dict(made)
         for asked in rules.all("dependentRequired"):
@@ -166,116 +156,11 @@ class Generator:
         return made
 
 
-def _alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
-    """Every way to choose one schema of each `anyOf` and `oneOf`, with all that holds beside it."""
-    layers: list[Schema] = []
-    choices: list[list[Schemas]] = []
-    waiting = list(schemas)
-    while waiting:
-        schema = waiting.pop(0)
-        if not isinstance(schema.node, dict) or len(layers) > 200:
-            layers.append(schema)
-            continue
-        layers.append(schema)
-        node = schema.node
-        waiting += (schema.follow(node[word]) for word in ("$ref", "$dynamicRef") if word in node)
-        waiting += (schema.below("allOf", index) for index in range(len(node.get("allOf", ()))))
-        choices += (
-            [(schema.below(keyword, index),) for index in range(len(node[keyword]))]
-            for keyword in ("oneOf", "anyOf")
-            if keyword in node
-        )
-        if "if" in node:
-            kept = (schema.below("if"), *([schema.below("then")] if "then" in node else []))
-            choices.append([kept, (schema.below("else"),) if "else" in node else ()])
-        choices += (
-            [(), (schema.below("dependentSchemas", name),)] for name in node.get("dependentSchemas", ())
-        )
-    if not choices:
-        yield layers
-        return
-    for chosen in product(*choices):
-        # What is chosen may hold choices of its own.
-        for further in _alternatives(tuple(chain.from_iterable(chosen))):
-            yield [*layers, *further]
-
-
-class _Rules:
-    """What several layers say together."""
-
-    def __init__(self, layers: list[Schema]) -> None:
-        self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
-        self._is_false = any(layer.node is False for layer in layers)
-
-    def all(self, keyword: str) -> list[Any]:
-        return [layer.node[keyword] for layer in self._layers if keyword in layer.node]
-
-    def most(self, keyword: str, default: float) -> float:
-        return max(self.all(keyword), default=default)
-
-    def least(self, keyword: str, default: float) -> float:
-        return min(self.all(keyword), default=default)
-
-    def given(self) -> Iterator[Any]:
-        """The values that the schema's author has written down."""
-        for values in self.all("examples"):
-            yield from values if isinstance(values, list) else ()
-        yield from chain(self.all("example"), self.all("const"), chain.from_iterable(self.all("enum")))
-        yield from self.all("default")
-
-    def types(self) -> list[str]:
-        """The types that a value may have, null last."""
-        if self._is_false or self.all("const") or self.all("enum"):
-            return []
-        declared = [{said} if isinstance(said, str) else set(said) for said in self.all("type")]
-        allowed = [
-            name
-            for name in _TYPES
-            if all(name in said or (name == "integer" and "number" in said) for said in declared)
-        ]
-        if declared:
-            return [name for name in allowed if name != "integer" or "number" not in allowed]
-        said = [name for name, words in _SAID_OF.items() if any(self.all(word) for word in words)]
-        return [*said, *(name for name in _TYPES if name not in said)]
-
-    def below(self, keyword: str, *keys: int) -> Schemas:
-        return tuple(
-            layer.below(keyword, *keys)
-            for layer in self._layers
-            if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
-        )
-
-    def beyond_prefix(self, index: int) -> Schemas:
-        return tuple(
-            layer.below("items")
-            for layer in self._layers
-            if "items" in layer.node and index >= len(layer.node.get("prefixItems", ()))
-        )
-
-    def member(self, name: str) -> Schemas:
-        """The schemas of an object's member."""
-        found = []
-        for layer in self._layers:
-            is_named = name in layer.node.get("properties", {})
-            if is_named:
-                found.append(layer.below("properties", name))
-            for pattern in layer.node.get("patternProperties", {}):
-                if _is_found(pattern, name):
-                    is_named = True
-                    found.append(layer.below("patternProperties", pattern))
-            if not is_named and "additionalProperties" in layer.node:
-                found.append(layer.below("additionalProperties"))
-        return tuple(found) or self.below("unevaluatedProperties") or self.anything()
-
-    def anything(self) -> Schemas:
-        return (self._layers[0].beside({"type": "string"}),)
-
-
 def _is_marked(schemas: Schemas, annotation: str) -> bool:
     return any(layer.node.get(annotation) is True for schema in schemas for layer in schema.layers())
 
 
-def _numbers(rules: _Rules, default: float) -> Iterator[Any]:
+def _numbers(rules: Rules, default: float) -> Iterator[Any]:
     """Multiples of what the rules ask for, from the least upwards, or from the largest downwards."""
     step = max(rules.all("multipleOf"), default=1 if default == 1 else 0)
     least = max(rules.most("minimum", -inf), rules.most("exclusiveMinimum", -inf))
@@ -312,10 +197,3 @@ def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
             yield found + found[-1:] * (least - len(found))
         else:
             yield found[:most]
-
-
-def _is_found(pattern: str, text: str) -> bool:
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return False

@@ -7,18 +7,17 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, copy_of
-from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Unauthorized
+from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
 from openapi.bridge.mock.answers import ExampleAnswers, NoExample, Wish, wish_of
 from openapi.bridge.operation import Handler
 from openapi.bridge.service import ContractService
 
 _WISH: ContextVar[Wish] = ContextVar("wish")
-# Where the contract's own error schema takes a sentence.
-_SENTENCE_MEMBERS = ("error", "message", "detail", "title", "description", "reason")
 
 
 class MockService:
@@ -38,12 +37,13 @@ class MockService:
             "/openapi.json": (json.dumps(contract.document, ensure_ascii=False).encode(), "application/json"),
         }
         contract = Contract(json.dumps(_without_owners(contract.document)))
+        self.contract = contract
         self.operations = contract.operations
         self._bases = sorted({operation.base for operation in contract.operations.values()})
         self._answers = ExampleAnswers(contract)
-        self._writer = _MockWriter(contract, self._answers)
+        self.writer = _MockWriter(contract, self._answers)
         self._service = ContractService(
-            contract, self._handler, lambda _claims: None, _verifiers(contract), self._beyond, self._writer
+            contract, self._handler, lambda _claims: None, _verifiers(contract), self._beyond, self.writer
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ class MockService:
             )
         elif scope["path"] in self._published and scope["method"] in ("GET", "HEAD"):
             content, media_type = self._published[scope["path"]]
-            await self._writer.write(200, content, media_type=media_type).send(send)
+            await self.writer.write(200, content, media_type=media_type).send(send)
         else:
             raise PathNotFound
 
@@ -113,52 +113,33 @@ def _verifiers(contract: Contract) -> dict[str, Any]:
 
 
 class _MockWriter(AnswerWriter):
-    """Refuses as the contract says: with the response that the operation declares, and a body that this allows."""
+    """Refuses with what the contract declares, headers that it requires included, or by its example."""
 
     def __init__(self, contract: Contract, answers: ExampleAnswers) -> None:
         super().__init__(contract)
         self._answers = answers
-        self._contract = contract
+        self._rules = {name: AnswerRules(contract, each) for name, each in contract.operations.items()}
 
     def refuse(
         self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
     ) -> WrittenAnswer:
-        """The refusal, with another status where the operation declares 422 but not 400."""
-        if operation is not None and not isinstance(failure, NoExample):
-            _, sentence, headers = self._contract.refusal(failure)
-            statuses = (400, 422) if isinstance(failure, BadRequest) else (failure.status_code,)
-            declared = operation.place.node.get("responses", {})
-            exact = [status for status in statuses if str(status) in declared]
-            for status in (*exact, *statuses):
-                response = self._answers.response(operation, status)
-                if response is None:
-                    continue
-                content = response.node.get("content", {})
-                if "application/json" in content and self._answers.is_valid(
-                    response / "content" / "application/json", {"error": sentence}
-                ):
-                    break
-                try:
-                    return self._declared(operation, status, sentence, headers)
-                except NoExample:
-                    break
-            else:
-                status = statuses[0]
-            return self.write(status, {"error": sentence}, headers)
-        return super().refuse(failure, accept)
-
-    def _declared(
-        self, operation: Operation, status: int, sentence: str, headers: Mapping[str, str]
-    ) -> WrittenAnswer:
-        answer = self._answers.answer(operation, Wish(code=status))
-        body = answer.body
-        response = self._answers.response(operation, status)
-        if isinstance(body, dict) and response is not None:
-            for name in _SENTENCE_MEMBERS:
-                said = {**body, name: sentence}
-                media_types = response.node["content"]
-                media_type = response / "content" / next(iter(media_types))
-                if isinstance(body.get(name), str) and self._answers.is_valid(media_type, said):
-                    body = said
-                    break
-        return self.write(status, body, {**answer.headers, **headers}, answer.media_type)
+        refused = super().refuse(failure, accept, operation)
+        if operation is None or operation.response_name(refused.status) is None:
+            return refused
+        try:
+            example = self._answers.answer(operation, Wish(code=refused.status))
+        except NoExample:
+            return refused
+        given = {name for name, _ in refused.fields}
+        missing = [
+            (name.lower().encode(), value.encode("latin-1"))
+            for name, value in example.headers.items()
+            if name.lower().encode() not in given
+        ]
+        refused = refused._replace(fields=[*refused.fields, *missing])
+        try:
+            self._rules[operation.id].check(refused)
+        except InternalError:
+            headers = {**example.headers, **failure.headers}
+            return self.write(refused.status, example.body, headers, example.media_type)
+        return refused

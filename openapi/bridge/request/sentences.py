@@ -218,18 +218,9 @@ class _BrokenRule:
 
     def _members(self) -> list[str]:
         """The names of the members that an object may have, as the contract lists them."""
-        layers = [layer.node for layer in self.schemas[-1].layers()]
-        barred = {
-            name
-            for node in layers
-            for name, rules in node.get("dependentSchemas", {}).items()
-            if rules is False
-        }
-        return [
-            name
-            for name in dict.fromkeys(name for node in layers for name in node.get("properties", {}))
-            if name not in barred
-        ]
+        schema = self.schemas[-1]
+        rules = [layer.node.get("dependentSchemas", {}) for layer in schema.layers()]
+        return [name for name in schema.members() if not any(each.get(name) is False for each in rules)]
 
 
 def capital(sentence: str) -> str:

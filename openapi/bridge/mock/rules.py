@@ -1,0 +1,132 @@
+"""What several schemas say together of one value, from which values are made."""
+
+import re
+from collections.abc import Iterator
+from itertools import chain, product
+from typing import Any
+
+from openapi.bridge.document.schemas import Schema
+
+# All of these must hold for one value.
+Schemas = tuple[Schema, ...]
+
+_TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
+# Keywords that only say something of values of one type, by that type.
+_SAID_OF = {
+    "object": ("properties", "required", "additionalProperties", "patternProperties", "minProperties"),
+    "array": ("items", "prefixItems", "minItems", "contains"),
+    "string": ("pattern", "minLength", "maxLength", "format"),
+    "number": ("minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"),
+}
+
+
+def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
+    """Every way to choose one schema of each `anyOf` and `oneOf`, with all that holds beside it."""
+    layers: list[Schema] = []
+    choices: list[list[Schemas]] = []
+    waiting = list(schemas)
+    while waiting:
+        schema = waiting.pop(0)
+        if not isinstance(schema.node, dict) or len(layers) > 200:
+            layers.append(schema)
+            continue
+        layers.append(schema)
+        node = schema.node
+        waiting += (schema.follow(node[word]) for word in ("$ref", "$dynamicRef") if word in node)
+        waiting += (schema.below("allOf", index) for index in range(len(node.get("allOf", ()))))
+        choices += (
+            [(schema.below(keyword, index),) for index in range(len(node[keyword]))]
+            for keyword in ("oneOf", "anyOf")
+            if keyword in node
+        )
+        if "if" in node:
+            kept = (schema.below("if"), *([schema.below("then")] if "then" in node else []))
+            choices.append([kept, (schema.below("else"),) if "else" in node else ()])
+        choices += (
+            [(), (schema.below("dependentSchemas", name),)] for name in node.get("dependentSchemas", ())
+        )
+    if not choices:
+        yield layers
+        return
+    for chosen in product(*choices):
+        # What is chosen may hold choices of its own.
+        for further in alternatives(tuple(chain.from_iterable(chosen))):
+            yield [*layers, *further]
+
+
+class Rules:
+    """What several layers say together."""
+
+    def __init__(self, layers: list[Schema]) -> None:
+        self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
+        self._is_false = any(layer.node is False for layer in layers)
+
+    def all(self, keyword: str) -> list[Any]:
+        return [layer.node[keyword] for layer in self._layers if keyword in layer.node]
+
+    def most(self, keyword: str, default: float) -> float:
+        return max(self.all(keyword), default=default)
+
+    def least(self, keyword: str, default: float) -> float:
+        return min(self.all(keyword), default=default)
+
+    def given(self) -> Iterator[Any]:
+        """The values that the schema's author has written down."""
+        for values in self.all("examples"):
+            yield from values if isinstance(values, list) else ()
+        yield from chain(self.all("example"), self.all("const"), chain.from_iterable(self.all("enum")))
+        yield from self.all("default")
+
+    def types(self) -> list[str]:
+        """The types that a value may have, null last."""
+        if self._is_false or self.all("const") or self.all("enum"):
+            return []
+        declared = [{said} if isinstance(said, str) else set(said) for said in self.all("type")]
+        allowed = [
+            name
+            for name in _TYPES
+            if all(name in said or (name == "integer" and "number" in said) for said in declared)
+        ]
+        if declared:
+            return [name for name in allowed if name != "integer" or "number" not in allowed]
+        said = [name for name, words in _SAID_OF.items() if any(self.all(word) for word in words)]
+        return [*said, *(name for name in _TYPES if name not in said)]
+
+    def below(self, keyword: str, *keys: int) -> Schemas:
+        return tuple(
+            layer.below(keyword, *keys)
+            for layer in self._layers
+            if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
+        )
+
+    def beyond_prefix(self, index: int) -> Schemas:
+        return tuple(
+            layer.below("items")
+            for layer in self._layers
+            if "items" in layer.node and index >= len(layer.node.get("prefixItems", ()))
+        )
+
+    def member(self, name: str) -> Schemas:
+        """The schemas of an object's member."""
+        found = []
+        for layer in self._layers:
+            is_named = name in layer.node.get("properties", {})
+            if is_named:
+                found.append(layer.below("properties", name))
+            for pattern in layer.node.get("patternProperties", {}):
+                if _is_found(pattern, name):
+                    is_named = True
+                    found.append(layer.below("patternProperties", pattern))
+            if not is_named and "additionalProperties" in layer.node:
+                found.append(layer.below("additionalProperties"))
+        return tuple(found) or self.below("unevaluatedProperties") or self.anything()
+
+    def anything(self) -> Schemas:
+        return (self._layers[0].beside({"type": "string"}),)
+
+
+def _is_found(pattern: str, text: str) -> bool:
+    try:
+        return re.search(pattern, text) is not None
+    except re.error:
+        return False
