@@ -38,6 +38,12 @@ def require_match(if_match: str | None, tag: str) -> None:
         raise PreconditionFailed(_case(if_match))
 
 
+def require_untagged(if_match: str | None, if_none_match: str | None) -> None:
+    """Raises PreconditionFailed unless the conditions hold for what is there and has no tag: many tasks at once."""
+    if if_match not in (None, "*") or if_none_match == "*":
+        raise PreconditionFailed("many")
+
+
 def conditions(if_match: str | None, if_none_match: str | None) -> dict[str, list[datetime] | None]:
     """What a change asks of the task's `updated_at`: one of `versions`, none of `unwanted`; None asks nothing.
 

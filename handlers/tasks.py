@@ -12,7 +12,7 @@ from db.search import pattern_of
 from db.times import EPOCH, MICROSECOND
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import conditions, matches, require_match, shape, unmet
+from handlers.entity_tags import conditions, matches, require_match, require_untagged, shape, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
 from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
@@ -99,8 +99,11 @@ async def _refuse(tenant: Tenant) -> NoReturn:
     raise QuotaReached("keys" if room["tasks"] else "tasks")
 
 
-async def delete_tasks(tenant: Tenant, status: list[Status]) -> Answer[Deletions]:
+async def delete_tasks(
+    tenant: Tenant, status: list[Status], if_match: str | None, if_none_match: str | None
+) -> Answer[Deletions]:
     """How many tasks were in one of the statuses; they are hidden now."""
+    require_untagged(if_match, if_none_match)
     return Answer(await tenant.fetch_one(statements.delete_tasks(), status=status))
 
 

@@ -93,7 +93,9 @@ class Problem(TypedDict):
 
 
 class UsersHandlers(Protocol[Caller]):
-    async def delete_user(self, caller: Caller, /) -> Answer[None]: ...
+    async def delete_user(
+        self, caller: Caller, /, *, if_match: EntityTags | None, if_none_match: EntityTags | None
+    ) -> Answer[None]: ...
 
 
 class TasksHandlers(Protocol[Caller]):
@@ -118,7 +120,15 @@ class TasksHandlers(Protocol[Caller]):
         self, caller: Caller, /, *, idempotency_key: str | None, body: TaskCreate
     ) -> Answer[Task]: ...
 
-    async def delete_tasks(self, caller: Caller, /, *, status: list[Status]) -> Answer[Deletions]: ...
+    async def delete_tasks(
+        self,
+        caller: Caller,
+        /,
+        *,
+        status: list[Status],
+        if_match: EntityTags | None,
+        if_none_match: EntityTags | None,
+    ) -> Answer[Deletions]: ...
 
     async def get_task(
         self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
