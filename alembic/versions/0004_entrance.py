@@ -21,33 +21,41 @@ CREATE = """
 DO $do$
 DECLARE
     path text := 'pg_catalog, ' || quote_ident(current_schema()) || ', pg_temp';
+    has_citus boolean := EXISTS (SELECT FROM pg_extension WHERE extname = 'citus');
 BEGIN
     EXECUTE format($format$
 {function}
-$format$, path);
+$format$, path, CASE WHEN has_citus THEN $user${on_citus}$user$ ELSE $user${elsewhere}$user$ END);
 END $do$
 """
 
 # As before it must not be SECURITY DEFINER, and what it sets ends with the transaction. `SET LOCAL` is what Citus
-# passes on to the machines that hold the rows; the time and the path concern only the one that was asked.
+# passes on to the machines that hold the rows; the time and the path concern only the one that was asked. Elsewhere
+# functions do the same for half of the time, if they are called in an assignment.
+ENTER_ON_CITUS = """SET LOCAL citus.propagate_set_commands TO 'local';
+    SET LOCAL ROLE todo_tenant;
+    EXECUTE format('SET LOCAL app.user_id = %L', uid);"""
+ENTER_ELSEWHERE = (
+    """entered := set_config('role', 'todo_tenant', true) || set_config('app.user_id', uid, true);"""
+)
 ENTER = """
 CREATE FUNCTION todo_enter(uid text, not_after timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $enter$
 DECLARE
-    remaining int := 4000;
+    remaining int;
+    entered text;
 BEGIN
     IF pg_catalog.current_setting('search_path') <> %1$L THEN
         PERFORM pg_catalog.set_config('search_path', %1$L, true);
     END IF;
-    IF not_after IS NOT NULL THEN
-        remaining := least(date_part('epoch', not_after - clock_timestamp()) * 1000::float8, 60000::float8);
-    END IF;
+    remaining := CASE
+        WHEN not_after IS NULL THEN 4000
+        ELSE least(date_part('epoch', not_after - clock_timestamp()) * 1000::float8, 60000::float8)
+    END;
     IF remaining <= 0 THEN
         RAISE SQLSTATE 'TODO2' USING MESSAGE = 'the time of this request is over';
     END IF;
-    PERFORM set_config('statement_timeout', remaining::text, true);
-    SET LOCAL citus.propagate_set_commands TO 'local';
-    SET LOCAL ROLE todo_tenant;
-    EXECUTE format('SET LOCAL app.user_id = %%L', uid);
+    entered := set_config('statement_timeout', remaining::text, true);
+    %2$s
 END $enter$
 """
 
@@ -102,8 +110,8 @@ END $$
 
 def upgrade() -> None:
     op.execute("DROP FUNCTION todo_enter(text)")
-    op.execute(CREATE.format(function=ENTER))
-    op.execute(CREATE.format(function=ENTER_PURGER))
+    for function in (ENTER, ENTER_PURGER):
+        op.execute(CREATE.format(function=function, on_citus=ENTER_ON_CITUS, elsewhere=ENTER_ELSEWHERE))
     op.execute(LOGIN)
 
 

@@ -29,10 +29,13 @@ BEGIN
                                              LIMIT most_tasks) AS deleted) THEN
         RETURN NULL;
     END IF;
-    IF most_keys <= (SELECT count(*) FROM (SELECT FROM idempotency_keys WHERE user_id = uid
-                                              AND created_at > now() - interval '24 hours'
-                                            LIMIT most_keys) AS live) THEN
-        RETURN NULL;
+    -- Without a key its own IF spares the counting, which one condition for both would not.
+    IF most_keys IS NOT NULL THEN
+        IF most_keys <= (SELECT count(*) FROM (SELECT FROM idempotency_keys WHERE user_id = uid
+                                                  AND created_at > now() - interval '24 hours'
+                                                LIMIT most_keys) AS live) THEN
+            RETURN NULL;
+        END IF;
     END IF;
     SELECT tasks.ordinal INTO ordinal FROM tasks WHERE user_id = uid AND deleted_at IS NULL
      ORDER BY created_at DESC, id DESC LIMIT 1;

@@ -32,20 +32,21 @@ BEGIN
     EXECUTE format($format$
 CREATE FUNCTION {enter}(uid text, not_after timestamptz DEFAULT NULL) RETURNS void LANGUAGE plpgsql AS $enter$
 DECLARE
-    remaining int := 4000;
+    remaining int;
+    entered text;
 BEGIN
     IF pg_catalog.current_setting('search_path') <> %1$L THEN
         PERFORM pg_catalog.set_config('search_path', %1$L, true);
     END IF;
-    IF not_after IS NOT NULL THEN
-        remaining := least(date_part('epoch', not_after - clock_timestamp()) * 1000::float8, 60000::float8);
-    END IF;
+    remaining := CASE
+        WHEN not_after IS NULL THEN 4000
+        ELSE least(date_part('epoch', not_after - clock_timestamp()) * 1000::float8, 60000::float8)
+    END;
     IF remaining <= 0 THEN
         RAISE SQLSTATE 'TODO2' USING MESSAGE = 'the time of this request is over';
     END IF;
-    PERFORM set_config('statement_timeout', remaining::text, true);
-    SET LOCAL ROLE {tenant};
-    EXECUTE format('SET LOCAL {setting} = %%L', uid);
+    entered := set_config('statement_timeout', remaining::text, true) || set_config('role', '{tenant}', true)
+        || set_config('{setting}', uid, true);
 END $enter$
 $format$, path);
 END $do$

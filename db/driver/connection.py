@@ -14,14 +14,20 @@ from sqlalchemy import URL
 from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
 
-# A direct connection keeps the path that the function which enters would else set in each message. Behind a pooler,
-# which names a process of its own, the session serves others too, so nothing may stay in it.
+# How long a statement may run at most that enters its user without the function which sets what is left of the time.
+STATEMENT_SECONDS = 3.5
+# A direct connection keeps what the function which enters would else set in each message. Behind a pooler, which names
+# a process of its own, the session serves others too, so nothing may stay in it. Citus takes no settings but the
+# function's.
 _INTRODUCTION = """
 SELECT date_part('epoch', clock_timestamp()),
        CASE WHEN pg_backend_pid() = %(session)s AND current_schema() IS NOT NULL
-            THEN set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema()) || ', pg_temp', false) END
+            THEN set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema()) || ', pg_temp', false) <> ''
+             AND set_config('statement_timeout', %(limit)s, false) <> ''
+             AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+            ELSE false END
 """
-_TIME = "SELECT date_part('epoch', clock_timestamp())"
+_TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60
 SWEEP_SECONDS = 0.25
@@ -74,7 +80,7 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
             while (state := opened.poll()) != POLL_OK:
                 await _ready(opened.fileno(), writing=state == POLL_WRITE)
             connection = Connection(opened, deadlines or Deadlines())
-            await connection.learn_clock(end, _INTRODUCTION)
+            connection.has_own_session = await connection.learn_clock(end, _INTRODUCTION)
             return connection
     except BaseException as error:
         if connection is not None:
@@ -109,6 +115,8 @@ class Connection:
         self.prepared: set[str] = set()
         self.prepares = True
         self.is_outdated = False
+        # Whether settings are enough to enter a user, since the session serves nobody else (see _INTRODUCTION).
+        self.has_own_session = False
         self._deadlines = deadlines
         self._opened = opened
         self._cursor = opened.cursor()
@@ -138,14 +146,17 @@ class Connection:
         """The names of the columns of the last answer."""
         return [column.name for column in self._cursor.description or ()]
 
-    async def learn_clock(self, end: float, question: str = _TIME) -> None:
-        """Asks for the database's time, which is then known until it has drifted; `end` is as for `run`."""
-        ((time, *_),) = await self.run(question, {"session": self.session}, end)
+    async def learn_clock(self, end: float, question: str = _TIME) -> Any:
+        """Asks for the database's time, which is then known until it has drifted, and returns what is answered beside
+        it; `end` is as for `run`."""
+        values = {"session": self.session, "limit": f"{STATEMENT_SECONDS}s"}
+        ((time, other),) = await self.run(question, values, end)
         now = self._loop.time()
         # The answer was on its way for a while, so the database's clock is a little later than this: what may be sent
         # until then is given up by the database too early rather than too late.
         self._clock = time - now
         self.clock_known_until = now + CLOCK_SECONDS
+        return other
 
     def database_time(self, time: float) -> datetime:
         """What the database's clock shows at a time of the event loop's clock, or a little less."""

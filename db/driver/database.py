@@ -15,7 +15,7 @@ from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from db.driver.connection import Connection
+from db.driver.connection import STATEMENT_SECONDS, Connection
 from db.driver.faults import failure_of, is_disconnect, is_outdated, is_too_late, is_unprepared
 from db.driver.messages import Message, as_tenant
 from db.driver.names import Names
@@ -188,8 +188,12 @@ async def _run(
     values = {**parameters, "not_after": connection.database_time(end - MARGIN_SECONDS)}
     if not (connection.prepares and message.prepared):
         return await connection.run(message.plain, values, end)
-    is_prepared = connection.prepared.issuperset(message.prepared)
-    text = message.execute if is_prepared else message.preparing(connection.prepared)
+    if not connection.prepared.issuperset(message.prepared):
+        text = message.preparing(connection.prepared)
+    elif message.read and connection.has_own_session and _is_session_limit_enough(end):
+        text = message.read
+    else:
+        text = message.execute
     try:
         return await connection.run(text, values, end)
     except psycopg2.Error as error:
@@ -203,6 +207,12 @@ async def _run(
             raise
     # The error has undone the whole message, so it can be sent again.
     return await connection.run(message.plain, values, end)
+
+
+def _is_session_limit_enough(end: float) -> bool:
+    """Whether a statement that the session's own limit ends is over in time, and has about as long as there is."""
+    remaining = end - MARGIN_SECONDS - asyncio.get_running_loop().time()
+    return STATEMENT_SECONDS <= remaining < STATEMENT_SECONDS + 2 * MARGIN_SECONDS
 
 
 class Tenant:

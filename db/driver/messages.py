@@ -40,6 +40,8 @@ class Message(NamedTuple):
     Args:
         plain: the statements as they are.
         execute: the same, where what is in `prepared` has been prepared.
+        read: the same for a session of our own, which enters by settings alone; empty for what changes a row, since
+            the settings let in a message that comes too late.
         prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
@@ -50,6 +52,7 @@ class Message(NamedTuple):
 
     plain: str
     execute: str
+    read: str = ""
     prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
@@ -84,6 +87,8 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     compiled = [_compiled(each) for each in statements]
     constants = {name: value for _, values in compiled for name, value in values.items()}
     parts = [part for each in statements for part in iterate(each)]
+    only_reads = not any(isinstance(part, UpdateBase) for part in parts)
+    settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
         *(_as_prepared(text, list(values), names) for text, values in compiled),
@@ -91,10 +96,11 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     return Message(
         plain="; ".join([enter, *(text for text, _ in compiled)]),
         execute="; ".join(each.execute for each in prepared),
+        read="; ".join([settings, *(each.execute for each in prepared[1:])]) if only_reads else "",
         prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},
-        only_reads=not any(isinstance(part, UpdateBase) for part in parts),
+        only_reads=only_reads,
         inserts=any(isinstance(part, Insert) for part in parts),
         slow=any(isinstance(part, Executable) and SLOW in part.get_execution_options() for part in parts),
     )

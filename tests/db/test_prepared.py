@@ -7,10 +7,10 @@ from math import inf
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, literal_column, select, text
 
 from db import statements
-from db.driver.connection import Connection
+from db.driver.connection import STATEMENT_SECONDS, Connection
 from db.driver.database import Database
 from db.driver.messages import as_tenant
 from db.driver.pool import Pool
@@ -103,6 +103,34 @@ def test_a_change_that_meets_such_a_session_is_made_once(database_url: str) -> N
         return await titles_of(pool, user)
 
     assert ["Another", "A task"] == with_connection(database_url, use)
+
+
+@pytest.mark.parametrize("name", ["alice", "o'hara", r"back\slash", "50 % '; RESET ROLE; --", "名"])
+def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> None:
+    """On a session of its own a prepared read enters role and user without the function, and both end with it."""
+    shown = [
+        func.current_setting(text("'app.user_id'"), text("true")).label("user"),
+        literal_column("current_user::text"),
+    ]
+    message = as_tenant(select(*shown), NAMES)
+
+    async def use(_: Pool, connection: Connection, user: str) -> list[Any]:
+        await connection.run(message.preparing(connection.prepared), {"tenant": user, "not_after": None})
+        entered = await connection.run(message.read, {"tenant": name})
+        return [*entered, *await connection.run(message.plain.split("; ")[1], {})]
+
+    login = normalise(database_url).username
+    assert [(name, "todo_tenant"), ("", login)] == with_connection(database_url, use)
+
+
+def test_a_read_by_settings_ends_in_time(database_url: str) -> None:
+    """What enters without the function is ended by the limit of the session."""
+
+    async def use(_: Pool, connection: Connection, user: str) -> Any:
+        assert connection.has_own_session
+        return await connection.run("SHOW statement_timeout", {})
+
+    assert [(f"{STATEMENT_SECONDS * 1000:.0f}ms",)] == with_connection(database_url, use)
 
 
 def test_prepared_for_one_user_executed_for_another(database_url: str) -> None:
