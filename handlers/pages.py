@@ -39,9 +39,10 @@ def fitting(tasks: list[Row], limit: int) -> list[Row]:
     """The first tasks, at most `limit`, that fit into one answer."""
     if not is_weighed(min(limit, len(tasks))) or len(_json(tasks[:limit])) <= MOST_BYTES:
         return tasks[:limit]
-    ends = accumulate(len(_json(task)) + len(",") for task in tasks)
-    return [task for task, end in zip(tasks, ends, strict=True) if end < MOST_BYTES]
+    ends = accumulate(len(_json(task)) for task in tasks)
+    return [task for task, end in zip(tasks, ends, strict=True) if end + len("[]") <= MOST_BYTES]
 
 
 def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
+    # The line break is as long as the comma that stands in a list instead.
+    return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)

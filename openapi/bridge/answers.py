@@ -20,6 +20,8 @@ Body = TypeVar("Body", covariant=True)
 PROBLEM = "application/problem+json"
 MAX_VIOLATIONS = 50
 
+# A line break at the end, which JSON allows (RFC 8259, section 2), keeps a shell's prompt on a line of its own.
+_JSON = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NAMES_PROBLEM = re.compile(rb"(?:^|,)[ \t]*application/problem\+json[ \t]*(?=[;,]|$)([^,]*)", re.IGNORECASE)
 _NOT_ACCEPTED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
@@ -70,7 +72,7 @@ class AnswerWriter:
     ) -> WrittenAnswer:
         """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are.
 
-        Dates without a zone are UTC and end in `Z` (RFC 3339).
+        Dates without a zone are UTC and end in `Z` (RFC 3339), and JSON ends in a line break.
 
         Args:
             is_head: whether nobody will see the body. It is not built then, and its length, which is known only by
@@ -85,11 +87,7 @@ class AnswerWriter:
         fields.append((b"content-type", media_type.encode("latin-1")))
         if is_head and not isinstance(body, bytes):
             return WrittenAnswer(status, fields, b"")
-        content = (
-            body
-            if isinstance(body, bytes)
-            else orjson.dumps(body, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
-        )
+        content = body if isinstance(body, bytes) else orjson.dumps(body, option=_JSON)
         fields.append((b"content-length", b"%d" % len(content)))
         return WrittenAnswer(status, fields, content)
 

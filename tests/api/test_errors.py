@@ -152,7 +152,7 @@ def test_every_failure_is_the_envelope(
 ) -> None:
     """Whatever is raised becomes `{"error": <sentence>}` with the contract's status and headers, and nothing else."""
     answer = answer_to(error)
-    content = json.dumps({"error": sentence}, separators=(",", ":")).encode()
+    content = json.dumps({"error": sentence}, separators=(",", ":")).encode() + b"\n"
     assert (status, content) == (answer.status, answer.body)
     common = {"content-type": "application/json", "content-length": str(len(content))}
     assert {**ALWAYS, **common, **headers} == answer.headers
@@ -204,7 +204,7 @@ def test_a_problem_lists_the_violations() -> None:
 )
 def test_who_does_not_name_it_gets_the_envelope(accept: bytes) -> None:
     """Any other `Accept` leaves the answer as it is by default."""
-    assert b'{"error":"Forbidden"}' == answer_to(Forbidden(), accept=accept).body
+    assert b'{"error":"Forbidden"}\n' == answer_to(Forbidden(), accept=accept).body
 
 
 def test_a_failure_that_the_contract_does_not_know_is_a_fault() -> None:
@@ -279,9 +279,9 @@ def test_only_http_is_answered() -> None:
 
 
 def test_an_answer_is_json_with_its_length() -> None:
-    """An answer is compact JSON in UTF-8, its times in UTC with `Z` and microseconds."""
+    """An answer is compact JSON in UTF-8 and ends its line, its times in UTC with `Z` and microseconds."""
     answer = written({"title": "Grüße", "created_at": datetime(2026, 11, 22, 10, 0, 0, 125000)}, ETag='"1"')
-    expected = '{"title":"Grüße","created_at":"2026-11-22T10:00:00.125000Z"}'.encode()
+    expected = '{"title":"Grüße","created_at":"2026-11-22T10:00:00.125000Z"}\n'.encode()
     assert (200, expected) == (answer.status, answer.body)
     assert {
         **ALWAYS,

@@ -101,7 +101,7 @@ def test_without_a_valid_token_nothing_opens(
     response = ask(http.request, case, alice.user, task, **headers)
     assert 401 == response.status_code
     assert "Bearer" == response.headers["www-authenticate"]
-    assert _body(case, b'{"error":"Unauthorized"}') == response.content
+    assert _body(case, b'{"error":"Unauthorized"}\n') == response.content
     assert before == alice.everything()
 
 
@@ -116,7 +116,7 @@ def test_another_s_path_is_closed(alice: Person, bob: Person, case: Case) -> Non
     before = bob.everything()
     response = ask(alice.send, case, bob.user, task)
     assert 403 == response.status_code
-    assert _body(case, b'{"error":"Forbidden"}') == response.content
+    assert _body(case, b'{"error":"Forbidden"}\n') == response.content
     assert before == bob.everything()
 
 
@@ -137,7 +137,7 @@ def test_another_s_task_is_not_there(alice: Person, bob: Person, case: Case) -> 
     of_bob = ask(alice.send, case, alice.user, task)
     of_nobody = ask(alice.send, case, alice.user, NEVER_EXISTED)
     assert 404 == of_bob.status_code
-    assert _body(case, b'{"error":"Task not found"}') == of_bob.content
+    assert _body(case, b'{"error":"Task not found"}\n') == of_bob.content
     assert seen(of_nobody) == seen(of_bob)
     assert before == (alice.everything(), bob.everything())
 
@@ -279,7 +279,7 @@ def _walk(service: Service, encode: Encode, subject: str) -> None:
     assert 201 == created.status
     assert subject == json.loads(created.body)["user_id"]
     listed = exchange(service, request("GET", f"{tasks}?limit=1", identity))
-    assert (200, b"[%s]" % created.body) == (listed.status, listed.body)
+    assert (200, b"[%s]\n" % created.body.rstrip()) == (listed.status, listed.body)
     read = exchange(service, request("GET", created.headers["location"], identity))
     assert (200, created.body) == (read.status, read.body)
 

@@ -48,7 +48,7 @@ def test_no_tasks(client: httpx.Client, tasks: str) -> None:
     response = client.get(tasks)
 
     assert 200 == response.status_code
-    assert b"[]" == response.content
+    assert b"[]\n" == response.content
     assert "Link" not in response.headers
 
 

@@ -56,7 +56,7 @@ def stored(service: Service, tasks: str, identity: bytes) -> Stored:
 def still_alive(service: Service) -> Iterator[None]:
     """Whatever a test has sent, the service answers the next request as if nothing had been."""
     yield
-    assert b'{"status":"ok"}' == exchange(service, request("GET", "/health/live")).body
+    assert b'{"status":"ok"}\n' == exchange(service, request("GET", "/health/live")).body
 
 
 def refused_for_good(service: Service, content: bytes) -> None:
@@ -571,7 +571,7 @@ def test_a_refused_body_is_not_taken_for_a_request(
     assert refusal is not None
     assert after is not None
     assert 400 <= refusal.status < 500
-    assert b'{"status":"ok"}' == after.body
+    assert b'{"status":"ok"}\n' == after.body
     assert [] == stored()
 
 
@@ -588,7 +588,7 @@ def test_a_body_that_nobody_asked_for_is_skipped(
         after = connection.receive()
     assert first is not None
     assert after is not None
-    assert (404, b'{"status":"ok"}') == (first.status, after.body)
+    assert (404, b'{"status":"ok"}\n') == (first.status, after.body)
     assert [] == stored()
 
 

@@ -181,7 +181,7 @@ def installed(tmp_path: Path) -> Path:
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nPYTHONPATH={PROJECT} exec {sys.executable} -m server "$@"\n')
     command.chmod(0o755)
-    (tmp_path / ".curlrc").write_text('fail-with-body\nsilent\nnoproxy = "*"\nwrite-out = "\\n"\n')
+    (tmp_path / ".curlrc").write_text('fail-with-body\nsilent\nnoproxy = "*"\n')
     return tmp_path
 
 
@@ -200,7 +200,8 @@ def shell(block: str, folder: Path, **environment: str) -> "subprocess.Popen[str
 
 @pytest.mark.faults
 def test_the_block_with_curl(installed: Path) -> None:
-    """The README's first calls create, list, complete, delete and restore a task of a service that was just started."""
+    """The README's first calls create, list, complete, delete and restore a task of a service that was just started,
+    and each answer that has a body ends its line."""
     (block,) = (block for block in BLOCKS if "curl" in block)
     with ServeProcess(cwd=installed) as service:
         service.wait_until_live()
@@ -208,10 +209,9 @@ def test_the_block_with_curl(installed: Path) -> None:
         output = process.communicate(timeout=60)[0]
 
     assert 0 == process.returncode, output
-    created, listed, completed, deleted, restored = output.splitlines()
+    created, listed, completed, restored = output.splitlines()
     assert f"[{created}]" == listed
     assert '"status":"complete"' in completed
-    assert "" == deleted
     assert '"status":"complete"' in restored
 
 
