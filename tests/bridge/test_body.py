@@ -133,6 +133,7 @@ TEXT = {"schema": {"type": "string", "maxLength": 3}}
         ({"application/json; charset=utf-8": ANY}, "application/json", b"[1]", [1]),
         ({"application/json": {}}, "application/json", b"[1]", [1]),
         ({"application/vnd.x+json;version=1": ANY}, "application/vnd.x+json; version=1; q=2", b"[1]", [1]),
+        ({"application/vnd.~x+json": ANY}, "application/vnd.~x+json; q=2", b"[1]", [1]),
         ({"application/*": NUMBER}, "application/merge-patch+json", b"1", 1),
         ({"*/*": TEXT}, "text/plain", b"1", "1"),
         ({"*/*": {}}, "application/json", b"[1]", b"[1]"),
