@@ -209,7 +209,7 @@ def test_the_documented_creation_waits_and_tries_again(
     """While the database is away each try is 503, and once it is back the same key makes each task once."""
 
     def answers() -> list[int]:
-        return [record.__dict__["status"] for record in caplog.records if "status" in record.__dict__]
+        return [vars(record)["fields"]["status"] for record in caplog.records if "answered" == record.message]
 
     with ExitStack() as stack:
         outage = Outage(tmp_path, stack)
