@@ -7,7 +7,7 @@ from keyword import iskeyword
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json
-from openapi.bridge.document.schemas import json_schema_in
+from openapi.bridge.document.schemas import schema_of
 from openapi.bridge.media_types import read_media_type
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.contents import content_kind
@@ -113,7 +113,7 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
     for place in operation.parameters:
         parameter = place.node
         if not parameter.get("x-owner"):
-            schema = json_schema_in(place) if "content" in parameter else place / "schema"
+            schema = schema_of(place)
             always = parameter.get("required") or "default" in contract.follow(schema).node
             name = re.sub(r"\W", "_", parameter["name"]).lower()
             yield f"{name}: {_type(schema.node)}{'' if always else ' | None'}"

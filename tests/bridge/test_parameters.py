@@ -351,6 +351,19 @@ def test_json_in_a_parameter_is_strict() -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "sent", "expected"),
+    [
+        ({"text/plain": {"schema": {"type": "integer"}}}, "color=5", 5),
+        ({"text/csv": {"schema": {}}}, "color=a%2Cb", "a,b"),
+        ({"application/json": {}}, "color=[1]", [1]),
+    ],
+)
+def test_a_parameter_of_any_media_type(content: Json, sent: str, expected: Any) -> None:
+    """A parameter with `content` that is no JSON is a text, and one without a schema is anything."""
+    assert expected == read({"name": "color", "in": "query", "content": content}, query=sent)
+
+
+@pytest.mark.parametrize(
     "query",
     ["color=%zz", "%c3=1", "color=é", "color=%C3&color=%A9"],
 )

@@ -19,7 +19,8 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
     """The document with its schemas in the words of JSON Schema 2020-12, and a line for each dialect that is not known.
 
     A schema is of the dialect that it names itself, or else of that of the schema around it, or of the document
-    (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse.
+    (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse. A parameter of a
+    media type without a schema gets one that takes everything.
     """
     if not isinstance(document, dict):
         return document, []
@@ -36,6 +37,11 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
             above.append((place.pointer, dialect))
             if draft := _DRAFT.fullmatch(dialect or ""):
                 _rewrite(place.node, int(draft[1] or 8))
+        elif kind == "parameters" and isinstance(place.node, dict):
+            contents = place.node.get("content")
+            for content in contents.values() if isinstance(contents, dict) else ():
+                if isinstance(content, dict):
+                    content.setdefault("schema", {})
     return document, notes
 
 

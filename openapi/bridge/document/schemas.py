@@ -9,8 +9,7 @@ import jsonschema_rs
 
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.patterns import compilable
-from openapi.bridge.document.places import ContractError, Json, Place, copy_of, look_up, pointer_to
-from openapi.bridge.media_types import read_media_type
+from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
 # Stands for whatever a reference names outside of the document, which is never fetched.
@@ -246,18 +245,11 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).partition("\n\n")[0].split())[:200]
 
 
-def json_schema_in(place: Place) -> Place:
-    """The schema in the one media type of a request body or parameter.
-
-    Raises:
-        ContractError: if there is not just one, or it is not JSON (RFC 6839, section 3.1), or has no schema.
-    """
-    content = place.node["content"]
-    media_type = read_media_type(next(iter(content))) if len(content) == 1 else None
-    if media_type is None or not media_type.is_json:
-        raise ContractError(f"#{place.pointer}/content: one media type is needed, and only JSON is read")
-    holder = place / "content" / next(iter(content))
-    if "schema" not in holder.node:
-        raise ContractError(f"#{holder.pointer}: a schema is needed here")
+def schema_of(parameter: Place) -> Place:
+    """The schema of a parameter, or of its one media type."""
+    holder = parameter
+    if "content" in parameter.node:
+        (media_type,) = parameter.node["content"]
+        holder = parameter / "content" / media_type
     schema: Place = holder / "schema"
     return schema

@@ -11,7 +11,7 @@ from starlette.types import Scope
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Place, copy_of
-from openapi.bridge.document.schemas import json_schema_in
+from openapi.bridge.document.schemas import schema_of
 from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
@@ -129,7 +129,7 @@ class _Parameter:
 
     def __init__(self, contract: Contract, place: Place) -> None:
         node = place.node
-        schema = json_schema_in(place) if "content" in node else place / "schema"
+        schema = schema_of(place)
         self.name: str = node["name"]
         self.location: str = node["in"]
         self.key = key_of(node)

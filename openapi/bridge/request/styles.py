@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest
+from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.sentences import capital
 
@@ -60,9 +61,9 @@ class StyleReader:
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
         self._is_list: bool = parameter.get("x-list", False)
         self.decode: Convert = unquote_plus if self._location == "query" else str
-        self._is_json = "content" in parameter
+        media_type = read_media_type(next(iter(parameter.get("content", ())), ""))
         self._prefix, self._delimiter = self._punctuation(schema.types())
-        self._choose_reader(schema, schema.types())
+        self._choose_reader(schema, schema.types(), media_type)
 
     def _punctuation(self, types: set[str]) -> tuple[str, str]:
         """What stands before the value and between its parts."""
@@ -74,10 +75,14 @@ class StyleReader:
             return (";", ";") if is_object else (assignment, assignment if self._explode else ",")
         return "", _DELIMITERS.get(self._style, ",")
 
-    def _choose_reader(self, schema: Schema, types: set[str]) -> None:
+    def _choose_reader(self, schema: Schema, types: set[str], media_type: MediaType | None) -> None:
         is_spread = self._location in ("query", "cookie") and (self._explode or self._style == "deepObject")
-        if self._is_json:
+        if media_type is not None and media_type.is_json:
             self.read = self._read_json
+        elif media_type is not None:
+            # A text of another media type is the value, whatever stands in it.
+            self._convert = converter(types - {"array", "object"})
+            self.read = self._read_primitive
         elif "array" in types:
             items = schema.find("items")
             self._convert = converter(items.types() if items else set())
