@@ -18,7 +18,7 @@ CONNECT_TIMEOUT_SECONDS = 3
 
 # User and password may hold what RFC 3986 would have encoded, an @ too: taken for a host, its rest would be shown.
 _URL = re.compile(
-    r"postgres(?:ql)?(?:\+psycopg2)?://"
+    r"postgres(?:ql)?(?:\+\w+)?://"
     r"(?:(?P<user>[^:/?]*?)(?::(?P<password>.*?))?@)?(?P<place>[^?@]*)(?:\?(?P<query>.*))?",
     re.DOTALL,
 )

@@ -22,7 +22,7 @@ def arguments(url: str) -> dict[str, object]:
     return {name: value for name, value in given.items() if always.get(name) != value}
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2", "postgresql+asyncpg"])
 @pytest.mark.parametrize("login", ["app%40b:p%40ss%2Fw%3Ard", "app@b:p@ss/w:rd"])
 @pytest.mark.parametrize("query", ["", "?application_name=a@b"])
 def test_each_scheme_and_any_login_is_taken(scheme: str, login: str, query: str) -> None:
@@ -129,7 +129,6 @@ def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) ->
         "",
         "todo",
         "mysql://db/todo",
-        "postgresql+psycopg://db/todo",
         "postgresql://db:port/todo",
         "postgresql://db:70000/",
         "host=db",
