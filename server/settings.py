@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     )
     metrics_port: Annotated[int | None, _PORT] = Field(
         default=None,
-        title="The port of these numbers; without it there are none",
+        title="The port of these numbers; without it they are not served",
     )
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None,

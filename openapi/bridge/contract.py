@@ -94,7 +94,7 @@ class Contract:
         return any(isinstance(schema, dict) and schema.get("writeOnly") is True for schema in schemas)
 
     def header_rule(self, name: str) -> Callable[[str], bool]:
-        """Whether a text is a value of the header `components.headers.<name>`; no text is, where there is none."""
+        """Tells whether a text is a value of `components.headers.<name>`; False where there is no such header."""
         headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
         header = self.follow(headers / name) if name in headers.node else headers
         return self.validator(header / "schema").is_valid if "schema" in header.node else lambda _text: False

@@ -30,7 +30,7 @@ class MediaType(NamedTuple):
 
     @property
     def charset(self) -> str:
-        """The `charset` in lower case, `utf-8` where there is none."""
+        """The `charset` in lower case, `utf-8` where it names no charset."""
         return self.parameters.get("charset", "utf-8").lower()
 
     @property
@@ -54,9 +54,9 @@ class MediaType(NamedTuple):
 
 
 def read_media_type(text: str) -> MediaType | None:
-    """The media type or range that `text` names, None if it is none (RFC 9110, section 8.3.1).
+    """The media type or range that `text` names, None for another text (RFC 9110, section 8.3.1).
 
-    A parameter's name with `*` is no such (RFC 6838, section 4.3): that is how mail splits and encodes values.
+    A parameter has no `*` in its name (RFC 6838, section 4.3): that is how mail splits and encodes values.
     """
     match = _TYPE.match(text := text.strip(" \t"))
     parameters = read_parameters(text, match.end()) if match else None

@@ -49,7 +49,7 @@ class Refuser:
         return self._writer.refuse(failure, accept, operation)
 
     def _failure(self, error: BaseException) -> Failure:
-        """The failure that `error` amounts to; what nobody foresaw is an InternalError."""
+        """The failure that stands for `error`; what nobody foresaw is an InternalError."""
         if isinstance(error, CancelledError):
             return Unavailable("the server stopped before the request was complete")
         if isinstance(error, ProblemException):

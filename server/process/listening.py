@@ -38,7 +38,7 @@ def listen(
 
 def no_listening(host: str, port: int, error: OSError, remedy: str) -> StartError:
     """What is said of an address that cannot be had."""
-    # A failed look-up of a name has a negative number, which is none of the system's errors.
+    # A failed look-up of a name has a negative number, which is not one of the system's errors.
     number = error.errno or 0
     reason = os.strerror(number) if number > 0 else "there is no such host"
     return StartError(f"cannot listen on {host} port {port} ({reason}): {remedy}")

@@ -127,6 +127,7 @@ def test_what_cannot_be_made() -> None:
 
 
 TYPES: Json = {
+    "image/*": {"example": "i"},
     "text/csv": {"example": "a,b"},
     "application/json": {"example": 1},
     "application/xml": {"schema": {"properties": {"a": {"const": "<"}}, "type": "object"}},
@@ -144,7 +145,8 @@ TYPES: Json = {
             "application/xml",
             '<?xml version="1.0" encoding="UTF-8"?><root><a>&lt;</a></root>',
         ),
-        ("image/png, x/y;q=z", "application/json", "1"),
+        ("font/woff, x/y;q=z", "application/json", "1"),
+        ("image/*;q=0.1", "image/png", "i"),
     ],
 )
 def test_the_client_chooses_the_media_type(accept: str, media_type: str, text: str) -> None:

@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 
 def differences(old: Contract, new: Contract) -> list[Difference]:
-    """How `new` differs from `old` for a client of `old`; none where the client cannot tell them apart.
+    """How `new` differs from `old` for a client of `old`; an empty list where the client cannot tell them apart.
 
     A difference whose meaning cannot be told counts as a breaking one.
     """

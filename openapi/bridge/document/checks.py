@@ -36,7 +36,7 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
     """The schemas of a document, and a line for each fault of its grammar, schemas and references.
 
     Raises:
-        ContractError: for a document that is none of OpenAPI 3.1 at all, or whose schemas cannot be read.
+        ContractError: for a document that is not OpenAPI 3.1 at all, or whose schemas cannot be read.
     """
     if not isinstance(document, dict):
         raise ContractError("line 1: the document is not a mapping")

@@ -19,7 +19,7 @@ class Operation:
 
     Attributes:
         place: where it stands in the document.
-        id: its operationId, or its method and path where it has none.
+        id: its operationId, or its method and path where it names no id.
         path: the template, led by the path of the first server.
         base: that path.
         owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.

@@ -29,7 +29,7 @@ class Schemas:
         """Of those that stand in no other."""
         self._document = document
         self._validators: dict[tuple[int, str], tuple[Schema, jsonschema_rs.Draft202012Validator]] = {}
-        # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is none of them.
+        # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is not one of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
         self._registry = jsonschema_rs.Registry(
             [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
@@ -125,7 +125,7 @@ class Schema:
     _resolver: jsonschema_rs.Resolver
 
     def follow(self, reference: str) -> "Schema":
-        """The schema that a `$ref` in this one leads to; raises ReferencingError if there is none."""
+        """The schema that a `$ref` in this one leads to; raises ReferencingError if it leads to no schema."""
         resolved = self._resolver.lookup(reference)
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
@@ -204,7 +204,7 @@ class Schema:
         return {name for layer in self.layers() for name in layer.node.get("required", ())}
 
     def defaults(self) -> list[Any]:
-        """The values of `default`, the outermost layer's first; none where there is none."""
+        """The values of `default`, the outermost layer's first."""
         return [layer.node["default"] for layer in self.layers() if "default" in layer.node]
 
     def types(self) -> set[str]:

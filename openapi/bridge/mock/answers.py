@@ -16,6 +16,8 @@ from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.mock.generate import Generator, NoValueError
 
 _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
+# What a key is taken for that is no media type.
+_UNNAMED = MediaType("application", "octet-stream", {})
 _WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 _PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
 
@@ -70,9 +72,10 @@ class ExampleAnswers:
         key, media_type = _chosen(response.node["content"], wish.accept)
         value = self._body(response / "content" / key, wish.example)
         read = read_media_type(media_type)
-        if read is not None and read.is_json:
-            return Answer(_null_as_text(value), headers, status, media_type)
-        return Answer(_raw(value, media_type), headers, status, media_type)
+        if read is None or not read.is_json:
+            value = _raw(value, media_type)
+        # Else null would be no body.
+        return Answer(b"null" if value is None else value, headers, status, media_type)
 
     def response(self, operation: Operation, status: int) -> Place | None:
         """The response that the operation declares for a status."""
@@ -121,15 +124,20 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
     Returns: the key of `content` and the media type, which differ where the key is a range.
     """
-    offered = [(key, read) for key in content if (read := read_media_type(key)) is not None]
+    offered = [(key, read_media_type(key) or _UNNAMED) for key in content]
     offered.sort(key=lambda each: not each[1].is_json)
     for wanted in _accepted(accept):
         for key, media_type in offered:
             if wanted.covers(media_type):
-                return key, _CONCRETE.get(media_type.name, "text/plain") if "*" in media_type.name else key
+                return key, _concrete(media_type.name, key)
             if media_type.covers(wanted):
-                return key, wanted.name
-    return _chosen(content, "*/*")
+                return key, _concrete(wanted.name, wanted.name)
+    key, media_type = offered[0]
+    return key, _concrete(media_type.name, key)
+
+
+def _concrete(name: str, written: str) -> str:
+    return _CONCRETE.get(name, "text/plain") if "*" in name else written
 
 
 def _accepted(accept: str) -> list[MediaType]:
@@ -141,11 +149,6 @@ def _accepted(accept: str) -> list[MediaType]:
             wanted = media_range._replace(parameters={})
             ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))
     return [wanted for weight, wanted in sorted(ranges, key=lambda each: -each[0]) if weight > 0]
-
-
-def _null_as_text(value: Any) -> Any:
-    """A JSON value whose null can be told from an answer without a body."""
-    return b"null" if value is None else value
 
 
 def _text(value: Any) -> str:

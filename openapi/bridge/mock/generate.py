@@ -36,7 +36,7 @@ class Generator:
         self._left_out = left_out
 
     def value(self, *schemas: Schema) -> Any:
-        """A value that all `schemas` allow; raises NoValueError if none is found."""
+        """A value that all `schemas` allow; raises NoValueError if no such value is found."""
         return self._one(schemas, 0)
 
     def _one(self, schemas: Schemas, depth: int) -> Any:

@@ -88,7 +88,7 @@ class ContentReader(ABC):
 
     @abstractmethod
     def read(self, content: bytes, media_type: MediaType) -> Any:
-        """The valid value; raises BadRequest where there is none."""
+        """The valid value; raises BadRequest for content that has no valid value."""
 
     def _check(self, value: Any) -> None:
         if self._validator is not None and not self._validator.is_valid(value):

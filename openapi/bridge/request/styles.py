@@ -91,7 +91,7 @@ class StyleReader:
         elif "object" in types:
             self._members = {name: converter(member.types()) for name, member in schema.members().items()}
             other = schema.find("additionalProperties")
-            # How members of other names are read, or None where there can be none.
+            # How members of other names are read, or None where there can be no others.
             self._other = converter(other.types()) if other and other.node is not False else None
             self.is_spread_object = is_spread
             self.read = self._read_spread if is_spread else self._read_object
