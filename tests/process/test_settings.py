@@ -140,7 +140,6 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("DATABASE_URL", "todo"),
         ("DATABASE_URL", "mysql://app@db.example/todo"),
         ("DATABASE_URL", "sqlite:///todo.db"),
-        ("DATABASE_URL", "postgresql+psycopg://app@db.example/todo"),
         ("DATABASE_URL", "postgresql://app@db.example:port/todo"),
         ("DATABASE_URL", "postgresql://app@db.example:70000/todo"),
         ("AUTH_JWT_SECRET", "a" * 31),
