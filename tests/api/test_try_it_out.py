@@ -26,6 +26,12 @@ SUCCESS = {
     if "tasks" in (operation.get("tags", []) if isinstance(operation, dict) else [])
 }
 
+# The largest of the three colours of the page's ground, from 0 to 255.
+BRIGHTNESS = """
+const colour = getComputedStyle(document.body).backgroundColor;
+return Math.max(...(colour === "rgba(0, 0, 0, 0)" ? [255] : colour.match(/[0-9]+/g).slice(0, 3).map(Number)));
+"""
+
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
@@ -69,6 +75,28 @@ def test_every_operation_works_at_the_first_click(chromium: Chrome, tmp_path: Pa
     assert '"title": "Buy milk"' in answers["operations-tasks-get_task"][1]
     assert '"title": "Buy oat milk"' in answers["operations-tasks-update_task"][1]
     assert '"status": "complete"' in answers["operations-tasks-complete_task"][1]
+
+
+def test_a_narrow_and_dark_screen(chromium: Chrome, tmp_path: Path) -> None:
+    """At 375 pixels nothing scrolls sideways, answers included, and the page is dark where the system is."""
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    narrow = {"width": 375, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", narrow)
+    try:
+        with ServeProcess(cwd=tmp_path) as process:
+            process.wait_until_live()
+            chromium.get(process.url)
+            find(chromium, ".btn.authorize.locked")
+            light = chromium.execute_script(BRIGHTNESS)
+            chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": dark})
+            for name in ("create_task", "list_tasks", "get_task"):
+                execute(chromium, find(chromium, f"#operations-tasks-{name}"))
+            page = "document.documentElement"
+            assert chromium.execute_script(f"return {page}.scrollWidth <= {page}.clientWidth")
+            assert chromium.execute_script(BRIGHTNESS) < 100 < light
+    finally:
+        chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_each_answer_shows_the_headers_of_its_own(chromium: Chrome, service: Service) -> None:
