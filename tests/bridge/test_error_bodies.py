@@ -4,7 +4,22 @@ from typing import Any
 
 import pytest
 
-from tests.support.contracts import Json
+from openapi.bridge.failures import (
+    BadRequest,
+    ContentTooLarge,
+    Failure,
+    Forbidden,
+    InternalError,
+    MethodNotAllowed,
+    PathNotFound,
+    RequestHeaderFieldsTooLarge,
+    RequestTimeout,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+from tests.support.contracts import Json, contract_of, document
 from tests.support.serving import operation, serve
 
 SENTENCE = "Unknown query parameter. Known here: none"
@@ -100,3 +115,63 @@ def test_the_media_type_is_the_contracts() -> None:
         {"400": response(form, "application/vnd.error+json")}
     )
     assert ("application/json", OURS) == refused({"400": response(form, "application/xml")})
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (BadRequest("No"), (400, "No", {})),
+        (Unauthorized(), (401, "Unauthorized", {})),
+        (Forbidden(), (403, "Forbidden", {})),
+        (PathNotFound(), (404, "Not Found", {})),
+        (
+            MethodNotAllowed("GET"),
+            (
+                405,
+                "Method not allowed. The Allow header lists the methods that this path takes",
+                {"Allow": "GET"},
+            ),
+        ),
+        (
+            RequestTimeout(),
+            (408, "The request took too long to arrive. Send it again on a new connection", {}),
+        ),
+        (ContentTooLarge(), (413, "The request body must be 1048576 bytes or less", {})),
+        (
+            UnsupportedMediaType("a/b"),
+            (415, "The request body must be a/b in UTF-8, without Content-Encoding", {"Accept": "a/b"}),
+        ),
+        (
+            TooManyRequests(),
+            (
+                429,
+                "You have too many requests under way. Wait for their answers, then try again",
+                {"Retry-After": "1"},
+            ),
+        ),
+        (RequestHeaderFieldsTooLarge(), (431, "The request's headers are longer than the service reads", {})),
+        (InternalError(), (500, "Something went wrong on our side. The fault has been logged", {})),
+        (
+            Unavailable(retry_after=9),
+            (503, "The service is temporarily unavailable. Try again shortly", {"Retry-After": "9"}),
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_the_contract_does_not_word_has_words_of_its_own(
+    failure: Failure, expected: tuple[int, str, Json]
+) -> None:
+    """A failure that no response of the contract is named after has a status, a sentence and headers nevertheless."""
+    assert expected == contract_of(document(components={})).refusal(failure)
+
+
+def test_refusals_are_joined() -> None:
+    """What two checks found is listed together; the second is made when somebody asks."""
+
+    def check() -> None:
+        raise BadRequest("Second")
+
+    first = BadRequest("First")
+    for second, sentences in ((check, ["First", "Second"]), (lambda: None, ["First"])):
+        joined = first.joined_by(second)
+        assert ("First", sentences) == (joined.reason, [each.sentence for each in joined.violations()])
