@@ -28,8 +28,8 @@ test-all: $(VENV)/development ## Run every test, with many examples and seeds, o
 	SYNC_SEEDS=20 $(PYTEST) --hypothesis-profile large --cov
 	$(MAKE) --no-print-directory test-pythons
 
-test-faults: $(VENV)/development ## Run the tests that need other servers or the network, kill servers, or take long
-	$(PYTEST) -m faults
+test-faults: $(VENV)/development ## Run the tests that need other servers or the network, kill servers, or take long; FAULTS=tests/db
+	$(PYTEST) -m faults $(FAULTS)
 
 # Each Python gets an environment of its own. What pyenv has installed counts too.
 test-pythons: ## Run the quick tests on Python 3.11, 3.12 and 3.13, where they are installed

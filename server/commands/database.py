@@ -28,7 +28,9 @@ def migrate(load: "LoadProduct", printed: str | None) -> None:
     migrations = load().tables.migrations
     with database(Settings.load()) as url:
         if printed == "sql":
-            click.echo(migrations.sql(url), nl=False)
+            click.echo(written := migrations.sql(url), nl=False)
+            if not written:
+                click.echo("The database has the schema of this version: there is nothing to run.", err=True)
         elif printed == "status":
             steps = migrations.status(url)
             for step in steps:

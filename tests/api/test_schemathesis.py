@@ -35,7 +35,10 @@ def _more_than_is_taken(document: dict[str, Any]) -> None:
 
 
 def _less_than_is_taken(document: dict[str, Any]) -> None:
-    document["components"]["schemas"]["TaskCreate"]["required"].append("description")
+    document["components"]["schemas"]["TaskCreate"]["properties"]["title"] = {
+        "type": "string",
+        "minLength": 20,
+    }
 
 
 def _another_answer(document: dict[str, Any]) -> None:
