@@ -62,6 +62,12 @@ def test_only_settings_that_there_are_get_set(text: str) -> None:
     assert {"DATA_DIR"} <= names
 
 
+def test_the_unit_has_each_limit_once() -> None:
+    """What the service may take under systemd is said in one place, since the last word would count."""
+    limits = re.findall(r"^(LimitNOFILE|MemoryMax|TasksMax)=", UNIT, re.MULTILINE)
+    assert ["LimitNOFILE", "MemoryMax", "TasksMax"] == limits
+
+
 @pytest.mark.parametrize("file", UNITS, ids=lambda file: file.name)
 def test_systemd_takes_the_units(tmp_path: Path, file: Path) -> None:
     """`systemd-analyze` finds no fault in the units, and little that a service could do beyond its work."""
