@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.places import ContractError
 from tests.support.contracts import Json, document
 
 TEXT = {"type": "string"}
@@ -13,9 +14,8 @@ TEXT = {"type": "string"}
 
 def thing(schema: Json, **fields: Any) -> Contract:
     """A contract with the schema `Thing`."""
-    return Contract(
-        json.dumps(document({}, components={"schemas": {"Thing": schema, "Text": TEXT}}, **fields))
-    )
+    components = {"schemas": {"Thing": schema, "Text": TEXT}, **fields.pop("components", {})}
+    return Contract(json.dumps(document({}, components=components, **fields)))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ def thing(schema: Json, **fields: Any) -> Contract:
         ("draft-04", {"id": "urn:t", "allOf": [{"$ref": "#/definitions/n"}], "definitions": {"n": TEXT}}, "a", 1),
         ("draft-06", {"allOf": [{"$ref": "#n"}], "definitions": {"n": {"$id": "#n", **TEXT}}}, "a", 1),
         ("draft-07", {"items": [TEXT], "additionalItems": False}, ["a"], ["a", "b"]),
+        ("draft-07", {"items": [TEXT]}, ["a", 1], [1]),
         ("draft-07", {"items": TEXT, "additionalItems": False}, ["a", "b"], [1]),
         ("draft-07", {"$ref": "#/components/schemas/Text", "maxLength": 1}, "ab", 1),
         ("draft/2019-09", {"$ref": "#/components/schemas/Text", "maxLength": 1}, "a", "ab"),
@@ -44,6 +45,14 @@ def test_an_older_draft(draft: str, schema: Json, valid: Any, invalid: Any) -> N
         pointer = "/components/schemas/Thing" + ("/properties/a" if contract.notes else "")
         validator = contract.requests.validator(pointer)
         assert (True, False) == (validator.is_valid(valid), validator.is_valid(invalid))
+
+
+@pytest.mark.parametrize("content", [5, {"text/plain": 5}])
+def test_what_is_wrong_is_left_for_the_checks(content: Any) -> None:
+    """A document that is not of its form is refused by its place, and not by what is made of it before."""
+    parameter = {"name": "a", "in": "query", "content": content}
+    with pytest.raises(ContractError, match=r"^#/components/parameters/A/content"):
+        thing(TEXT, components={"parameters": {"A": parameter}})
 
 
 def test_a_dialect_that_nobody_knows() -> None:

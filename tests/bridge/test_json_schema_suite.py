@@ -16,11 +16,8 @@ from tests.support.contracts import VECTORS, body_reader, parsed
 FOLDER = VECTORS / "json_schema_2020_12"
 SKIPPED = pytest.mark.skip("the JSON Schema suite is not there (TEST_VECTORS)")
 
-# A contract has one dialect, so these two groups, which are about a schema that names another, are refused.
-OTHER_DIALECTS = {
-    "schema that uses custom metaschema with with no validation vocabulary",
-    "ignore unrecognized optional vocabulary",
-}
+# A dialect that is not known is read as JSON Schema 2020-12, and this group is about one in which no limit holds.
+UNKNOWN_DIALECT = "schema that uses custom metaschema with with no validation vocabulary"
 # The standard leaves `format` a note; here it is a rule, and these are the cases that tell the one from the other.
 NOTES = "is only an annotation by default"
 
@@ -69,10 +66,12 @@ def is_accepted(body: BodyReader, value: Any) -> bool:
 def outcomes(path: Path) -> Iterator[Outcome]:
     """Every case of a file whose schema a contract can hold."""
     for group in groups(path):
+        if group["description"] == UNKNOWN_DIALECT:
+            continue
         try:
             body = reader(group["schema"])
         except ContractError as error:
-            if group["description"] in OTHER_DIALECTS or "leads out of the document" in str(error):
+            if "leads out of the document" in str(error):
                 continue
             raise
         bare = jsonschema_rs.Draft202012Validator(group["schema"], validate_formats=True)

@@ -17,6 +17,7 @@ SCHEMA = {
         "name": {"type": "string", "default": "x", "xml": {"name": "title", "prefix": "p", "namespace": "urn:x"}},
         "tags": {"type": "array", "items": {"type": "integer", "xml": {"name": "tag"}}},
         "links": {"type": "array", "items": {"type": "string"}, "xml": {"wrapped": True, "name": "urls"}},
+        "notes": {"type": "array"},
         "done": {"type": ["boolean", "null"]},
         "home": {"properties": {"street": {"type": "string"}}},
         "any": {},

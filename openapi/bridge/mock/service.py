@@ -47,9 +47,8 @@ class MockService:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            _WISH.set(wish_of(headers))
+        fields = scope.get("headers", ())
+        _WISH.set(wish_of({name.decode("latin-1"): value.decode("latin-1") for name, value in fields}))
         await self._service(scope, receive, send)
 
     def _handler(self, operation_id: str) -> Handler:
