@@ -189,7 +189,8 @@ class Settings(BaseSettings):
             raise SettingsError("\n".join(lines)) from None
         except (OSError, UnicodeDecodeError):
             raise SettingsError(
-                f"{env_file} cannot be read; it must be a UTF-8 text file that this user may read"
+                f"{env_file} cannot be read; it must be a UTF-8 text file that this user may read, "
+                "in a folder that this user may enter"
             ) from None
 
     @property

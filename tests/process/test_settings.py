@@ -401,7 +401,10 @@ def test_a_file_that_is_not_text_is_one_line() -> None:
     """A `.env` in another encoding is reported as such, without its content."""
     Path(".env").write_bytes(b"AUTH_JWT_SECRET=\xff\xfe")
 
-    assert [".env cannot be read; it must be a UTF-8 text file that this user may read"] == lines()
+    assert [
+        ".env cannot be read; it must be a UTF-8 text file that this user may read, "
+        "in a folder that this user may enter"
+    ] == lines()
 
 
 def test_logs_are_text_on_a_terminal_and_json_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
