@@ -159,5 +159,5 @@ def test_the_end_of_its_terminal_ends_the_service(own_url: str, tmp_path: Path) 
         wait_until(lambda: 2 == len(workers_of(process)), 90)
         os.close(master)
 
-        assert 0 == process.process.wait(90)
+        assert 0 == process.process.wait(30)
     wait_until(lambda: is_free(process.port))

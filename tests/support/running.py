@@ -141,6 +141,8 @@ class ServeProcess:
         def own() -> None:
             os.setsid()
             fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+            # Ignored, and so inherited, where the tests themselves were started by nohup.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
         self._options = {"preexec_fn": own, "pass_fds": [terminal]}
 
