@@ -66,6 +66,34 @@ def test_an_operation_without_a_tag() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"openapi": ]', "line 1: this is not JSON: expecting value"),
+        (
+            '{"a": 1, "a": 2}',
+            "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice",
+        ),
+        (100_000 * "[", "line 1: this is nested too deep"),
+    ],
+    ids=["syntax", "twice", "deep"],
+)
+def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> None:
+    """What is wrong with a file of JSON is said with its line."""
+    (tmp_path / "openapi.json").write_text(text)
+    with pytest.raises(ContractError) as refused:
+        Contract.load(tmp_path / "openapi.json")
+    assert str(refused.value).startswith(expected)
+
+
+def test_a_discriminator_is_a_hint() -> None:
+    """A mapping to a file that is not there, or to what is no address, changes no rule."""
+    mapping = {"a": "./nowhere.yaml", "b": "http://[", "c": "Cat"}
+    schema = {"oneOf": [True], "discriminator": {"propertyName": "kind", "mapping": mapping}}
+    made = document({"/a": {"get": operation()}}, components={"schemas": {"Pet": schema}})
+    assert ["act"] == list(Contract(json.dumps(made)).operations)
+
+
+@pytest.mark.parametrize(
     ("paths", "schemas", "expected"),
     [
         ({"/a": {"get": 5}}, {}, ['#/paths/~1a/get: 5 is not of type "object"']),

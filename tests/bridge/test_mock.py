@@ -67,6 +67,15 @@ TREE = {
 }  # fmt: skip
 
 
+LOOP = {"properties": {"loop": {"$ref": "#/components/schemas/Loop"}}, "required": ["loop"]}
+# Schemas that allow nothing, or nothing that is found: an optional member of one is left out.
+IMPOSSIBLE = [
+    *({"pattern": "^[a-z]$", "minLength": 2, **STRING}, {"items": False, "minItems": 2, "type": "array"}),
+    *({"properties": {"b": False}, "required": ["b"]}, {"additionalProperties": False, "minProperties": 1}),
+    *({"oneOf": [False, {"minLength": 1, "maxLength": 0, **STRING}]}, {"$ref": "#/components/schemas/Loop"}),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "schema",
     [
@@ -89,11 +98,18 @@ TREE = {
         {"$ref": "#/components/schemas/Tree", "required": ["children"]},
         {"$id": "https://example.com/s", "$ref": "#/$defs/n", "$defs": {"n": {"minimum": 9, **INTEGER}}},
         {"propertyNames": {"enum": ["q"]}, "minProperties": 1, "type": "object"},
+        *({"type": "boolean"}, {"type": "number"}, {"items": False, "type": "array"}),
+        {"not": {"minimum": 1}, **INTEGER},
+        {"not": {"anyOf": [{"exclusiveMinimum": 0}, {"exclusiveMaximum": 0}]}, "type": "number"},
+        {"properties": {"a": STRING, "b": STRING}, "maxProperties": 1, "not": {"maxProperties": 0}, "type": "object"},
+        {"properties": {"a": STRING}, "required": ["a"], "minProperties": 2},
+        {"properties": {"a": INTEGER}, "patternProperties": {"^\\p{Lu}$": STRING, "^x": STRING}, "required": ["a"]},
+        {"properties": dict(zip("abcdef", IMPOSSIBLE, strict=True)), "type": "object"},
     ],
 )  # fmt: skip
 def test_values_are_made_from_the_schema(schema: Any) -> None:
     """Where there is no example, the answer is a value that the schema allows, and the same every time."""
-    made = things(answering(schema), components={"schemas": {"Tree": TREE}})
+    made = things(answering(schema), components={"schemas": {"Tree": TREE, "Loop": LOOP}})
     response = ask(made)
     contract = contract_of(made)
     place = contract.operations["act"].place / "responses" / "200" / "content" / "application/json" / "schema"
@@ -130,7 +146,7 @@ TYPES: Json = {
     "image/*": {"example": "i"},
     "text/csv": {"example": "a,b"},
     "application/json": {"example": 1},
-    "application/xml": {"schema": {"properties": {"a": {"const": "<"}}, "type": "object"}},
+    "application/xml": {"schema": {"properties": {"a": {"const": ["<"]}}, "type": "object"}},
 }
 
 
@@ -143,9 +159,9 @@ TYPES: Json = {
         (
             "application/xml;q=1",
             "application/xml",
-            '<?xml version="1.0" encoding="UTF-8"?><root><a>&lt;</a></root>',
+            '<?xml version="1.0" encoding="UTF-8"?><root><a><item>&lt;</item></a></root>',
         ),
-        ("font/woff, x/y;q=z", "application/json", "1"),
+        ("nonsense, font/woff, x/y;q=z", "application/json", "1"),
         ("image/*;q=0.1", "image/png", "i"),
     ],
 )

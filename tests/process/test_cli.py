@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import jwt
@@ -475,6 +476,8 @@ def test_a_command_that_is_interrupted_says_nothing(tmp_path: Path) -> None:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in the background pass on that interrupts are ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     wait_until(lambda: process.poll() is not None or (tmp_path / ".todo-api").exists())
     process.send_signal(signal.SIGINT)
