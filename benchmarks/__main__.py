@@ -18,12 +18,15 @@ from benchmarks.load import KINDS, check_wrk
 from benchmarks.plot import bars, curves
 from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.summary import Summary
-from benchmarks.table import table
+from benchmarks.table import markdown_tables, table
 from db.embedded.cluster import embedded_postgres
 from db.embedded.errors import EmbeddedPostgresError
 
 NAMES = tuple(CONTESTANTS)
 RESULTS = Path(__file__).with_name("results")
+# They show the last run between these marks.
+SPEED, README = (Path(__file__).parent.parent / name for name in ("docs/speed.md", "README.md"))
+BEGIN, END = "<!-- make bench writes this -->", "<!-- to here -->"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -56,7 +59,7 @@ RESULTS = Path(__file__).with_name("results")
     default=RESULTS,
     show_default="benchmarks/results",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for the JSON result and the plot.",
+    help="The folder for the JSON result and the plot; with its default the documents get their table, too.",
 )
 def main(
     rounds: int,
@@ -111,6 +114,10 @@ def _rounds(databases: Databases, plan: Plan, output: Path) -> None:
     }
     subtitle = f"{one_line()}; {plan.sizes}, {plan.rounds} rounds of {plan.seconds} s"
     _write(output, f"speed-{plan.workers}", summary.as_json(), bars("Requests per second", subtitle, rates))
+    if output == RESULTS and plan.workers == 1:
+        tables = markdown_tables(summary)
+        _show(SPEED, "\n\n".join(tables))
+        _show(README, tables[0])
     click.echo(f"\n{table(summary)}")
 
 
@@ -139,6 +146,16 @@ def _write(folder: Path, name: str, result: dict[str, Any], plot: str) -> None:
     folder.joinpath(f"{name}.json").write_text(json.dumps({**circumstances(), **result}, indent=2) + "\n")
     folder.joinpath(f"{name}.svg").write_text(plot)
     _tell(f"written: {name}.json and {name}.svg")
+
+
+def _show(document: Path, table: str) -> None:
+    """Puts the table into a document, between the marks."""
+    before, _, rest = document.read_text().partition(f"{BEGIN}\n")
+    _, mark, after = rest.partition(f"{END}\n")
+    if not mark:
+        raise BenchmarkError(f"{document.name} has no place for the table: it must hold {BEGIN} and {END}")
+    document.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}\n{after}")
+    _tell(f"written: the table in {document.name}")
 
 
 def _allow_files() -> None:

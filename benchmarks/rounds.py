@@ -1,5 +1,6 @@
 """The rounds: in each, every contestant in turn is started on a fresh copy of the same database, checked and loaded."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class Plan:
     """What is measured: `seconds` of each kind of load on each contestant, `rounds` times; and the mixed load with each
-    of the numbers of connections in `crowds`, on the product and the fastest peer."""
+    of the numbers of connections in `crowds`, on the product and the fastest peer; and, beside one worker, with two."""
 
     contestants: tuple[Contestant, ...]
     kinds: tuple[str, ...]
@@ -27,6 +28,7 @@ class Plan:
     crowds: tuple[int, ...] = ()
     users: int = USERS
     tasks: int = TASKS_PER_USER
+    cores: int = os.cpu_count() or 1
 
     @property
     def sizes(self) -> str:
@@ -41,6 +43,7 @@ class Series:
     loads: dict[str, list[Measurement]] = field(default_factory=dict)
     start_seconds: list[float] = field(default_factory=list)
     crowds: dict[int, list[Measurement]] = field(default_factory=dict)
+    doubled: list[Measurement] = field(default_factory=list)
 
 
 def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Series]:
@@ -82,3 +85,17 @@ def _measure(databases: Databases, plan: Plan, contestant: Contestant, series: S
             measured = measure_load(contender, databases.process, CROWD, users, plan.seconds, connections)
             series.crowds.setdefault(connections, []).append(measured)
             tell(f"  {connections} connections: p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused")
+    if contestant is PRODUCT and plan.workers == 1 and "mixed" in plan.kinds:
+        _measure_doubled(databases, plan, series, users, tell)
+
+
+def _measure_doubled(databases: Databases, plan: Plan, series: Series, users: Users, tell: Tell) -> None:
+    """The mixed load on two workers of the product."""
+    with (
+        databases.copy("benchmark_seed", "benchmark", PRODUCT.row_level_security) as url,
+        running(PRODUCT, url, 2) as contender,
+    ):
+        measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
+        measured = measure_load(contender, databases.process, "mixed", users, plan.seconds, plan.connections)
+        series.doubled.append(measured)
+        tell(f"  2 workers{measured.requests_per_second:8,.0f} requests/s")

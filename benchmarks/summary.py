@@ -9,6 +9,9 @@ from benchmarks.contestants import CONTESTANTS, FASTAPI, FASTIFY, FLOOR, LITESTA
 from benchmarks.load import Measurement
 from benchmarks.rounds import Plan, Series
 
+# wrk, PostgreSQL and two workers, each on a core of its own: with fewer, two workers cannot show what they add.
+CORES_FOR_TWO = 4
+
 
 class Spread(NamedTuple):
     """The median of the rounds, and the least and the most of them."""
@@ -51,6 +54,14 @@ class Summary:
         """One number of `Measurement`, `p99_ms` say, of a contestant under one kind of load, over the rounds."""
         return spread([getattr(each, measured) for each in self.series[name].loads[kind]])
 
+    def doubling(self) -> Spread | None:
+        """How many times one worker's requests per second two workers of the product answer; None if not measured."""
+        ours = self.series[PRODUCT.name] if PRODUCT.name in self.series else Series()
+        if not ours.doubled:
+            return None
+        pairs = zip(ours.doubled, ours.loads["mixed"], strict=True)
+        return spread([two.requests_per_second / one.requests_per_second for two, one in pairs])
+
     def start_seconds(self, name: str) -> Spread:
         """From the start of a contestant's process to its first answer."""
         return spread(self.series[name].start_seconds)
@@ -77,6 +88,10 @@ class Summary:
                 for kind in ("get", "create"):
                     if kind in self.plan.kinds:
                         yield self._cost(kind, "database_cpu_us", 1.3, "PostgreSQL's CPU")
+            doubling = self.doubling()
+            if doubling is not None and self.plan.cores >= CORES_FOR_TWO:
+                value = doubling.median
+                yield Goal("mixed: two workers at least 1.7 times one", value, value >= 1.7)
         elif FASTAPI.name in self.rivals:
             yield self._at_least(6, FASTAPI, "mixed")
 
@@ -125,6 +140,7 @@ class Summary:
                 name: {kind: self.ratio(name, kind)._asdict() for kind in self.plan.kinds}
                 for name in self.rivals
             },
+            "two_workers": None if (doubling := self.doubling()) is None else doubling._asdict(),
             "contestants": {name: self._contestant(name) for name in self.series},
         }
 
@@ -141,4 +157,5 @@ class Summary:
             "crowds": {
                 count: list(map(asdict, rounds)) for count, rounds in self.series[name].crowds.items()
             },
+            "two_workers": list(map(asdict, self.series[name].doubled)),
         }

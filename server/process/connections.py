@@ -10,6 +10,7 @@ from typing import Any
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from server.process.client_connection import ClientConnection
 from server.process.http_protocol import HttpProtocol
 
 try:
@@ -82,7 +83,7 @@ class Connections:
         loop = _loop or asyncio.get_running_loop()
         return HttpProtocol(self, config.loaded_app, server_state, {**app_state, **self.state}, loop)
 
-    def admit(self, connection: HttpProtocol) -> None:
+    def admit(self, connection: ClientConnection) -> None:
         """Begins to look after a connection that has just been opened."""
         connection.deadline = connection.loop.time() + min(FIRST_BYTE_SECONDS, self.request_timeout)
         if self.is_stopping:
@@ -105,7 +106,7 @@ class Connections:
             connection.expire()
         self._timer = loop.call_later(SWEEP_SECONDS, self._sweep, loop) if self._open else None
 
-    def _make_room(self, newcomer: HttpProtocol) -> None:
+    def _make_room(self, newcomer: ClientConnection) -> None:
         """Closes some of those that wait for their client, idle ones first, and of these the longest waiting.
 
         Several at once, since to find them costs a look at all.

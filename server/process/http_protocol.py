@@ -1,19 +1,13 @@
-"""One connection: bytes become requests, one at a time, and answers become bytes (HTTP/1.1, RFC 9112, by httptools)."""
+"""What is said over a connection: bytes become requests, one at a time, and answers bytes (RFC 9112, by httptools)."""
 
-import asyncio
 import re
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httptools
-from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
-from openapi.bridge.answers import AnswerWriter
-from openapi.bridge.failures import BadRequest, Failure, RequestTimeout
-from openapi.bridge.refusals import CLIENT_IS_GONE
-from openapi.bridge.request.body import TOOK_TOO_LONG
-from server.cors import CrossOrigin
+from openapi.bridge.failures import BadRequest
+from server.process.client_connection import ClientConnection
 from server.process.exchange import (
     Exchange,
     Fields,
@@ -25,10 +19,6 @@ from server.process.exchange import (
     read_target,
     written,
 )
-from server.telemetry.observe import Observer
-
-if TYPE_CHECKING:
-    from server.process.connections import Connections
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
@@ -37,13 +27,8 @@ NOT_A_TARGET = (
     "The request's target must be a path that begins with a slash, or an http URL, in percent-encoded UTF-8"
 )
 
-# How long what still comes is thrown away before the connection is closed: a client that is still sending would lose
-# the answer (RFC 9112, section 9.6), and one that has just sent a request could not know whether to send it again.
-LINGER_SECONDS = 1
-
 # A head, and a body in chunks, end with it, so a piece of input that ends with it holds no second request.
 _END = b"\r\n\r\n"
-_ORIGIN = re.compile(rb"\r\norigin:([^\r\n]*)\r\n", re.IGNORECASE)
 # So that other connections have their turn between the pieces of one.
 _PIECES_A_TURN = 64
 
@@ -57,48 +42,21 @@ _REQUEST_LINE = re.compile(_METHOD.pattern + rb" +[^ \r\n]+ +HTTP/1\.[01]\r?\n")
 _OFFER = (b"upgrade", b"http2-settings")
 
 
-class HttpProtocol(asyncio.Protocol):
-    """One connection, which the sweep of `Connections` ends when its `deadline` has passed.
+class HttpProtocol(ClientConnection):
+    """What is said over a connection, as requests and their answers.
 
     A request is read when the one before it is answered and that answer is taken; until then it waits unread.
     """
 
-    def __init__(
-        self,
-        connections: "Connections",
-        app: ASGIApp,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        self.app = app
-        self.loop = loop
-        self.observer: Observer = app_state["observer"]
-        self.cross_origin: CrossOrigin | None = app_state.get("cross_origin")
-        self.deadline = inf
-        """When the connection has waited long enough, in the event loop's time."""
-        self._writer: AnswerWriter = app_state["writer"]
-        self._connections = connections
-        self._server_state = server_state
-        self._app_state = app_state
-        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # connection_made comes first
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
         self._parser = httptools.HttpRequestParser(self)
-        self._input = b""
         self._position = 0
-        self._is_paused = False
-        # Nothing that comes is read any more.
-        self._is_ended = False
-        # No request follows the one that is under way.
-        self._is_last = False
-        # The client has not taken all that was written.
-        self._is_stalled = False
-        self._exchange: Exchange | None = None
-        self._task: asyncio.Task[None] | None = None
         self._forget_request()
 
     def _forget_request(self) -> None:
         self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers = []
         self._is_other_method = False
         self._expects_continue = False
         self._in_head = True
@@ -110,110 +68,12 @@ class HttpProtocol(asyncio.Protocol):
         # What a Content-Length has left of the body.
         self._body_bytes = 0
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no request is under way."""
-        return self._exchange is None and not self._is_timed
-
-    # The event loop calls these.
-
-    def connection_made(self, transport: Any) -> None:
-        """Begins a connection."""
-        self._transport = transport
-        # Whatever the kernel has not taken at once is known to be waited for.
-        transport.set_write_buffer_limits(high=0)
-        self._server_state.connections.add(self)  # type: ignore[arg-type]
-        self._connections.admit(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Ends a connection, and the request that nobody waits for any more."""
-        self._server_state.connections.discard(self)
-        self._is_ended = True
-        self._input = b""
-        self.deadline = inf
-        exchange = self._exchange
-        if exchange is not None and not exchange.is_answered:
-            exchange.is_gone = True
-            exchange.wake()
-            if exchange.is_whole and self._task is not None:
-                self._task.cancel(CLIENT_IS_GONE)
-
     def data_received(self, data: bytes) -> None:
         """Reads what has come, as far as it may."""
         if not self._is_ended:
             self._input = self._input[self._position :] + data if self._input else data
             self._position = 0
             self._read()
-
-    def eof_received(self) -> bool:
-        """Answers the whole request of a client that has shut its sending side (RFC 9112, section 9.6)."""
-        exchange = self._exchange
-        if exchange is None or not exchange.is_whole:
-            return False
-        exchange.keep_alive = False
-        return True
-
-    def pause_writing(self) -> None:
-        """Begins to wait for a client that does not take its answer as fast as it is written."""
-        self._is_stalled = True
-        self.deadline = self.loop.time() + self._connections.request_timeout
-
-    def resume_writing(self) -> None:
-        """Goes on when the client has taken all."""
-        self._is_stalled = False
-        self._go_on()
-
-    def shutdown(self) -> None:
-        """Lets the request that is under way be the last one; uvicorn calls it when the server stops."""
-        self._connections.stop()
-        self._is_last = True
-        if self._exchange is not None:
-            self._exchange.keep_alive = False
-        elif not self._is_timed:
-            self.deadline = min(self.deadline, self.loop.time() + LINGER_SECONDS)
-
-    # The sweep calls these.
-
-    def expire(self) -> None:
-        """Ends what has waited for too long, in the way that its state allows."""
-        exchange = self._exchange
-        if self._is_stalled or self._is_ended:
-            self.abort()
-        elif exchange is None and self._is_timed:
-            self._refuse(RequestTimeout())
-        elif exchange is None or exchange.is_answered:
-            # Nothing was asked, or it was answered before its body had come.
-            self._transport.close()
-        else:
-            # The service may wait for the body, and then finds out; whatever it answers is the last answer.
-            self.deadline = inf
-            exchange.keep_alive = False
-            exchange.is_late = exchange.scope["state"][TOOK_TOO_LONG] = True
-            exchange.wake()
-
-    def give_way(self) -> None:
-        """Makes room for another connection."""
-        if self.is_idle:
-            self._transport.close()
-        else:
-            self.abort()
-
-    def abort(self) -> None:
-        """Closes the connection at once."""
-        self._is_ended = True
-        self._transport.abort()
-
-    # The exchange calls these.
-
-    def interim(self, content: bytes) -> None:
-        """Sends an interim answer (RFC 9110, section 15.2)."""
-        self._transport.write(content)
-
-    def resume(self) -> None:
-        """Reads on from the network."""
-        if self._is_paused and not self._is_ended:
-            self._is_paused = False
-            self._transport.resume_reading()
 
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
         """Sends the final answer."""
@@ -239,10 +99,8 @@ class HttpProtocol(asyncio.Protocol):
         A trailer is none (RFC 9110, section 6.5.1), and nothing here has a use for it.
         """
         if self._in_head:
-            name, value = (
-                name.lower(),
-                value.rstrip(b" \t"),
-            )  # The parser leaves the white space after a value.
+            # The parser leaves the white space after a value.
+            name, value = name.lower(), value.rstrip(b" \t")
             self._headers.append((name, value))
             if name == b"expect" and value.lower() == b"100-continue":
                 self._expects_continue = True
@@ -328,7 +186,8 @@ class HttpProtocol(asyncio.Protocol):
                 self._is_timed = True
                 self.deadline = self.loop.time() + self._connections.request_timeout
         self._input, self._position = b"", 0
-        self.resume()
+        if self._is_paused:
+            self.resume()
 
     def _read_piece(self) -> None:
         start, end = self._position, self._end_of_piece()
@@ -402,29 +261,6 @@ class HttpProtocol(asyncio.Protocol):
         lines = [line, *(name + b": " + value for name, value in self._headers if name not in _OFFER)]
         return b"\r\n".join(lines) + _END
 
-    def _refuse(self, failure: Failure) -> None:
-        """Answers what is no request, or none that is read to its end, and ends the connection."""
-        if (exchange := self._exchange) is not None:
-            if exchange.is_answered:
-                self._end()
-                return
-            exchange.is_gone = True
-            exchange.wake()
-        headers = dict(self._headers)
-        answer = self._writer.refuse(failure, headers.get(b"accept", b""))
-        request_id = self.observer.refused(answer.status)
-        fields = [*self._server_state.default_headers, *answer.fields, (b"x-request-id", request_id)]
-        if self.cross_origin is not None:
-            fields += self.cross_origin.fields(self._origin())
-        fields.append((b"connection", b"close"))
-        self._transport.write(written(answer.status, fields, answer.content))
-        self._end()
-
-    def _origin(self) -> bytes | None:
-        """What the head names as its origin, also where the parser has stumbled before it told of the header."""
-        found = _ORIGIN.search(self._input)
-        return dict(self._headers).get(b"origin", found and found[1].strip())
-
     def _go_on(self) -> None:
         """Does what comes after an answer: the rest of its request, the next one, or the end."""
         exchange = self._exchange
@@ -433,20 +269,3 @@ class HttpProtocol(asyncio.Protocol):
                 self._read()
             else:
                 self._end()
-
-    def _end(self) -> None:
-        """Closes the connection, at once where nothing can still come that would cost the client the answer."""
-        is_whole = self._exchange is not None and self._exchange.is_whole and not self._input
-        self.resume()
-        self._is_ended = True
-        self._input = b""
-        if is_whole:
-            self._transport.close()
-        else:
-            self._transport.write_eof()
-            self.deadline = self.loop.time() + LINGER_SECONDS
-
-    def _pause(self) -> None:
-        if not self._is_paused:
-            self._is_paused = True
-            self._transport.pause_reading()

@@ -34,7 +34,7 @@ from benchmarks.load import CROWD, KINDS, LOADS, Measurement, Users, measure_loa
 from benchmarks.plot import bars, curves
 from benchmarks.rounds import Plan, Series
 from benchmarks.summary import Spread, Summary, spread
-from benchmarks.table import table
+from benchmarks.table import markdown_tables, table
 
 needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
 SEED = "test_benchmarks_seed"
@@ -216,7 +216,8 @@ def _summary(
     ours: list[float], theirs: list[float], rival: Contestant = FASTAPI, **figures: float
 ) -> Summary:
     """A run of mixed load with these requests per second in each round, and other figures of the product's."""
-    plan = Plan((PRODUCT, rival), ("mixed",), len(ours), 6, int(figures.pop("workers", 1)), 16)
+    workers, two_workers = int(figures.pop("workers", 1)), figures.pop("two_workers", None)
+    plan = Plan((PRODUCT, rival), ("mixed",), len(ours), 6, workers, 16, cores=4)
     start = figures.pop("start_seconds", 1)
 
     def series(per_second: list[float], **others: float) -> Series:
@@ -226,7 +227,10 @@ def _summary(
 
     their_series = series(theirs)
     their_series.start_seconds = [1.0] * len(theirs)
-    return Summary(plan, {PRODUCT.name: series(ours, **figures), rival.name: their_series})
+    our_series = series(ours, **figures)
+    if two_workers is not None:
+        our_series.doubled = series([two_workers] * len(ours)).loads["mixed"]
+    return Summary(plan, {PRODUCT.name: our_series, rival.name: their_series})
 
 
 def test_a_ratio_is_taken_round_by_round() -> None:
@@ -252,6 +256,7 @@ def test_a_spread_lies_around_its_median(values: list[float]) -> None:
         (FASTIFY, {"ours": 80}, "mixed: at least 0.8 times Fastify + openapi-glue + pg", True),
         (FLOOR, {"cpu_us": 1.5}, "mixed: CPU at most 1.5 times that of bare ASGI + psycopg2", True),
         (FLOOR, {"cpu_us": 1.6}, "mixed: CPU at most 1.5 times that of bare ASGI + psycopg2", False),
+        (FLOOR, {"two_workers": 170}, "mixed: two workers at least 1.7 times one", True),
         (FLOOR, {"p99_ms": 15.1}, "mixed: p99 at most 15 ms", False),
         (FLOOR, {"memory_mb": 90}, "memory of a worker, MB: at most 90", True),
         (FLOOR, {"memory_mb": 91}, "memory of a worker, MB: at most 90", False),
@@ -272,6 +277,7 @@ def test_a_goal_is_reached_at_its_limit_and_missed_beyond(
     )
     assert {sentence: reached}.items() <= {goal.sentence: goal.reached for goal in summary.goals()}.items()
     assert f"{'reached' if reached else 'MISSED':8} {sentence}" in table(summary)
+    assert f"| {sentence} |" in markdown_tables(summary)[-1]
 
 
 @given(st.dictionaries(st.text(min_size=1).filter(str.isprintable), rates, min_size=1, max_size=4))
