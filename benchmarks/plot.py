@@ -7,7 +7,8 @@ from math import log10
 from benchmarks.summary import Spread
 
 # Okabe and Ito's colours, which people who see fewer colours can tell apart.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#999999")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#999999")
+_LABELS_A_LINE = 3
 WIDTH = 860
 LEFT = 90
 BAR = 18
@@ -21,9 +22,10 @@ def bars(title: str, subtitle: str, groups: Mapping[str, Mapping[str, Spread]]) 
     parts, y = [], 62
     labels = list(next(iter(groups.values())))
     for index, label in enumerate(labels):
-        x = 16 + index * (WIDTH - 16) / len(labels)
-        parts += [_rectangle(x, y, 12, 12, COLOURS[index]), _text(x + 18, y + 11, label)]
-    y += 34
+        line, place = divmod(index, _LABELS_A_LINE)
+        x, top = 16 + place * (WIDTH - 16) / _LABELS_A_LINE, y + 20 * line
+        parts += [_rectangle(x, top, 12, 12, COLOURS[index]), _text(x + 18, top + 11, label)]
+    y += 34 + 20 * ((len(labels) - 1) // _LABELS_A_LINE)
     for kind, group in groups.items():
         parts.append(_text(LEFT - 10, y + len(group) * BAR / 2 + 4, kind, anchor="end", weight="bold"))
         for index, spread in enumerate(group.values()):

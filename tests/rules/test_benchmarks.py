@@ -280,7 +280,9 @@ def test_a_goal_is_reached_at_its_limit_and_missed_beyond(
     assert f"| {sentence} |" in markdown_tables(summary)[-1]
 
 
-@given(st.dictionaries(st.text(min_size=1).filter(str.isprintable), rates, min_size=1, max_size=4))
+@given(
+    st.dictionaries(st.text(min_size=1).filter(str.isprintable), rates, min_size=1, max_size=len(CONTESTANTS))
+)
 def test_bars_are_well_formed_and_stay_within_the_picture(measured: dict[str, float]) -> None:
     """Whatever the labels and the numbers, the plot is XML, each number can be read and no bar leaves the picture."""
     group = {label: Spread(rate, rate * 0.9, rate * 1.1) for label, rate in measured.items()}
