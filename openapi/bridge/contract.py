@@ -45,6 +45,8 @@ class Contract:
 
     def _read(self, bundle: Bundle) -> None:
         self.text = bundle.text
+        self.published: Json = bundle.document
+        """The document as its author has written it."""
         self.document: Json
         self.document, notes = in_2020_12(bundle.document)
         try:

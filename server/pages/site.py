@@ -93,7 +93,7 @@ def create_pages(
         )
         return Response(f"{page}\n", headers={"Cache-Control": "no-store"})
 
-    document = _below(root_path, contract.document)
+    document = _below(root_path, contract.published)
     as_json = json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n"
     as_yaml = (
         contract.text if not root_path else yaml.safe_dump(document, allow_unicode=True, sort_keys=False)
