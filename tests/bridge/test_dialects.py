@@ -55,6 +55,21 @@ def test_what_is_wrong_is_left_for_the_checks(content: Any) -> None:
         thing(TEXT, components={"parameters": {"A": parameter}})
 
 
+@pytest.mark.parametrize(
+    ("schema", "is_taken"),
+    [
+        ({"type": "string", "nullable": True}, True),
+        ({"type": "string", "nullable": True, "enum": ["a"]}, True),
+        ({"type": "null", "nullable": True, "enum": [None]}, True),
+        ({"type": "string", "nullable": False}, False),
+        ({"$ref": "#/components/schemas/Text", "nullable": True}, False),
+    ],
+)
+def test_nullable_means_what_it_meant(schema: Json, is_taken: bool) -> None:
+    """OpenAPI 3.1 has no `nullable` any more; beside a `type` it allows null, as it did in 3.0, and nowhere else."""
+    assert is_taken == thing(schema).requests.validator("/components/schemas/Thing").is_valid(None)
+
+
 def test_a_dialect_that_nobody_knows() -> None:
     """It is read as JSON Schema 2020-12, and that is said."""
     contract = thing({"$schema": "urn:x", "type": "string"})

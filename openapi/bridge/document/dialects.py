@@ -1,4 +1,4 @@
-"""Schemas in the words of older drafts of JSON Schema, rewritten into those of 2020-12."""
+"""Schemas in older words, those of JSON Schema's drafts and of OpenAPI 3.0, rewritten into those of 2020-12."""
 
 import re
 from typing import Any
@@ -35,6 +35,7 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
             dialect = _taken(place.node, "$schema", place.pointer, notes)
             dialect = dialect or (above[-1][1] if above else outermost)
             above.append((place.pointer, dialect))
+            _allow_null(place.node)
             if draft := _DRAFT.fullmatch(dialect or ""):
                 _rewrite(place.node, int(draft[1] or 8))
         elif kind == "parameters" and isinstance(place.node, dict):
@@ -55,6 +56,15 @@ def _taken(node: Json, key: str, pointer: str, notes: list[str]) -> str | None:
             f"#{pointer_to(pointer, key)}: this dialect is not known, so it is read as JSON Schema 2020-12"
         )
     return dialect
+
+
+def _allow_null(schema: Json) -> None:
+    """Gives `nullable` the meaning that it had in OpenAPI 3.0, since whoever writes it today means nothing else."""
+    if schema.get("nullable") is True and isinstance(schema.get("type"), str):
+        del schema["nullable"]
+        schema["type"] = [*dict.fromkeys((schema["type"], "null"))]
+        if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
+            schema["enum"] = [*schema["enum"], None]
 
 
 def _rewrite(schema: Json, draft: int) -> None:
