@@ -3,21 +3,23 @@
 import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openapi.contract import CONTRACT_FILE
+from openapi.bridge.answers import Answer
+from server.todo import todo
+from tests.support.contracts import contract_of
 from tests.support.operations import CASES, DOCUMENT, Case, ask, name
 from tests.support.raw_http import JSON, TASK, exchange, percent_encoded, request, signed_in
-from tests.support.running import EACH_ITS_OWN, SECRET, ServeProcess, Service, copy_project
+from tests.support.running import EACH_ITS_OWN, Service, service_in_thread
 
 NEVER_EXISTED = 2**62
 
@@ -199,30 +201,22 @@ def test_health_alone_is_public() -> None:
     assert ["get_liveness", "get_readiness"] == [c.operation.id for c in PUBLIC if c.method == "GET"]
 
 
-def test_a_new_operation_is_closed_by_default(database_url: str, tmp_path: Path, user: str) -> None:
+def test_a_new_operation_is_closed_by_default(database_url: str, user: str) -> None:
     """An operation that is added to the contract without a word on security asks for a token."""
-    copy_project(tmp_path)
-    with (tmp_path / "handlers" / "health.py").open("a") as handlers:
-        handlers.write(
-            "\n\nasync def get_news(_tenant: object) -> Answer:\n    return Answer({'status': 'ok'})\n"
-        )
-    edited = tmp_path / "openapi" / CONTRACT_FILE.name
     document = deepcopy(DOCUMENT)
     news = {**document["paths"]["/health/live"]["get"], "operationId": "get_news"}
     del news["security"]
     document["paths"]["/news"] = {"get": news}
-    edited.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    environment: dict[str, Any] = {
-        "PYTHONPATH": str(tmp_path),
-        "DATABASE_URL": database_url,
-        "AUTH_JWT_SECRET": SECRET.decode(),
-    }
-    with ServeProcess(cwd=tmp_path, **environment) as process:
-        process.wait_until_live()
-        token = Service(process.url).token(user)
+
+    async def get_news(_caller: object) -> Answer[Any]:
+        return Answer({"status": "ok"})
+
+    handlers = (*todo().handlers, SimpleNamespace(get_news=get_news))
+    product = replace(todo(), contract=contract_of(document), handlers=handlers)
+    with service_in_thread(database_url, load=lambda: product, validate_answers=False) as service:
+        headers = ({}, {"Authorization": f"Bearer {service.token(user)}"})
         statuses = [
-            httpx.get(f"{process.url}/news", headers=headers, trust_env=False).status_code
-            for headers in ({}, {"Authorization": f"Bearer {token}"})
+            httpx.get(f"{service.url}/news", headers=each, trust_env=False).status_code for each in headers
         ]
     assert [401, 200] == statuses
 

@@ -379,7 +379,7 @@ def test_pages_in_every_order(service: Service, sort: str) -> None:
             st.sampled_from([None, None, "é", "\\"]),
             st.integers(1, 3),
         )
-        @settings(max_examples=12, deadline=None)
+        @settings(max_examples=settings.default.max_examples // 4)
         def as_the_model(data: st.DataObject, status: str | None, q: str | None, limit: int) -> None:
             user = f"pages-{uuid4()}"
             tasks = f"/api/{user}/tasks"

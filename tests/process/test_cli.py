@@ -160,9 +160,7 @@ def test_in_development_tokens_are_signed_with_the_secret_of_the_data_folder(tmp
     assert 0o600 == secret.stat().st_mode & 0o777
 
 
-@pytest.mark.parametrize(
-    ("written", "seconds"), [("90s", 90), ("15m", 900), ("8h", 28_800), ("30d", 2_592_000)]
-)
+@pytest.mark.parametrize(("written", "seconds"), [("90s", 90), ("30d", 2_592_000)])
 def test_a_token_lives_as_long_as_asked(tmp_path: Path, written: str, seconds: int) -> None:
     """`--ttl` says how long a token is good."""
     ended = todo_api("token", "alice", "--ttl", written, cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode())
@@ -229,8 +227,6 @@ def test_routes_name_the_scopes() -> None:
     ("arguments", "environment", "status", "coloured"),
     [
         (["token"], {}, 2, True),
-        (["token"], {"NO_COLOR": "1"}, 2, False),
-        (["doctor"], {"PORT": "http"}, 1, True),
         (["doctor"], {"PORT": "http", "NO_COLOR": "1"}, 1, False),
     ],
 )
