@@ -129,6 +129,7 @@ def test_values_are_made_from_the_schema(schema: Any) -> None:
         (answering({"properties": {"a": {"example": "x", **STRING}}, "type": "object"}), {}, {"a": "x"}),
         (answering({"properties": {"a": {"writeOnly": True}, "b": {"const": 1}}, "required": ["a"]}), {}, {"b": 1}),
         (answering({"type": "null"}), {}, None),
+        (answering({"type": "string", "pattern": "[^ ]"}), {}, "text"),
     ],
 )  # fmt: skip
 def test_examples_come_first(made: Json, headers: Json, expected: Any) -> None:

@@ -77,11 +77,14 @@ class Generator:
         formats, patterns = rules.all("format"), rules.all("pattern")
         for name in formats:
             yield from SAMPLES.get(name, ())
+        texts = ["text", *(f"text {number}" for number in range(1, 20))]
+        if least <= most:
+            texts = [text.ljust(least, ".")[:most] for text in texts]
+        # Many a pattern takes it, and people read it more easily than what is made from the pattern.
+        yield texts[0]
         for pattern in patterns:
             yield from _matching(pattern, least, most)
-        for number in range(20):
-            text = "text" if number == 0 else f"text {number}"
-            yield text.ljust(least, ".")[:most] if least <= most else text
+        yield from texts
 
     def _array(self, rules: Rules, depth: int) -> Iterator[Any]:
         least = int(rules.most("minItems", 0))
