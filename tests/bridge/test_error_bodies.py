@@ -142,6 +142,14 @@ def test_the_media_type_is_the_contracts() -> None:
             (415, "The request body must be a/b in UTF-8, without Content-Encoding", {"Accept": "a/b"}),
         ),
         (
+            UnsupportedMediaType("a/b", "PATCH", is_encoded=True),
+            (
+                415,
+                "The request body must be a/b in UTF-8, without Content-Encoding",
+                {"Accept": "a/b", "Accept-Patch": "a/b", "Accept-Encoding": "identity"},
+            ),
+        ),
+        (
             TooManyRequests(),
             (
                 429,
