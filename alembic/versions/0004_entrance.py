@@ -31,7 +31,7 @@ END $do$
 
 # As before it must not be SECURITY DEFINER, and what it sets ends with the transaction. `SET LOCAL` is what Citus
 # passes on to the machines that hold the rows; the time and the path concern only the one that was asked. Elsewhere
-# functions do the same for half of the time, if they are called in an assignment.
+# functions do the same for less, if they are called in an assignment.
 ENTER_ON_CITUS = """SET LOCAL citus.propagate_set_commands TO 'local';
     SET LOCAL ROLE todo_tenant;
     EXECUTE format('SET LOCAL app.user_id = %L', uid);"""
