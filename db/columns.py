@@ -12,8 +12,9 @@ from openapi.contract import contract
 
 _KEPT = contract().document["components"]["responses"]["QuotaReached"]
 # For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back.
-REPEATABLE = text(f"interval '{_KEPT['x-repeatable-hours']} hours'")
+_REPEATABLE_HOURS: int = _KEPT["x-repeatable-hours"]
 RESTORABLE_DAYS: int = _KEPT["x-restorable-days"]
+REPEATABLE = text(f"interval '{_REPEATABLE_HOURS} hours'")
 RESTORABLE = text(f"interval '{RESTORABLE_DAYS} days'")
 EXPIRED_KEY = idempotency_keys.c.created_at <= func.now() - REPEATABLE
 EXPIRED_TASK = tasks.c.deleted_at <= func.now() - RESTORABLE
