@@ -42,7 +42,7 @@ def http(library_url: str) -> Iterator[httpx.Client]:
 
 def signed(reader: str, **claims: object) -> dict[str, Any]:
     """The headers of a reader."""
-    token = jwt.encode({"sub": reader, "exp": int(time.time()) + 600, **claims}, SECRET, algorithm="HS256")
+    token = jwt.encode({"sub": reader, "exp": int(time.time()) + 86_400, **claims}, SECRET, algorithm="HS256")
     return {"headers": {"Authorization": f"Bearer {token}"}}
 
 
