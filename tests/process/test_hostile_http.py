@@ -435,7 +435,7 @@ def test_http_1_0_is_answered_and_closed(service: Service, tasks: str, identity:
         connection.send(content)
         answer = connection.receive()
         assert answer is not None
-        assert (200, b"[]") == (answer.status, answer.body)
+        assert (200, b"[]\n") == (answer.status, answer.body)
         assert connection.is_closed()
 
 
