@@ -87,7 +87,7 @@ def test_a_task_is_created_read_changed_completed_and_deleted(alice: httpx.Clien
     reopened = alice.patch(f"{path}/complete", json={"status": "incomplete"})
     assert (200, "incomplete") == (reopened.status_code, reopened.json()["status"])
 
-    assert (204, b"") == (alice.delete(path).status_code, alice.get("/api/alice/tasks").content.strip(b"[]"))
+    assert (204, []) == (alice.delete(path).status_code, alice.get("/api/alice/tasks").json())
     for answer in (alice.get(path), alice.delete(path), alice.patch(f"{path}/complete")):
         assert (404, {"error": "Task not found"}) == (answer.status_code, answer.json())
 

@@ -109,7 +109,7 @@ def test_the_line_with_curl_works_as_printed(development: tuple[ServeProcess, li
 
     assert 0 == ended.returncode
     assert ended.stdout.startswith("HTTP/1.1 200 OK")
-    assert ended.stdout.endswith("\n\n[]")
+    assert ended.stdout.endswith("\n\n[]\n")
 
 
 def test_tokens_of_the_command_are_taken(development: tuple[ServeProcess, list[str]], folder: Path) -> None:
