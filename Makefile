@@ -8,7 +8,9 @@ NODE_BIN := $(NODE)/node_modules/.bin
 # Not quiet: it takes a minute, in which people want to see that something happens.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --constraint constraints.txt
 PYTHONS := python3.11 python3.12 python3.13
-PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile
+# Twice as many as there are processors, since tests wait as long as they compute.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install serve example test test-all test-faults test-pythons lint lint-with-node types fuzz bench clean
