@@ -71,6 +71,7 @@ def test_what_is_no_object(schema: Any, sent: bytes, expected: Any) -> None:
         ("<t>", "The request body must be well-formed XML"),
         ("<t/><t/>", "The request body must be well-formed XML"),
         ('<?xml version="1.0" encoding="x"?><t/>', "The request body must be well-formed XML"),
+        ('<?xml version="1.0" encoding="gbk"?><t/>', "The request body must be well-formed XML"),
         ('<!DOCTYPE t [<!ENTITY e "e">]><t>&e;</t>', "The request body must be XML without a document type"),
         ("<a>" * 201, "The request body must not be nested deeper than 200 levels"),
         ("<t>null</t>", "The request body must be an object"),

@@ -47,7 +47,10 @@ def parse_xml(content: bytes) -> Element:
     parser.StartDoctypeDeclHandler = refuse_doctype
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, LookupError, UnicodeError):
+    except XMLError:
+        raise
+    # Python refuses the encodings that it has no table of 256 characters for with a ValueError or a LookupError.
+    except (expat.ExpatError, LookupError, ValueError):
         raise XMLError("The request body must be well-formed XML") from None
     return builder.close()
 
