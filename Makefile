@@ -23,7 +23,7 @@ install: $(VENV)/service ## Install the service into .venv
 serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless DATABASE_URL is set
 	@$(BIN)/todo-api serve
 
-test: $(VENV)/development ## Run the tests that are quick, in less than five minutes on two cores
+test: $(VENV)/development ## Run the tests that are quick, in about six minutes on two cores
 	$(PYTEST) -m "not faults" --cov
 
 test-all: $(VENV)/development ## Run every test, with many examples and seeds, on each Python that is here
