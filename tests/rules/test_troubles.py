@@ -24,7 +24,8 @@ Trouble = Callable[[str, Path, pytest.LogCaptureFixture], str]
 
 def said_by(url: str, folder: Path, *arguments: str) -> str:
     """All that a command says with this database."""
-    ended = todo_api(*arguments, cwd=folder, DATABASE_URL=url, AUTH_JWT_SECRET=SECRET.decode())
+    secret, port = SECRET.decode(), str(free_port())
+    ended = todo_api(*arguments, cwd=folder, DATABASE_URL=url, AUTH_JWT_SECRET=secret, PORT=port)
     return ended.stdout + ended.stderr
 
 
