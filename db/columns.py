@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, DateTime, Text, and_, bindparam, func, tex
 from db.models import idempotency_keys, tasks
 from openapi.contract import contract
 
-_KEPT = contract().document["components"]["responses"]["QuotaReached"]
+# What one user may keep, and for how long.
+QUOTAS = contract().document["components"]["responses"]["QuotaReached"]
 # For so long a repeat under an Idempotency-Key answers the first result, and a deleted task can be brought back.
-_REPEATABLE_HOURS: int = _KEPT["x-repeatable-hours"]
-RESTORABLE_DAYS: int = _KEPT["x-restorable-days"]
+_REPEATABLE_HOURS: int = QUOTAS["x-repeatable-hours"]
+RESTORABLE_DAYS: int = QUOTAS["x-restorable-days"]
 REPEATABLE = text(f"interval '{_REPEATABLE_HOURS} hours'")
 RESTORABLE = text(f"interval '{RESTORABLE_DAYS} days'")
 EXPIRED_KEY = idempotency_keys.c.created_at <= func.now() - REPEATABLE

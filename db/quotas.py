@@ -4,12 +4,10 @@ from sqlalchemy import ColumnElement, Integer, and_, func, literal_column, selec
 from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import Function
 
-from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, OWN, TENANT
+from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, OWN, QUOTAS, TENANT
 from db.models import idempotency_keys
-from openapi.contract import contract
 
-_QUOTAS = contract().document["components"]["responses"]["QuotaReached"]
-_MOST_TASKS, _MOST_KEYS = _QUOTAS["x-max-tasks"], _QUOTAS["x-max-idempotency-keys"]
+_MOST_TASKS, _MOST_KEYS = QUOTAS["x-max-tasks"], QUOTAS["x-max-idempotency-keys"]
 # The quotes keep it from being taken for one of PostgreSQL's own. The migration that makes it says how it counts.
 _NEXT_ORDINAL = quoted_name("todo_next_ordinal", quote=True)
 
