@@ -3,8 +3,7 @@
 from itertools import accumulate
 from typing import TypeVar
 
-import orjson
-
+from openapi.bridge.answers import as_json
 from openapi.bridge.document.places import Json
 from openapi.contract import contract
 
@@ -37,12 +36,8 @@ def is_weighed(limit: int) -> bool:
 
 def fitting(tasks: list[Row], limit: int) -> list[Row]:
     """The first tasks, at most `limit`, that fit into one answer."""
-    if not is_weighed(min(limit, len(tasks))) or len(_json(tasks[:limit])) <= MOST_BYTES:
+    if not is_weighed(min(limit, len(tasks))) or len(as_json(tasks[:limit])) <= MOST_BYTES:
         return tasks[:limit]
-    ends = accumulate(len(_json(task)) for task in tasks)
+    # The line break of each is as long as the comma that stands in a list instead.
+    ends = accumulate(len(as_json(task)) for task in tasks)
     return [task for task, end in zip(tasks, ends, strict=True) if end + len("[]") <= MOST_BYTES]
-
-
-def _json(value: object) -> bytes:
-    # The line break is as long as the comma that stands in a list instead.
-    return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)

@@ -27,6 +27,12 @@ _NAMES_PROBLEM = re.compile(rb"(?:^|,)[ \t]*application/problem\+json[ \t]*(?=[;
 _NOT_ACCEPTED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
 
 
+def as_json(value: Any) -> bytes:
+    """The JSON that a body is sent as: times without a zone are UTC and end in `Z` (RFC 3339), and a line break ends
+    it."""
+    return orjson.dumps(value, option=_JSON)
+
+
 class Answer(NamedTuple, Generic[Body]):
     """A body, headers by name and a status, which is the operation's 2xx of the contract unless it is given.
 
@@ -87,7 +93,7 @@ class AnswerWriter:
         fields.append((b"content-type", media_type.encode("latin-1")))
         if is_head and not isinstance(body, bytes):
             return WrittenAnswer(status, fields, b"")
-        content = body if isinstance(body, bytes) else orjson.dumps(body, option=_JSON)
+        content = body if isinstance(body, bytes) else as_json(body)
         fields.append((b"content-length", b"%d" % len(content)))
         return WrittenAnswer(status, fields, content)
 
