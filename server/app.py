@@ -29,7 +29,7 @@ from server.settings import Settings
 from server.telemetry.observe import REQUEST_ID, create_observer
 
 CONNECTIONS = 8
-QUEUE = 512
+QUEUE = 1024
 
 
 def create_app(

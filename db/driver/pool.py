@@ -3,7 +3,8 @@
 A connection has one owner at each moment: the pool while it is idle or being opened, and from `acquire` to `release`
 the caller. The rules:
 
-- Users whose calls wait are served in turn, however many calls each of them has waiting.
+- Calls that wait stand in one line and are served as they came. Only PLACES of one user stand in it, and only one that
+  is slow; each other of them takes its place at the end when one before it has left.
 - One user runs at most half of the connections, and at most one slow statement; all slow ones together run half.
 - At most CALLS_EACH calls of one user wait, and at most `queue` of all users.
 - A call that is given up, by its caller or because its time is over, leaves its queue and is never started.
@@ -11,7 +12,6 @@ the caller. The rules:
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
@@ -23,6 +23,8 @@ from db.driver.faults import failure_of
 from openapi.bridge.failures import TooManyRequests, Unavailable
 
 CALLS_EACH = 64
+# With one place each, users would be served in turn, and a call would wait as often as its user has others that wait.
+PLACES = 8
 
 
 @dataclass(eq=False, slots=True)
@@ -60,8 +62,8 @@ class Pool:
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
         self._users: dict[Hashable, _User] = {}
-        # Those with calls that wait, the one whose turn is next first.
-        self._turns: deque[Hashable] = deque()
+        # The calls that stand in the line, in its order.
+        self._line: dict[_Call, None] = {}
         self._waiting = self._running = self._slow = 0
 
     @property
@@ -173,40 +175,42 @@ class Pool:
             if not (calls.running or calls.waiting):
                 del self._users[user]
             raise Unavailable("the queue of requests that wait for the database is full")
-        if not calls.waiting:
-            self._turns.append(user)
         call = _Call(user, slow, asyncio.get_running_loop().create_future())
         calls.waiting.append(call)
         self._waiting += 1
+        self._line_up(calls, slow)
         return call
+
+    def _line_up(self, calls: _User, slow: bool) -> None:
+        """Has as many of a user's calls stand in the line as may; who stands there keeps the place."""
+        alike = [call for call in calls.waiting if call.slow == slow]
+        for call in alike[: 1 if slow else PLACES]:
+            self._line.setdefault(call)
+
+    def _leave(self, calls: _User, call: _Call) -> None:
+        calls.waiting.remove(call)
+        self._waiting -= 1
+        self._line.pop(call, None)
+        self._line_up(calls, call.slow)
 
     def _dequeue(self, call: _Call) -> bool:
         """Lets a call leave its queue; whether it was still there."""
         calls = self._users.get(call.user)
         if calls is None or call not in calls.waiting:
             return False
-        calls.waiting.remove(call)
-        self._waiting -= 1
-        if not calls.waiting:
-            self._turns.remove(call.user)
-            if not calls.running:
-                del self._users[call.user]
+        self._leave(calls, call)
+        if not (calls.running or calls.waiting):
+            del self._users[call.user]
         return True
 
     def _next(self) -> _Call | None:
-        """The call whose turn it is, taken from its queue; None where no user may start another."""
-        for _ in range(len(self._turns)):
-            user = self._turns[0]
-            self._turns.rotate(-1)
-            calls = self._users[user]
-            for call in calls.waiting:
-                # One that is done has been given up, and its caller has not run since.
-                if not call.given.done() and self._may_start(calls, call.slow):
-                    calls.waiting.remove(call)
-                    self._waiting -= 1
-                    if not calls.waiting:
-                        self._turns.remove(user)
-                    return call
+        """The first call in the line that may start, taken from it; None where no user may start another."""
+        for call in self._line:
+            calls = self._users[call.user]
+            # One that is done has been given up, and its caller has not run since.
+            if not call.given.done() and self._may_start(calls, call.slow):
+                self._leave(calls, call)
+                return call
         return None
 
     def _open_for(self, call: _Call) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from db.driver.database import Database
 from db.driver.messages import Message
-from db.driver.pool import CALLS_EACH, Pool
+from db.driver.pool import CALLS_EACH, PLACES, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
@@ -112,25 +112,35 @@ def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
     with_pool(database_url, use, size=4, queue=200)
 
 
-def test_users_are_served_in_turn(database_url: str) -> None:
-    """However many calls of one user wait, a call of another is next but one."""
+def test_calls_are_served_as_they_came(database_url: str) -> None:
+    """A call waits for those that came before it, and for few of them if they are one user's; slow ones of a user pass
+    the next place on each time."""
 
-    async def use(pool: Pool) -> list[str]:
+    async def served(pool: Pool, *calls: tuple[str, bool]) -> str:
         held = await pool.acquire("holder", later())
         served: list[str] = []
 
-        async def call(user: str) -> None:
-            connection = await pool.acquire(user, later())
+        async def call(user: str, slow: bool) -> None:
+            connection = await pool.acquire(user, later(), slow)
             served.append(user)
-            pool.release(connection, user)
+            pool.release(connection, user, slow)
 
-        calls = [asyncio.ensure_future(call(user)) for user in ("a", "a", "a", "a", "b", "b", "c")]
+        waiting = [asyncio.ensure_future(call(user, slow)) for user, slow in calls]
         await asyncio.sleep(0)
         pool.release(held, "holder")
-        await asyncio.gather(*calls)
-        return served
+        await asyncio.gather(*waiting)
+        return "".join(served)
 
-    assert ["a", "b", "c", "a", "b", "a", "a"] == with_pool(database_url, use, size=1, queue=7)
+    async def use(pool: Pool) -> list[str]:
+        many = (PLACES + 2) * [("a", False)]
+        return [
+            await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
+            await served(pool, *many, ("b", False), ("c", False)),
+            await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
+        ]
+
+    expected = ["abaa", PLACES * "a" + "bcaa", "abcaba"]
+    assert expected == with_pool(database_url, use, size=1, queue=20)
 
 
 def test_a_user_runs_one_slow_statement(database_url: str) -> None:
