@@ -3,6 +3,7 @@
 A process that has imported them, and nothing of ours, is forked for each command. As a program this file is that one.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -85,5 +86,7 @@ if __name__ == "__main__":
         warnings.simplefilter("ignore")
         for library in LIBRARIES.split():
             importlib.import_module(library)
+    # The end of a fork would otherwise search and copy all that the libraries have made, which takes half a second.
+    gc.freeze()
     if _fork_as_asked(socket.socket(fileno=int(sys.argv[1]))):
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
