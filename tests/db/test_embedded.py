@@ -142,7 +142,7 @@ def state(path: Path) -> tuple[int, int, int]:
 
 
 def as_user(name: str, action: Callable[[], Result]) -> Result:
-    """What an action returns or raises in a child process that has become another user for good."""
+    """What an action returns or raises in a child process that is another user meanwhile, and its children for good."""
     user = pwd.getpwnam(name)
     incoming, outgoing = os.pipe()
     child = os.fork()
@@ -150,14 +150,16 @@ def as_user(name: str, action: Callable[[], Result]) -> Result:
         outcome: tuple[Any, BaseException | None] = (None, None)
         try:
             os.setgroups([])
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
+            os.setresgid(user.pw_gid, user.pw_gid, 0)
+            # Root again at the end, which may write down what has been covered.
+            os.setresuid(user.pw_uid, user.pw_uid, 0)
             outcome = (action(), None)
         except BaseException as error:
             outcome = (None, error)
         finally:
             with open(outgoing, "wb") as stream:
                 pickle.dump(outcome, stream)
+            os.setresuid(0, 0, 0)
             os._exit(0)
     os.close(outgoing)
     with open(incoming, "rb") as stream:

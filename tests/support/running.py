@@ -29,6 +29,8 @@ from tests.support.forked import run_module
 
 PROJECT = Path(__file__).parents[2]
 SECRET = b"a secret of the test suite, 32 bytes and more"
+# What a process of ours gets of this one's environment.
+INHERITED = {name: os.environ[name] for name in ("PATH", "COVERAGE_PROCESS_CONFIG") if name in os.environ}
 # The headers in which two answers differ that are the same to their reader.
 EACH_ITS_OWN = {"date", "x-request-id"}
 
@@ -112,7 +114,7 @@ def service_in_thread(
 
 def todo_api(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs the command `todo-api` to its end, with these settings and no others."""
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
+    values = {**INHERITED, "PYTHONPATH": str(PROJECT), **environment}
     return run_module("server", *arguments, cwd=cwd, environment=values)
 
 
@@ -124,7 +126,7 @@ class ServeProcess:
         self.url = f"http://127.0.0.1:{self.port}"
         self._cwd = cwd or PROJECT
         self._environment = {
-            "PATH": os.environ["PATH"],
+            **INHERITED,
             "PYTHONPATH": str(PROJECT),
             "PORT": str(self.port),
             # Without a line for each request, so that any other stands out.
