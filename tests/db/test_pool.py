@@ -1,8 +1,7 @@
 """The connections that all requests share: how many there are, who waits, for how long, and what a lost one costs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
 from typing import Any
 
 import psycopg2
@@ -14,46 +13,16 @@ from db.driver.pool import CALLS_EACH, PLACES, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
+from tests.support.pools import eventually, later, pool_of, with_pool
 
 SLOW = Message.of("SELECT pg_sleep(60)")
 PROCESS = Message.of("SELECT pg_backend_pid() AS id")
-
-
-@asynccontextmanager
-async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
-    """A pool that is closed at the end."""
-    pool = Pool(normalise(url), size, queue)
-    try:
-        yield pool
-    finally:
-        pool.close()
-
-
-def with_pool(url: str, use: Callable[[Pool], Awaitable[Any]], size: int = 1, queue: int = 0) -> Any:
-    """What `use` makes with a pool of this size."""
-
-    async def run() -> Any:
-        async with pool_of(url, size, queue) as pool:
-            return await use(pool)
-
-    return asyncio.run(run())
 
 
 async def process_of(pool: Pool, user: object = None) -> int:
     """The number of the PostgreSQL process that answers a user."""
     (row,) = await Database(pool, NAMES).run(PROCESS, {}, user)
     return int(row["id"])
-
-
-def later(seconds: float = 60) -> float:
-    """A time by the event loop's clock."""
-    return asyncio.get_running_loop().time() + seconds
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Returns as soon as the condition is true."""
-    while not condition():
-        await asyncio.sleep(0.01)
 
 
 def end_process(url: str, *processes: int) -> None:
@@ -81,8 +50,9 @@ def test_a_caller_beyond_the_queue_is_refused_at_once(database_url: str) -> None
     async def use(pool: Pool) -> list[bool]:
         accepted = [asyncio.ensure_future(process_of(pool, user)) for user in range(3)]
         await asyncio.sleep(0)
-        with pytest.raises(Unavailable, match="queue"):
-            await pool.acquire("late", later())
+        for user in ("late", 0):
+            with pytest.raises(Unavailable, match="queue"):
+                await pool.acquire(user, later())
         return [0 < await call for call in accepted]
 
     assert 3 * [True] == with_pool(database_url, use, size=1, queue=2)
@@ -213,6 +183,38 @@ def test_who_has_gone_is_not_served(database_url: str) -> None:
         return pool.in_use, pool.waiting
 
     assert (0, 0) == with_pool(database_url, use, queue=3)
+
+
+def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
+    """The connection that is opened for a call that is cancelled serves the next one."""
+
+    async def use(pool: Pool) -> None:
+        gone = asyncio.ensure_future(pool.acquire("gone", later()))
+        await asyncio.sleep(0)
+        gone.cancel()
+        await asyncio.wait([gone])
+        assert 1 == pool.in_use
+        assert (await pool.acquire("next", later())).is_open
+        assert 1 == pool.in_use
+
+    with_pool(database_url, use, queue=1)
+
+
+def test_a_pool_that_ends_while_connections_are_opened() -> None:
+    """Where the database does not answer, calls are refused at their time's end or the pool's, and none stays."""
+
+    async def use(pool: Pool) -> None:
+        patient = asyncio.ensure_future(pool.acquire("patient", later()))
+        with pytest.raises(Unavailable, match="deadline"):
+            await pool.acquire("hasty", later(0.05))
+        assert 2 == pool.in_use
+        pool.close()
+        with pytest.raises(Unavailable, match="closed"):
+            await patient
+        await eventually(lambda: pool.in_use == 0)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with_pool(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", use, size=2)
 
 
 def test_what_was_sent_may_finish(database_url: str) -> None:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from sqlalchemy import func, literal_column, select, text
+from sqlalchemy import column, func, literal_column, select, table, text
 
 from db import statements
 from db.driver.connection import STATEMENT_SECONDS, Connection
@@ -16,6 +16,7 @@ from db.driver.messages import as_tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, tasks
+from tests.support.clusters import run
 
 GET = as_tenant(statements.get_task(), NAMES)
 CREATE = statements.create_task(("title",))
@@ -103,6 +104,20 @@ def test_a_change_that_meets_such_a_session_is_made_once(database_url: str) -> N
         return await titles_of(pool, user)
 
     assert ["Another", "A task"] == with_connection(database_url, use)
+
+
+def test_what_a_migration_has_changed(own_url: str) -> None:
+    """A statement that answers other types than it was prepared for is sent plain, and its connection is given up."""
+    kept = select(column("title")).select_from(table("kept"))
+    run(own_url, "CREATE TABLE kept AS SELECT 'milk' AS title; GRANT SELECT ON kept TO todo_tenant")
+
+    async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], bool]:
+        tenant = database_on(pool).tenant(user)
+        before = await tenant.fetch(kept)
+        run(own_url, "ALTER TABLE kept ALTER COLUMN title TYPE varchar")
+        return [before, await tenant.fetch(kept), await tenant.fetch(kept)], connection.is_open
+
+    assert (3 * [[{"title": "milk"}]], False) == with_connection(own_url, use)
 
 
 @pytest.mark.parametrize("name", ["alice", "o'hara", r"back\slash", "50 % '; RESET ROLE; --", "名"])

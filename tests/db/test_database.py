@@ -1,0 +1,105 @@
+"""How a user's messages are run: until when, by which clock, and what is made for the user before."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db import statements
+from db.driver.connection import Connection
+from db.driver.database import MARGIN_SECONDS, SLOW_DEADLINE_SECONDS, Database
+from db.driver.messages import Message
+from db.driver.pool import Pool
+from db.models import NAMES, tasks
+from openapi.bridge.failures import Unavailable
+from tests.support.clusters import run
+from tests.support.pools import later, with_pool
+
+CREATE = statements.create_task(("title",))
+MINE = select(tasks.c.title)
+TIME_LEFT = Message.of("SELECT date_part('epoch', %(not_after)s - clock_timestamp()) AS seconds")
+ENTER_LATE = Message.of(f"SELECT pg_sleep(0.3); SELECT {NAMES.enter}('late', %(not_after)s)")
+AN_HOUR_AGO = "SELECT date_part('epoch', clock_timestamp()) - 3600, NULL"
+
+
+async def connection_of(pool: Pool, clock: str) -> Connection:
+    """The connection of a pool of one, which takes what this statement answers for the database's time."""
+    connection = await pool.acquire(None, later())
+    await connection.learn_clock(later(), clock)
+    pool.release(connection, None)
+    return connection
+
+
+def test_a_slow_statement_has_less_time(database_url: str) -> None:
+    """A statement is run within the deadline, and one that is marked as slow within a shorter one."""
+
+    async def use(pool: Pool) -> list[float]:
+        database = Database(pool, NAMES, deadline=100)
+        return [
+            (await database.run(TIME_LEFT._replace(slow=slow), {}))[0]["seconds"] for slow in (True, False)
+        ]
+
+    slow, other = with_pool(database_url, use)
+    assert slow <= SLOW_DEADLINE_SECONDS - MARGIN_SECONDS < other <= 100 - MARGIN_SECONDS
+
+
+def test_a_clock_that_was_set(database_url: str, user: str) -> None:
+    """When the database's clock was set forward, its time is asked again and the change is made, once."""
+
+    async def use(pool: Pool) -> Any:
+        await connection_of(pool, AN_HOUR_AGO)
+        tenant = Database(pool, NAMES, register=statements.register()).tenant(user, email=None)
+        await tenant.fetch(CREATE, title="A task")
+        return await tenant.fetch(MINE)
+
+    assert [{"title": "A task"}] == with_pool(database_url, use)
+
+
+def test_what_comes_too_late_is_not_sent_again(database_url: str) -> None:
+    """Where less time is left than a message needs, one that the database has refused as late is Unavailable."""
+
+    async def use(pool: Pool) -> None:
+        await connection_of(pool, AN_HOUR_AGO)
+        with pytest.raises(Unavailable):
+            await Database(pool, NAMES, deadline=2.5 * MARGIN_SECONDS).run(ENTER_LATE, {})
+
+    with_pool(database_url, use)
+
+
+def test_the_clock_is_learned_anew(database_url: str) -> None:
+    """When two clocks may have drifted apart the database's time is asked again before anything is sent."""
+
+    async def use(pool: Pool) -> None:
+        connection = await connection_of(pool, AN_HOUR_AGO)
+        connection.clock_known_until = 0
+        (left,) = await Database(pool, NAMES).run(TIME_LEFT, {})
+        assert left["seconds"] > 0
+        assert connection.clock_known_until > asyncio.get_running_loop().time()
+
+    with_pool(database_url, use)
+
+
+def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
+    """Creations make the user's row, those of a known user only where it was erased; and what only reads makes none."""
+
+    async def use(pool: Pool) -> list[int]:
+        database = Database(pool, NAMES, register=statements.register(), known_users=1)
+        known, other = (database.tenant(name, email=None) for name in ("known", "other"))
+
+        async def create(erased: bool) -> int:
+            if erased:
+                run(own_url, "DELETE FROM users")
+            return int((await known.fetch(CREATE, title="A task"))[0]["id"])
+
+        await known.fetch(MINE)
+        assert [] == run(own_url, "SELECT FROM users")
+        ids = [await create(erased=False), await create(erased=False), await create(erased=True)]
+        known.forget()
+        ids.append(await create(erased=True))
+        await other.fetch(CREATE, title="A task")
+        ids.append(await create(erased=True))
+        return ids
+
+    # An attempt that fails for want of the user's row has taken a number.
+    assert [1, 2, 4, 5, 7] == with_pool(own_url, use)
