@@ -1,6 +1,6 @@
 """Whether a user may keep one more, in the numbers of the contract."""
 
-from sqlalchemy import ColumnElement, Integer, and_, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, literal_column, select, text
 from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import Function
 
@@ -13,13 +13,15 @@ _NEXT_ORDINAL = quoted_name("todo_next_ordinal", quote=True)
 
 
 def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
-    """The number of the user's next task, or one that is a little larger, far from the quota; NULL without room for it.
+    """The number of the user's next task, or one that is a little larger, far from the quota; NULL without room for it;
+    it is refused after the time `not_after`.
 
     Args:
         keyed: whether there must be room for an Idempotency-Key, too.
     """
     most = [_MOST_TASKS, *([_MOST_KEYS] if keyed else ())]
-    function: Function[int] = getattr(func, _NEXT_ORDINAL)(TENANT, *map(_number, most), type_=Integer)
+    arguments = TENANT, bindparam("not_after"), *map(_number, most)
+    function: Function[int] = getattr(func, _NEXT_ORDINAL)(*arguments, type_=Integer)
     return function.column_valued("ordinal")
 
 

@@ -18,16 +18,15 @@ depends_on: str | None = None
 # creation counts, and all those that are near the end or follow a task whose number is not known. Deletions in between
 # make the number too large, never too small, and the next count puts it right. Nothing is locked, so requests at the
 # same instant may go beyond by as many as they are. What has run out counts no more, whether or not it was purged.
+# What is late is refused here, too, so that a session of the service's own can enter by settings alone.
 NEXT_ORDINAL = """
-CREATE FUNCTION todo_next_ordinal(uid text, most_tasks int, most_keys int DEFAULT NULL) RETURNS int
-LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION todo_next_ordinal(uid text, not_after timestamptz, most_tasks int, most_keys int DEFAULT NULL)
+RETURNS int LANGUAGE plpgsql STABLE AS $$
 DECLARE
     ordinal int;
 BEGIN
-    IF most_tasks <= (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid
-                                               AND deleted_at > now() - interval '30 days'
-                                             LIMIT most_tasks) AS deleted) THEN
-        RETURN NULL;
+    IF not_after <= clock_timestamp() THEN
+        RAISE SQLSTATE 'TODO2' USING MESSAGE = 'the time of this request is over';
     END IF;
     -- Without a key its own IF spares the counting, which one condition for both would not.
     IF most_keys IS NOT NULL THEN
@@ -37,13 +36,16 @@ BEGIN
             RETURN NULL;
         END IF;
     END IF;
-    SELECT tasks.ordinal INTO ordinal FROM tasks WHERE user_id = uid AND deleted_at IS NULL
-     ORDER BY created_at DESC, id DESC LIMIT 1;
+    SELECT tasks.ordinal INTO ordinal FROM tasks WHERE user_id = uid ORDER BY id DESC LIMIT 1;
     IF NOT FOUND THEN
         ordinal := 0;
     ELSIF ordinal IS NULL OR ordinal % 256 = 0 OR ordinal > most_tasks - 256 THEN
-        ordinal := (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid AND deleted_at IS NULL
-                                           LIMIT most_tasks) AS live);
+        ordinal := greatest(
+            (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid AND deleted_at IS NULL
+                                    LIMIT most_tasks) AS live),
+            (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid
+                                      AND deleted_at > now() - interval '30 days'
+                                    LIMIT most_tasks) AS deleted));
     END IF;
     RETURN CASE WHEN ordinal < most_tasks THEN ordinal + 1 END;
 END $$
@@ -56,5 +58,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.execute("DROP FUNCTION todo_next_ordinal(text, int, int)")
+    op.execute("DROP FUNCTION todo_next_ordinal(text, timestamptz, int, int)")
     op.execute("ALTER TABLE idempotency_keys DROP COLUMN ordinal")

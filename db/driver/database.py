@@ -189,8 +189,8 @@ async def _run(
         return await connection.run(message.plain, values, end)
     if not connection.prepared.issuperset(message.prepared):
         text = message.preparing(connection.prepared)
-    elif message.read and connection.has_own_session and _is_session_limit_enough(end):
-        text = message.read
+    elif message.direct and connection.has_own_session and _is_session_limit_enough(end):
+        text = message.direct
     else:
         text = message.execute
     try:

@@ -40,8 +40,8 @@ class Message(NamedTuple):
     Args:
         plain: the statements as they are.
         execute: the same, where what is in `prepared` has been prepared.
-        read: the same for a session of our own, which enters by settings alone; empty for what changes a row, since
-            the settings let in a message that comes too late.
+        direct: the same for a session of our own, which enters by settings alone; empty for what changes a row and does
+            not itself refuse to after the time `not_after`, since the settings let in a message that comes too late.
         prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
@@ -52,7 +52,7 @@ class Message(NamedTuple):
 
     plain: str
     execute: str
-    read: str = ""
+    direct: str = ""
     prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
@@ -88,6 +88,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     constants = {name: value for _, values in compiled for name, value in values.items()}
     parts = [part for each in statements for part in iterate(each)]
     only_reads = not any(isinstance(part, UpdateBase) for part in parts)
+    refuses_late = any("not_after" in values for _, values in compiled)
     settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
@@ -96,7 +97,9 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     return Message(
         plain="; ".join([enter, *(text for text, _ in compiled)]),
         execute="; ".join(each.execute for each in prepared),
-        read="; ".join([settings, *(each.execute for each in prepared[1:])]) if only_reads else "",
+        direct="; ".join([settings, *(each.execute for each in prepared[1:])])
+        if only_reads or refuses_late
+        else "",
         prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},

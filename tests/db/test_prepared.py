@@ -3,15 +3,18 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
 
+import psycopg2
 import pytest
 from sqlalchemy import column, func, literal_column, select, table, text
 
 from db import statements
 from db.driver.connection import STATEMENT_SECONDS, Connection
 from db.driver.database import Database
+from db.driver.faults import is_too_late
 from db.driver.messages import as_tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
@@ -131,11 +134,28 @@ def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> Non
 
     async def use(_: Pool, connection: Connection, user: str) -> list[Any]:
         await connection.run(message.preparing(connection.prepared), {"tenant": user, "not_after": None})
-        entered = await connection.run(message.read, {"tenant": name})
+        entered = await connection.run(message.direct, {"tenant": name})
         return [*entered, *await connection.run(message.plain.split("; ")[1], {})]
 
     login = normalise(database_url).username
     assert [(name, "todo_tenant"), ("", login)] == with_connection(database_url, use)
+
+
+def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -> None:
+    """A creation enters by settings too, since its statement refuses to run after its time; a change never does."""
+    message = as_tenant(CREATE, NAMES)
+
+    async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
+        now, minute = datetime.now(UTC), timedelta(minutes=1)
+        values = {"tenant": user, "title": "In time", "not_after": now + minute}
+        await connection.run(message.direct, values)
+        with pytest.raises(psycopg2.Error) as refused:
+            await connection.run(message.direct, {**values, "not_after": now - minute})
+        assert is_too_late(refused.value)
+        return await titles_of(pool, user)
+
+    assert ["In time", "A task"] == with_connection(database_url, use)
+    assert "" == as_tenant(statements.update_task(("title",)), NAMES).direct
 
 
 def test_a_read_by_settings_ends_in_time(database_url: str) -> None:
