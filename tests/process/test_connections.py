@@ -251,7 +251,7 @@ def test_an_answer_that_is_taken_too_slowly_is_let_go() -> None:
         served(Recorder(), Connections(request_timeout=1, keep_alive=75)) as service,
         RawConnection(service) as connection,
     ):
-        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         connection.send(request("GET", "/slow?20000000"))
         assert slowly_read(connection) < 20_000_000
 

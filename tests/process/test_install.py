@@ -9,11 +9,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
 from openapi.contract import CONTRACT_FILE
-from tests.support.running import PROJECT, free_port, wait_until
+from tests.support.running import PROJECT, free_port, status_of, wait_until
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -142,10 +141,7 @@ def serves(program: list[str], cwd: Path) -> None:
 
         def is_ready() -> bool:
             assert process.poll() is None
-            try:
-                return httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200
-            except httpx.TransportError:
-                return False
+            return 200 == status_of(f"http://127.0.0.1:{port}/health/ready")
 
         wait_until(is_ready, 120)
         process.terminate()

@@ -6,7 +6,7 @@ import httpx
 
 from openapi.contract import CONTRACT_FILE
 from tests.support.contracts import project_with
-from tests.support.running import SECRET, ServeProcess, wait_until
+from tests.support.running import ANY_CERTIFICATE, SECRET, ServeProcess, wait_until
 
 
 def test_an_edited_contract_is_served_without_a_restart(database_url: str, tmp_path: Path) -> None:
@@ -24,7 +24,9 @@ def test_an_edited_contract_is_served_without_a_restart(database_url: str, tmp_p
     process.arguments = ("--reload", "--log-level", "error")
 
     def sentence() -> str:
-        answer = httpx.get(f"{process.url}/api/demo/tasks", trust_env=False, timeout=30)
+        answer = httpx.get(
+            f"{process.url}/api/demo/tasks", trust_env=False, verify=ANY_CERTIFICATE, timeout=30
+        )
         return str(answer.json()["error"])
 
     with process:

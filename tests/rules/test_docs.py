@@ -12,7 +12,6 @@ from functools import reduce
 from pathlib import Path
 
 import click
-import httpx
 import pytest
 
 from openapi.contract import contract
@@ -22,7 +21,7 @@ from server.settings import Settings
 from tests.support.clusters import run
 from tests.support.contracts import edited, project_with
 from tests.support.documentation import PAGES, anchors, blocks_of_code, code, inline, rows, tokens
-from tests.support.running import PROJECT, ServeProcess, free_port, wait_until
+from tests.support.running import PROJECT, ServeProcess, free_port, status_of, wait_until
 
 README = PROJECT / "README.md"
 TUTORIAL = PROJECT / "docs/tutorial.md"
@@ -227,10 +226,7 @@ def test_the_block_with_a_database(installed: Path, database_url: str) -> None:
 
     def answers() -> bool:
         assert process.poll() is None, process.communicate()[0]
-        try:
-            return 200 == httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code
-        except httpx.TransportError:
-            return False
+        return 200 == status_of(f"http://127.0.0.1:{port}/health/ready")
 
     try:
         wait_until(answers)

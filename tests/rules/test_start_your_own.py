@@ -8,10 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
-
 from tests.support.documentation import code, rows
-from tests.support.running import PROJECT, free_port, wait_until
+from tests.support.running import PROJECT, free_port, status_of, wait_until
 
 PAGE = PROJECT / "docs/start-your-own.md"
 LIBRARY = PROJECT / "examples/library"
@@ -69,10 +67,7 @@ def test_a_package_elsewhere_is_served(tmp_path: Path) -> None:
 
     def status(path: str) -> int | None:
         assert process.poll() is None
-        try:
-            return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code
-        except httpx.TransportError:
-            return None
+        return status_of(f"http://127.0.0.1:{port}{path}")
 
     try:
         wait_until(lambda: status("/health/ready") == 200, 120)
