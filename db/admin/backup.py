@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice, takewhile
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
@@ -51,6 +52,10 @@ _PSQL = (
 )
 
 
+# Lines with which a backup as text begins, at most; what users have stored comes later.
+_MOST_SETTINGS = 40
+
+
 class BackupError(Exception):
     """A backup cannot be made or restored; the message is one line that says why and what to do."""
 
@@ -76,8 +81,8 @@ def back_up(url: str, file: Path) -> None:
         with _started("pg_dump", "--format=custom", f"--file={draft}", url=url) as process:
             if process.wait() != 0:
                 raise BackupError(
-                    "pg_dump could not read the database: see that it is no newer than PostgreSQL "
-                    f"{MAJOR_VERSION}, and that DATABASE_URL is not the address of a pooler"
+                    "pg_dump could not read the database: see that the login may read every table, that the server "
+                    f"is no newer than PostgreSQL {MAJOR_VERSION}, and that DATABASE_URL is no pooler's address"
                 )
         with draft.open("rb") as written:
             os.fchmod(written.fileno(), 0o600)
@@ -115,12 +120,9 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
         assert target.stdin is not None
         # psql ends early if a command fails.
         with suppress(BrokenPipeError):
-            for line in script.stdout:
-                # Only PostgreSQL 17 and newer know it, and it is off anyway.
-                if line != b"SET transaction_timeout = 0;\n":
-                    target.stdin.write(line)
-                if line.startswith(b"SELECT pg_catalog.set_config('search_path'"):
-                    break  # The end of the settings.
+            # Only PostgreSQL 17 and newer know this setting, and it is off anyway.
+            before = takewhile(lambda line: line != b"SET transaction_timeout = 0;\n", script.stdout)
+            target.stdin.writelines(islice(before, _MOST_SETTINGS))
             shutil.copyfileobj(script.stdout, target.stdin)
             if script.wait() != 0:
                 # Without an end of its input psql does not commit.

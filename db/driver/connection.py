@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
@@ -60,10 +61,9 @@ class Deadlines:
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
         now = loop.time()
-        for future in [future for future, end in self._ends.items() if end < now]:
+        for future in [future for future, end in self._ends.items() if end < now and not future.done()]:
             del self._ends[future]
-            if not future.done():
-                future.set_exception(TimeoutError())
+            future.set_exception(TimeoutError())
 
 
 async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Connection":
@@ -72,24 +72,21 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
     Raises:
         psycopg2.OperationalError: if there is none within CONNECT_TIMEOUT_SECONDS.
     """
-    opened = connection = None
     end = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_SECONDS
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            opened = psycopg2.connect(async_=True, **await connection_arguments(url))
-            while (state := opened.poll()) != POLL_OK:
-                await _ready(opened.fileno(), writing=state == POLL_WRITE)
-            connection = Connection(opened, deadlines or Deadlines())
-            connection.has_own_session = await connection.learn_clock(end, _INTRODUCTION)
-            return connection
-    except BaseException as error:
-        if connection is not None:
-            connection.close()
-        elif opened is not None:
-            opened.close()
-        if isinstance(error, OSError):  # TimeoutError is one too.
-            raise psycopg2.OperationalError("no connection to the database in time") from error
-        raise
+            with ExitStack() as undo:
+                opened = psycopg2.connect(async_=True, **await connection_arguments(url))
+                undo.callback(opened.close)
+                while (state := opened.poll()) != POLL_OK:
+                    await _ready(opened.fileno(), writing=state == POLL_WRITE)
+                connection = Connection(opened, deadlines or Deadlines())
+                undo.callback(connection.close)
+                connection.has_own_session = await connection.learn_clock(end, _INTRODUCTION)
+                undo.pop_all()
+                return connection
+    except OSError as error:  # TimeoutError is one too.
+        raise psycopg2.OperationalError("no connection to the database in time") from error
 
 
 async def _ready(descriptor: int, writing: bool) -> None:
@@ -241,7 +238,7 @@ class Connection:
             if self._opened.closed or is_disconnect(error):
                 # Now, not when the caller runs again: libpq has closed the socket, and the next one gets its number.
                 self.close()
-            if not answered.done():
+            with suppress(asyncio.InvalidStateError):  # Its time may be over in this turn of the event loop.
                 answered.set_exception(error)
             return
         if state == POLL_WRITE:

@@ -51,19 +51,21 @@ class Readiness:
             raise Unavailable("the database did not answer the readiness check") from None
 
     async def _ask(self) -> None:
-        for others in reversed(range(len(self._users))):
+        others = len(self._users)
+        while True:
             if self._connection is None or not self._connection.is_open:
                 self._connection = await open_connection(self._url, self._deadlines)
             values = {"tenant": self._users[0], "not_after": None}
             end = asyncio.get_running_loop().time() + DEADLINE_SECONDS
             try:
                 await self._connection.run(self._message.plain, values, end)
-                break
+                return
             except (psycopg2.Error, TimeoutError):
-                if not others:
-                    raise
                 # So who has got an answer is asked for first the next time.
                 self._users.rotate()
+                others -= 1
+                if not others:
+                    raise
 
     def close(self) -> None:
         """Closes its connection."""

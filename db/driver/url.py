@@ -4,7 +4,6 @@ import asyncio
 import re
 import socket
 from collections.abc import Mapping
-from contextlib import closing
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, unquote
@@ -212,8 +211,7 @@ def _check_value(name: str, value: str) -> None:
     try:
         if name in _NUMBERS and not value.strip().isdecimal():
             raise psycopg2.OperationalError("invalid integer value")
-        with closing(psycopg2.connect(make_dsn(host="/dev/null", **{name: value}), async_=True)):
-            pass
+        psycopg2.connect(make_dsn(host="/dev/null", **{name: value}), async_=True)
     except psycopg2.OperationalError as error:
         if str(error).startswith("invalid"):
             raise ValueError(f"has the parameter {name} with a value that PostgreSQL does not know") from None

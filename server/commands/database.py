@@ -47,6 +47,7 @@ def migrate(load: "LoadProduct", printed: str | None) -> None:
 def purge_command(load: "LoadProduct") -> None:
     """Drop what has run out; to be run once a day."""
     from db.admin.purge import purge
+    from db.models import NAMES
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database
     from server.settings import Settings
@@ -57,7 +58,7 @@ def purge_command(load: "LoadProduct") -> None:
         except Failure as failure:
             raise click.ClickException(
                 f"what has expired cannot be dropped ({failure.reason}): see that the database runs, and that "
-                "the login of DATABASE_URL may enter the role todo_purger (GRANT todo_purger TO the login)"
+                f"the login of DATABASE_URL may enter the role {NAMES.purger} (GRANT {NAMES.purger} TO the login)"
             ) from failure
     click.echo(f"Dropped {keys} expired Idempotency-Keys and {tasks} deleted tasks.")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.entity_tags import conditions, matches, shape_in
@@ -63,6 +63,7 @@ def test_any_foreign_tag(text: str) -> None:
 
 
 @given(st.from_regex(r"[0-9a-f]{1,20}", fullmatch=True))
+@example(15 * "f")  # A time after the year 9999.
 def test_only_the_tags_own_spelling(digits: str) -> None:
     """Of all tags that hold a state's time, only the one that this service makes stands for it."""
     shape = entity_tag(task()).strip('"').partition("-")[0]

@@ -88,4 +88,5 @@ def test_an_answer_that_the_contract_does_not_have(
 def test_answers_that_the_contract_has() -> None:
     """A status may be declared by its class, and content that is not JSON is not looked into."""
     assert 404 == answered(Answer(None, {}, 404)).status_code
-    assert 200 == answered(Answer({}), {"default": {"description": "", "content": {"*/*": {}}}}).status_code
+    content = {"no media type": {}, "*/*": {}}
+    assert 200 == answered(Answer({}), {"default": {"description": "", "content": content}}).status_code

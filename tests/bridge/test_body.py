@@ -140,6 +140,7 @@ TEXT = {"schema": {"type": "string", "maxLength": 3}}
         ({"*/*": {}}, None, b"\0", b"\0"),
         ({"application/octet-stream": {}}, None, b"\xff", b"\xff"),
         ({"application/octet-stream": TEXT}, "application/octet-stream", b"", b""),
+        ({"image/png": ANY}, "image/png", b"\xff", b"\xff"),
         ({"image/*": {"schema": {"type": "string", "format": "binary"}}}, "image/png", b"\xff", b"\xff"),
         ({"application/xml": {}}, "application/xml", b"<a/>", b"<a/>"),
         ({"*/*": NUMBER}, "image/svg+xml", b"<a>1</a>", 1),
@@ -196,6 +197,12 @@ def test_the_refusal_of_a_patch_names_the_kinds_of_patches() -> None:
 def test_what_cannot_be_read_is_400(content: Any, content_type: str, sent: bytes, expected: str) -> None:
     """A body that is not what its media type says, or breaks its schema, is refused without being repeated."""
     assert f"The request body must be {expected}" == refusal(body_reader(content), sent, content_type)
+
+
+def test_a_number_that_no_double_can_hold_is_400() -> None:
+    """A number that would become an infinity is refused, though it is JSON."""
+    sentence = "Numbers in the request body must not be larger than a double can hold"
+    assert sentence == refusal(reader({}), b"1e999")
 
 
 def test_a_required_body_must_come() -> None:

@@ -223,6 +223,12 @@ def header(**fields: Any) -> Json:
         (answer(), answer(content={"text/plain": {}}), BREAKING, "the media type text/plain is new"),
         (answer(), header(), COMPATIBLE, "the header size is new"),
         (header(), answer(), BREAKING, "the header size is gone"),
+        (
+            header(),
+            answer(headers={"Size": {"content": {"text/plain": {}}}}),
+            [BREAKING, BREAKING],
+            ["header size: it has a schema in another way", "header size: the media type text/plain is new"],
+        ),
         (header(), header(required=True), COMPATIBLE, "header size: it is required now"),
         (header(required=True), header(), BREAKING, "header size: it is not required now"),
         (header(), header(schema={**TEXT, "maxLength": 9}), COMPATIBLE, "header size: maxLength was none, is 9"),

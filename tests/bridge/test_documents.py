@@ -74,8 +74,9 @@ def test_an_operation_without_a_tag() -> None:
             "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice",
         ),
         (100_000 * "[", "line 1: this is nested too deep"),
+        ("[]", "line 1: the document is not a mapping"),
     ],
-    ids=["syntax", "twice", "deep"],
+    ids=["syntax", "twice", "deep", "list"],
 )
 def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> None:
     """What is wrong with a file of JSON is said with its line."""
@@ -85,11 +86,18 @@ def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> No
     assert str(refused.value).startswith(expected)
 
 
-def test_a_discriminator_is_a_hint() -> None:
+def test_a_discriminator_is_a_hint(tmp_path: Path) -> None:
     """A mapping to a file that is not there, or to what is no address, changes no rule."""
     mapping = {"a": "./nowhere.yaml", "b": "http://[", "c": "Cat"}
     schema = {"oneOf": [True], "discriminator": {"propertyName": "kind", "mapping": mapping}}
     made = document({"/a": {"get": operation()}}, components={"schemas": {"Pet": schema}})
+    assert ["act"] == list(Contract.load(written(tmp_path, {"openapi.yaml": made})).operations)
+
+
+def test_extensions_are_passed_over() -> None:
+    """What stands under a name with `x-` is neither a path nor a request that the service sends."""
+    sent = {"x-note": {}, "{$request.body#/url}": {"post": {"responses": {"200": {"description": ""}}}}}
+    made = document({"x-note": 5, "/a": {"post": operation(callbacks={"done": sent})}})
     assert ["act"] == list(Contract(json.dumps(made)).operations)
 
 
@@ -97,6 +105,15 @@ def test_a_discriminator_is_a_hint() -> None:
     ("paths", "schemas", "expected"),
     [
         ({"/a": {"get": 5}}, {}, ['#/paths/~1a/get: 5 is not of type "object"']),
+        (
+            {
+                "/a": {
+                    "get": operation(parameters=[{"name": "q", "in": "query", "schema": {}, "examples": 5}])
+                }
+            },
+            {},
+            ['#/paths/~1a/get/parameters/0/examples: 5 is not of type "object"'],
+        ),
         (
             {},
             {"A": {"$ref": "#/components/schemas/B"}, "B": {"allOf": [{"$ref": "#/nothing"}]}},
@@ -161,6 +178,12 @@ def written(folder: Path, files: dict[str, Any]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
     return folder / next(iter(files))
+
+
+def test_yaml_may_have_braces(tmp_path: Path) -> None:
+    """A file that begins like JSON but is named otherwise may be YAML."""
+    text = "{openapi: 3.1.0, info: {title: Things, version: '1'}, paths: {/a: {get: {operationId: read}}}}"
+    assert ["read"] == list(Contract.load(written(tmp_path, {"openapi.yaml": text})).operations)
 
 
 def test_a_document_may_be_split(tmp_path: Path) -> None:

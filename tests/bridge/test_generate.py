@@ -159,6 +159,18 @@ CONTENT = {
             },
             "(self, caller: Caller, /) -> Answer[str | None]",
         ),
+        (
+            {"responses": {"200": {"description": "", "content": {"application/xml": {}}}}},
+            "(self, caller: Caller, /) -> Answer[bytes]",
+        ),
+        (
+            {
+                "responses": {
+                    "200": {"description": "", "content": {"application/xml": {}, "no media type": {}}}
+                }
+            },
+            "(self, caller: Caller, /) -> Answer[Any]",
+        ),
     ],
 )
 def test_an_operation_becomes_a_method(fields: Json, signature: str) -> None:

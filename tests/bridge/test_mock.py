@@ -67,12 +67,14 @@ TREE = {
 }  # fmt: skip
 
 
+NAMED = {"$id": "n", "minimum": 9, **INTEGER}
 LOOP = {"properties": {"loop": {"$ref": "#/components/schemas/Loop"}}, "required": ["loop"]}
 # Schemas that allow nothing, or nothing that is found: an optional member of one is left out.
 IMPOSSIBLE = [
     *({"pattern": "^[a-z]$", "minLength": 2, **STRING}, {"items": False, "minItems": 2, "type": "array"}),
     *({"properties": {"b": False}, "required": ["b"]}, {"additionalProperties": False, "minProperties": 1}),
     *({"oneOf": [False, {"minLength": 1, "maxLength": 0, **STRING}]}, {"$ref": "#/components/schemas/Loop"}),
+    {"pattern": "^(?<name>a)$", **STRING},
 ]  # fmt: skip
 
 
@@ -97,6 +99,7 @@ IMPOSSIBLE = [
         {"not": {"const": "text"}, **STRING},
         {"$ref": "#/components/schemas/Tree", "required": ["children"]},
         {"$id": "https://example.com/s", "$ref": "#/$defs/n", "$defs": {"n": {"minimum": 9, **INTEGER}}},
+        {"$id": "https://a.example/s", "properties": {"p": {"$ref": "n"}}, "required": ["p"], "$defs": {"n": NAMED}},
         {"propertyNames": {"enum": ["q"]}, "minProperties": 1, "type": "object"},
         *({"type": "boolean"}, {"type": "number"}, {"items": False, "type": "array"}),
         {"not": {"minimum": 1}, **INTEGER},
@@ -104,7 +107,7 @@ IMPOSSIBLE = [
         {"properties": {"a": STRING, "b": STRING}, "maxProperties": 1, "not": {"maxProperties": 0}, "type": "object"},
         {"properties": {"a": STRING}, "required": ["a"], "minProperties": 2},
         {"properties": {"a": INTEGER}, "patternProperties": {"^\\p{Lu}$": STRING, "^x": STRING}, "required": ["a"]},
-        {"properties": dict(zip("abcdef", IMPOSSIBLE, strict=True)), "type": "object"},
+        {"properties": dict(zip("abcdefg", IMPOSSIBLE, strict=True)), "type": "object"},
     ],
 )  # fmt: skip
 def test_values_are_made_from_the_schema(schema: Any) -> None:
@@ -164,6 +167,7 @@ TYPES: Json = {
         ),
         ("nonsense, font/woff, x/y;q=z", "application/json", "1"),
         ("image/*;q=0.1", "image/png", "i"),
+        ("image/gif", "image/gif", "i"),
     ],
 )
 def test_the_client_chooses_the_media_type(accept: str, media_type: str, text: str) -> None:
@@ -191,6 +195,12 @@ def test_the_client_may_choose_the_status() -> None:
     made = things(operation(responses=STATUSES))
     codes = ("code=404", 'code="503"', "code=418", "code=x")
     assert [404, 503, 204, 204] == [ask(made, headers={"Prefer": code}).status_code for code in codes]
+
+
+def test_an_operation_that_declares_no_success() -> None:
+    """Where only refusals are declared the answer is 200, and empty."""
+    answer = ask(things(operation(responses={"404": STATUSES["404"]})))
+    assert (200, b"") == (answer.status_code, answer.content)
 
 
 def test_required_headers_are_sent() -> None:

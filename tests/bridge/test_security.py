@@ -104,6 +104,10 @@ def test_mutual_tls_is_the_verifiers_to_say() -> None:
         ([{"token": []}, {}], {"token": "alice", "header": None, "": None}),
         ([{}, {"header": []}], {"token": None, "header": "alice", "": None}),
         ([{"header": [], "cookie": []}], {"header": 401, "cookie": 401, "header cookie": "alice"}),
+        (
+            [{"header": [], "cookie": []}, {"token": []}, {}],
+            {"token": "alice", "header cookie": "alice", "": None},
+        ),
         ([{"oauth": ["read"], "second": ["write"]}], {"token": 403}),
         ([{"oauth": ["read"]}, {"header": []}], {"oauth": 403, "oauth header": "alice", "header": "alice"}),
         ([], {"": None, "token": None}),

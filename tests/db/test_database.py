@@ -4,12 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import MetaData, select
 
 from db import statements
 from db.driver.connection import Connection
 from db.driver.database import MARGIN_SECONDS, SLOW_DEADLINE_SECONDS, Database
 from db.driver.messages import Message
+from db.driver.ownership import own_row
 from db.driver.pool import Pool
 from db.models import NAMES, tasks
 from openapi.bridge.failures import Unavailable
@@ -29,6 +30,11 @@ async def connection_of(pool: Pool, clock: str) -> Connection:
     await connection.learn_clock(later(), clock)
     pool.release(connection, None)
     return connection
+
+
+def test_a_database_without_owned_tables_is_ready(database_url: str) -> None:
+    """Where no table has an owner, and nothing can be read as a tenant, a database that answers is ready."""
+    with_pool(database_url, lambda pool: Database(pool, NAMES, probe=own_row(MetaData())).ping())
 
 
 def test_a_slow_statement_has_less_time(database_url: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db.admin.deployment import describe
+from db.admin.deployment import describe, describe_log
 from db.migrations import migrations
 from lint.sharding import create_sharded
 from server.doctor import Finding, examine
@@ -58,4 +58,4 @@ def test_citus(server: Cluster) -> None:
 def test_a_database_that_is_away() -> None:
     """What cannot be asked is said to be unknown."""
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/todo"
-    assert "cannot tell: the database did not answer this question" == describe(url)
+    assert {"cannot tell: the database did not answer this question"} == {describe(url), describe_log(url)}

@@ -287,7 +287,17 @@ def test_a_newer_schema(fresh: str) -> None:
     migrations.upgrade(fresh)
     run(fresh, "UPDATE alembic_version SET version_num = '9999'")
     assert NEWER == migrations.pending(fresh) == refusal(fresh)
-    with pytest.raises(MigrationError, match=re.escape(NEWER)):
+    for action in (migrations.check, migrations.status, migrations.sql):
+        with pytest.raises(MigrationError, match=re.escape(NEWER)):
+            action(fresh)
+
+
+def test_a_schema_that_was_changed_by_hand(fresh: str) -> None:
+    """Each difference between the tables and what the contract asks for is named."""
+    migrations.upgrade(fresh)
+    run(fresh, "ALTER TABLE tasks ALTER title DROP NOT NULL, DROP CONSTRAINT tasks_title_length_1_255")
+    differences = "(modify nullable tasks.title, add constraint tasks_title_length_1_255)"
+    with pytest.raises(MigrationError, match=re.escape(differences)):
         migrations.check(fresh)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import psycopg2
@@ -237,6 +238,31 @@ def test_what_was_sent_may_finish(database_url: str) -> None:
         await eventually(lambda: pool.in_use == 0)
 
     with_pool(database_url, use, queue=1)
+
+
+def test_who_goes_as_the_answer_comes(database_url: str) -> None:
+    """A connection whose caller goes in the very turn in which the answer has come is of use at once."""
+
+    async def use(pool: Pool) -> Any:
+        connection = await pool.acquire(None, later())
+        seconds = 0.01
+        while seconds < 10:
+            asked = asyncio.ensure_future(connection.run("SELECT 1", {}, later()))
+            await asyncio.sleep(0)
+            # The event loop finds the answer, and then that it is time to cancel.
+            time.sleep(seconds)
+            asyncio.get_running_loop().call_later(0, asked.cancel)
+            await asyncio.wait([asked])
+            if not connection.is_busy:
+                break
+            finished = asyncio.Event()
+            connection.when_finished(finished.set)
+            await finished.wait()
+            seconds *= 4
+        assert asked.cancelled()
+        return await connection.run("SELECT 2", {})
+
+    assert [(2,)] == with_pool(database_url, use)
 
 
 def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:

@@ -133,6 +133,7 @@ def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) ->
         "postgresql://db:70000/",
         "host=db",
         "postgresql://app:p%zz@db/todo",
+        "postgresql:///todo?host=a,b,c&port=1,2",
     ],
 )
 def test_what_is_no_url_of_a_database_is_told_what_one_looks_like(url: str) -> None:

@@ -25,8 +25,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import ClauseElement
 
 from db import statements
+from db.admin.isolation import IsolationError, isolation_of
 from db.driver.ownership import OwnershipError, owned, owned_through, owners, shared
-from db.models import idempotency_keys, metadata, tasks, users
+from db.models import NAMES, idempotency_keys, metadata, tasks, users
 from lint import scoping
 from lint.__main__ import choices
 
@@ -157,7 +158,9 @@ def test_each_table_says_whose_its_rows_are() -> None:
 def test_a_table_that_does_not_say_it_is_refused(
     loans: dict[str, Any], renewals: dict[str, Any], sentence: str
 ) -> None:
-    """A table that says nothing, or whose rows could have a parent of another user, is refused by name."""
+    """A table that says nothing, or whose rows could have a parent of another user, is refused, at a start too."""
     tables = library(loans, renewals)
     with pytest.raises(OwnershipError, match=sentence):
         owners(tables)
+    with pytest.raises(IsolationError, match=sentence):
+        isolation_of("postgresql:///todo", tables, NAMES)

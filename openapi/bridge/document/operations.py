@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -11,6 +11,8 @@ from openapi.bridge.document.places import ContractError, Json, Place, follow, p
 
 # OpenAPI has parameters for these headers ignored.
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")
+# What is raised where something has another form than the grammar gives it, which has been reported by then.
+_CONSEQUENCES = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,11 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
 @contextmanager
 def collected(problems: list[str], is_sound: bool = True) -> Iterator[None]:
     """Keeps what is wrong for later, so that one fault does not hide the next."""
-    try:
-        yield
-    except ContractError as error:
-        problems += error.problems
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
-        if is_sound:
-            raise
+    with suppress(*(() if is_sound else _CONSEQUENCES)):
+        try:
+            yield
+        except ContractError as error:
+            problems += error.problems
 
 
 def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
