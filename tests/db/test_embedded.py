@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -83,15 +83,19 @@ def data_dir(place: Path) -> Path:
 
 
 @pytest.fixture
-def copy(data_dir: Path, fresh: Path) -> Callable[[str], Path]:
-    """Makes a data folder of a given name with a copy of the cluster, which is quicker than a new one."""
+def moved(data_dir: Path, fresh: Path) -> Iterator[Callable[[str], Path]]:
+    """Moves the cluster into a data folder of a given name, for a test that leaves it stopped."""
+    with ExitStack() as stack:
 
-    def make(name: str) -> Path:
-        shutil.copytree(data_dir / "postgres", fresh / name / "postgres")
-        (fresh / name).chmod(0o711)
-        return fresh / name
+        def move(name: str) -> Path:
+            folder = fresh / name
+            folder.mkdir()
+            folder.chmod(0o711)
+            (data_dir / "postgres").rename(folder / "postgres")
+            stack.callback((folder / "postgres").rename, data_dir / "postgres")
+            return folder
 
-    return make
+        yield move
 
 
 @pytest.fixture
@@ -282,9 +286,9 @@ def cannot_get_in(url: str, cluster: Path, socket: Path) -> None:
 @needs_root
 @forks
 @pytest.mark.parametrize("length", [0, 100])
-def test_another_user_is_kept_out(copy: Callable[[str], Path], length: int) -> None:
+def test_another_user_is_kept_out(moved: Callable[[str], Path], length: int) -> None:
     """A second user can neither list nor connect, wherever the socket is, though the way there is open."""
-    data_dir = copy(f"long{'g' * length}")
+    data_dir = moved(f"long{'g' * length}")
     with embedded_postgres(data_dir) as url:
         socket = Path(make_url(url).query["host"])  # type: ignore[arg-type]
         assert (length == 0) == (socket == data_dir / "postgres")
@@ -309,9 +313,9 @@ def test_another_user_who_reaches_the_socket_is_refused(data_dir: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("closed", [False, pytest.param(True, marks=needs_entry)])
-def test_under_root_the_server_has_a_user_of_its_own(copy: Callable[[str], Path], closed: bool) -> None:
+def test_under_root_the_server_has_a_user_of_its_own(moved: Callable[[str], Path], closed: bool) -> None:
     """The server is the system user todo-api and may pass closed folders only where there are any."""
-    data_dir = copy("data")
+    data_dir = moved("data")
     data_dir.chmod(0o700 if closed else 0o711)
     with embedded_postgres(data_dir):
         status = Path(f"/proc/{server(data_dir)}/status").read_text()
@@ -336,10 +340,10 @@ def readable_wheel(place: Path) -> Path:
 @needs_root
 @needs_entry
 def test_a_closed_virtual_environment_will_do(
-    copy: Callable[[str], Path], readable_wheel: Path, monkeypatch: pytest.MonkeyPatch
+    moved: Callable[[str], Path], readable_wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under root the programs may be in a folder that no other user can enter, and it stays closed."""
-    data_dir = copy("data")
+    data_dir = moved("data")
     monkeypatch.syspath_prepend(readable_wheel)
     readable_wheel.chmod(0o700)
     try:
@@ -362,9 +366,9 @@ def _wheel_is_closed() -> bool:
 
 
 @needs_root
-def test_root_serves_the_cluster_as_its_owner(copy: Callable[[str], Path]) -> None:
+def test_root_serves_the_cluster_as_its_owner(moved: Callable[[str], Path]) -> None:
     """Root runs another user's cluster as that user, and takes a copy of its own for the system user."""
-    data_dir = copy("data")
+    data_dir = moved("data")
     cluster = data_dir / "postgres"
     nobody, ours = (pwd.getpwnam(name).pw_uid for name in ("nobody", "todo-api"))
     for owner, expected in ((nobody, nobody), (NAMELESS, NAMELESS), (0, ours)):
@@ -550,11 +554,13 @@ def test_a_killed_process_leaves_a_server_that_the_next_one_joins(data_dir: Path
 
 
 @pytest.mark.parametrize(("user_is_killed", "length"), [(True, 0), (False, 100)])
-def test_a_killed_server_starts_again(copy: Callable[[str], Path], user_is_killed: bool, length: int) -> None:
+def test_a_killed_server_starts_again(
+    moved: Callable[[str], Path], user_is_killed: bool, length: int
+) -> None:
     """After kill -9 of the server, with or without its user's, the next one starts it with all data."""
-    data_dir = copy(f"long{'g' * length}")
+    data_dir = moved(f"long{'g' * length}")
     with holder(data_dir) as (process, url):
-        query(url, "CREATE TABLE acknowledged AS SELECT 'milk' AS title")
+        query(url, "DROP TABLE IF EXISTS acknowledged; CREATE TABLE acknowledged AS SELECT 'milk' AS title")
         if user_is_killed:
             process.kill()
         os.kill(server(data_dir), signal.SIGKILL)
@@ -604,9 +610,9 @@ def test_a_failed_use_stops_the_server_too(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["l" * 150, "space é +=~@", "a,b:c;d 'e\" $HOME `date` \\ %41%"])
-def test_any_folder_name_will_do(copy: Callable[[str], Path], name: str) -> None:
+def test_any_folder_name_will_do(moved: Callable[[str], Path], name: str) -> None:
     """The path of the data folder may be long and hold any character, for libpq and for SQLAlchemy."""
-    data_dir = copy(name)
+    data_dir = moved(name)
     with embedded_postgres(data_dir) as url, embedded_postgres(data_dir) as same_url:
         assert url == same_url
         assert "todo" == query(url, "SELECT current_database()")
@@ -620,10 +626,10 @@ def test_any_folder_name_will_do(copy: Callable[[str], Path], name: str) -> None
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit is another on other systems")
 @pytest.mark.parametrize(("length", "inside"), [(107, True), (108, False)])
 def test_the_socket_is_inside_while_it_fits(
-    copy: Callable[[str], Path], fresh: Path, length: int, inside: bool
+    moved: Callable[[str], Path], fresh: Path, length: int, inside: bool
 ) -> None:
     """A socket path of 107 bytes stays in the cluster; a longer one gets a folder that is gone afterwards."""
-    data_dir = copy("d" * (length - len(str(fresh / "postgres" / ".s.PGSQL.5432")) - 1))
+    data_dir = moved("d" * (length - len(str(fresh / "postgres" / ".s.PGSQL.5432")) - 1))
     assert length == len(str(data_dir / "postgres" / ".s.PGSQL.5432"))
     with embedded_postgres(data_dir) as url:
         socket = Path(make_url(url).query["host"])  # type: ignore[arg-type]
