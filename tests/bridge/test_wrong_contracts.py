@@ -351,22 +351,10 @@ def test_a_handler_that_would_block() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "expected"),
-    [
-        (
-            "operationId: get_task",
-            "operationId: fetch_task",
-            "GET /api/{user_id}/tasks/{id}: no handler has the name of the operationId 'fetch_task'",
-        ),
-        ("\ninfo:", "\ninfo: [", "line 6: this is not YAML: did not find expected ',' or ']'"),
-    ],
-)
-def test_the_command_says_it_in_one_line(
-    tmp_path: Path, database_url: str, old: str, new: str, expected: str
-) -> None:
+def test_the_command_says_it_in_one_line(tmp_path: Path, database_url: str) -> None:
     """`todo-api serve` ends at once with the line on standard error, without a traceback."""
-    project = project_with(edited((old, new)), tmp_path)
+    project = project_with(edited(("operationId: get_task", "operationId: fetch_task")), tmp_path)
+    expected = "GET /api/{user_id}/tasks/{id}: no handler has the name of the operationId 'fetch_task'"
     settings = {"DATABASE_URL": database_url, "AUTH_JWT_SECRET": SECRET.decode(), "PORT": str(free_port())}
     ended = todo_api("serve", cwd=project, PYTHONPATH=str(project), **settings)
     assert (1, "", f"error: openapi.yaml: {expected}\n") == (ended.returncode, ended.stdout, ended.stderr)

@@ -138,16 +138,10 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
     ("name", "value"),
     [
         ("DATABASE_URL", "todo"),
-        ("DATABASE_URL", "mysql://app@db.example/todo"),
-        ("DATABASE_URL", "sqlite:///todo.db"),
-        ("DATABASE_URL", "postgresql://app@db.example:port/todo"),
         ("DATABASE_URL", "postgresql://app@db.example:70000/todo"),
         ("AUTH_JWT_SECRET", "a" * 31),
         ("AUTH_JWT_SECRET", PUBLIC_KEY),
         ("AUTH_JWKS_URL", "http://issuer.example/jwks"),
-        ("AUTH_JWKS_URL", "file:///etc/jwks.json"),
-        ("AUTH_JWKS_URL", "https://user:pass@issuer.example/jwks"),
-        ("AUTH_JWKS_URL", "https://"),
         ("HOST", "http://127.0.0.1"),
         ("HOST", "[::1]"),
         ("HOST", "127.0.0.1:8000"),
@@ -272,14 +266,6 @@ def test_white_space_around_a_value_is_dropped(name: str, value: str, space: str
     assert load(**right) == load(**right | {name: space.format(value)})
 
 
-@pytest.mark.parametrize(
-    "url", ["http://localhost:3000/jwks", "http://127.0.0.1/jwks", "http://[::1]:3000/jwks"]
-)
-def test_a_jwks_on_loopback_may_be_http(url: str) -> None:
-    """A request that does not leave the machine needs no TLS."""
-    assert url == load(AUTH_JWKS_URL=url, AUTH_AUDIENCE="todo").auth_jwks_url
-
-
 @pytest.mark.parametrize("secret", ["a" * 32, "ä" * 16])
 def test_a_secret_is_measured_in_bytes(secret: str) -> None:
     """32 bytes of UTF-8 are enough for HS256 (RFC 7518, section 3.2)."""
@@ -287,16 +273,6 @@ def test_a_secret_is_measured_in_bytes(secret: str) -> None:
 
     assert loaded
     assert secret.encode() == loaded.get_secret_value()
-
-
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
-def test_each_form_of_a_postgresql_url_is_taken(scheme: str) -> None:
-    """A URL may begin as providers, libpq or SQLAlchemy write it."""
-    url = f"{scheme}://app:secret@[::1]:5432/todo?sslmode=require"
-    loaded = load(DATABASE_URL=url).database_url
-
-    assert loaded
-    assert url == loaded.get_secret_value()
 
 
 @given(address=st.integers(0, 2**24 - 1).map(lambda low: str(IPv4Address(127 << 24 | low))))
