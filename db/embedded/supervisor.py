@@ -47,13 +47,18 @@ def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
     while not ended.wait(PAUSE_SECONDS if failed else INTERVAL_SECONDS):
         if _runs(postmaster(data_dir)):
             continue
-        if not failed:
-            log.warning("the embedded PostgreSQL has ended, and is started again")
+        log.log(
+            logging.DEBUG if failed else logging.WARNING,
+            "the embedded PostgreSQL has ended, and is started again",
+        )
         try:
             start_again(data_dir, url)
         except EmbeddedPostgresError as error:
-            if not failed:
-                log.error("the embedded PostgreSQL cannot be started; it is tried again and again: %s", error)
+            log.log(
+                logging.DEBUG if failed else logging.ERROR,
+                "the embedded PostgreSQL cannot be started; it is tried again and again: %s",
+                error,
+            )
             failed = True
         else:
             log.warning("the embedded PostgreSQL runs again")
@@ -63,10 +68,12 @@ def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
 def _runs(process: int | None) -> bool:
     if process is None:
         return False
+    runs = False
     with suppress(OSError):  # There is no such process.
-        if not Path("/proc/self").exists():  # pragma: no cover - on systems other than Linux
+        if Path("/proc/self").exists():
+            # Where nobody waits for it, as in a container without an init process, a dead one is kept as a zombie.
+            runs = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        else:  # pragma: no cover - on systems other than Linux
             os.kill(process, 0)
-            return True
-        # Where nobody waits for it, as in a container without an init process, a dead process is kept as a zombie.
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
+            runs = True
+    return runs

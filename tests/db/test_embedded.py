@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -22,6 +23,7 @@ import psycopg2
 import pytest
 from sqlalchemy import create_engine, make_url, text
 
+from db.embedded.account import server_account
 from db.embedded.cluster import embedded_postgres
 from db.embedded.errors import EmbeddedPostgresError
 from tests.support.running import wait_until
@@ -600,6 +602,20 @@ def test_an_interrupted_first_start_is_made_good(fresh: Path) -> None:
         assert "todo" == query(url, "SELECT current_database()")
     with embedded_postgres(fresh):
         assert [] == list(fresh.glob("postgres.new-*"))
+
+
+def test_a_server_that_is_being_stopped_is_waited_for(data_dir: Path) -> None:
+    """Where the server ends as soon as its clients have left, whoever comes meanwhile waits, and starts it again."""
+    cluster = data_dir / "postgres"
+    with embedded_postgres(data_dir) as url:
+        client = psycopg2.connect(url)
+        stop = ("stop", "-D", ".", "-m", "smart", "--no-wait")
+        server_account(cluster).run_program("pg_ctl", *stop, folder=cluster, failing="it did not stop")
+        leave = threading.Timer(1, client.close)
+        leave.start()
+        with embedded_postgres(data_dir) as new_url:
+            assert 1 == query(new_url, "SELECT 1")
+        leave.join()
 
 
 def test_a_failed_use_stops_the_server_too(data_dir: Path) -> None:

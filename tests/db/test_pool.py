@@ -164,8 +164,14 @@ def test_failures_free_their_place(database_url: str) -> None:
             with pytest.raises(Unavailable, match="connection"):
                 await process_of(pool)
 
+    async def find_no_name(pool: Pool) -> None:
+        with pytest.raises(UnicodeError):
+            await pool.acquire(None, later())
+        assert 0 == pool.in_use
+
     assert 0 < with_pool(database_url, use)
     with_pool("postgresql://nobody@127.0.0.1:1/none", find_none)
+    with_pool(f"postgresql://nobody@{64 * 'a'}.invalid/none", find_no_name)
 
 
 def test_who_has_gone_is_not_served(database_url: str) -> None:

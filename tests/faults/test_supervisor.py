@@ -89,6 +89,19 @@ def test_a_service_goes_on(folder: Path) -> None:
     assert "the embedded PostgreSQL runs again" in said
 
 
+def test_a_start_that_fails_is_tried_again(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that cannot be started is tried until it can, and the log says so once."""
+    settings = folder / "data" / "postgres" / "postgresql.auto.conf"
+    with embedded_postgres(folder / "data") as url, kept_running(folder / "data", url):
+        before = settings.read_text()
+        settings.write_text("nonsense")
+        kill(folder / "data")
+        wait_until(lambda: "it is tried again and again" in caplog.text, 60)
+        settings.write_text(before)
+        wait_until(lambda: answers(url), 60)
+    assert 1 == sum(record.levelname == "ERROR" for record in caplog.records)
+
+
 @pytest.fixture
 def disk(folder: Path) -> Iterator[Path]:
     """A file system of 160 MB; skipped by name where none can be mounted."""
