@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
@@ -313,12 +314,12 @@ def visit(request: pytest.FixtureRequest, chromium: Chrome) -> Iterator[Visit]:
         open_docs(chromium, url)
         address = chromium.current_url
         if request.param is None:
-            # Once, since the browser computes for a quarter of a minute.
-            opening = "document.querySelectorAll('.opblock-summary-control').forEach(c => c.click())"
-            chromium.execute_script(opening)
-            every = len(contract().operations)
-            opened = ".is-open .responses-table"
-            WebDriverWait(chromium, 60).until(lambda _: every == len(find(chromium, opened)))
+            # One by one, and in one visit only, since the browser computes long with many open.
+            for block in find(chromium, ".opblock"):
+                (control,) = find(block, ".opblock-summary-control")
+                chromium.execute_script("arguments[0].click()", control)
+                find(block, ".responses-table")
+                chromium.execute_script("arguments[0].click()", control)
         yield Visit(
             url,
             request.param,
@@ -341,10 +342,10 @@ def visit(request: pytest.FixtureRequest, chromium: Chrome) -> Iterator[Visit]:
         )
 
 
-def find(browser: Chrome, selector: str) -> list[Any]:
+def find(within: Chrome | WebElement, selector: str) -> list[Any]:
     """The elements that `selector` finds, as soon as there are any."""
-    elements: list[Any] = WebDriverWait(browser, 20, 0.1).until(
-        lambda _: browser.find_elements(By.CSS_SELECTOR, selector)
+    elements: list[Any] = WebDriverWait(within, 60, 0.1).until(
+        lambda _: within.find_elements(By.CSS_SELECTOR, selector)
     )
     return elements
 
