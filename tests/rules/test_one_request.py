@@ -24,7 +24,7 @@ def passed(database_url: str) -> dict[str, set[str]]:
             files.add(frame.f_code.co_filename)
 
     def own() -> set[str]:
-        paths = [Path(name).relative_to(PROJECT) for name in files if name.startswith(f"{PROJECT}/")]
+        paths = [Path(name).relative_to(PROJECT) for name in files.copy() if name.startswith(f"{PROJECT}/")]
         return {str(path) for path in paths if path.parts[0] in ROOMS}
 
     threading.setprofile(note)
