@@ -55,7 +55,7 @@ def test_what_is_restored_is_what_was_there(server: Cluster, empty: str, backup:
 
     migrations.check(empty)
     require(empty, metadata, NAMES)
-    assert [] == run(empty, "SELECT FROM tasks")
+    assert [] == run(empty, "SELECT id FROM tasks")
     administrator = superuser(server, empty)
     assert [("for alice",), ("for bob",)] == titles(administrator)
     run(administrator, "INSERT INTO tasks (user_id, title) VALUES ('bob', 'another')")

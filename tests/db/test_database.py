@@ -16,6 +16,7 @@ from db.models import NAMES, tasks
 from openapi.bridge.failures import Unavailable
 from tests.support.clusters import run
 from tests.support.pools import later, with_pool
+from tests.support.running import wait_until
 
 CREATE = statements.create_task(("title",))
 MINE = select(tasks.c.title)
@@ -32,9 +33,22 @@ async def connection_of(pool: Pool, clock: str) -> Connection:
     return connection
 
 
-def test_a_database_without_owned_tables_is_ready(database_url: str) -> None:
-    """Where no table has an owner, and nothing can be read as a tenant, a database that answers is ready."""
-    with_pool(database_url, lambda pool: Database(pool, NAMES, probe=own_row(MetaData())).ping())
+def test_a_database_without_owned_tables_is_ready(own_url: str) -> None:
+    """Where no table has an owner, and nothing can be read as a tenant, a database that answers is ready; what was
+    opened for it is closed at the end."""
+    sessions = "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-api' AND datname = current_database()"
+
+    async def use(pool: Pool) -> None:
+        database = Database(pool, NAMES, probe=own_row(MetaData()))
+        await database.ping()
+        await database.run(TIME_LEFT, {})
+        assert 2 == len(run(own_url, sessions))
+        database.close()
+        wait_until(lambda: run(own_url, sessions) == [])
+
+    with_pool(own_url, use)
+    with pytest.raises(Unavailable, match="readiness"):
+        with_pool("postgresql://nobody@127.0.0.1:1/none", lambda pool: Database(pool, NAMES).ping())
 
 
 def test_a_slow_statement_has_less_time(database_url: str) -> None:
@@ -99,7 +113,7 @@ def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
             return int((await known.fetch(CREATE, title="A task"))[0]["id"])
 
         await known.fetch(MINE)
-        assert [] == run(own_url, "SELECT FROM users")
+        assert [] == run(own_url, "SELECT id FROM users")
         ids = [await create(erased=False), await create(erased=False), await create(erased=True)]
         known.forget()
         ids.append(await create(erased=True))
