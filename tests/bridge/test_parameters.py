@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openapi.bridge.document.places import ContractError
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.request.parameters import ParameterReader
 from tests.support.contracts import Json, contract_of, document, operation
@@ -194,17 +193,18 @@ def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: An
             "1",
             1,
         ),
+        ({"$ref": "#/components/schemas/Named"}, "1", 1),
         ({}, "1", "1"),
     ],
 )
 def test_the_type_is_found_where_the_schema_has_it(schema: Any, text: str, expected: Any) -> None:
     """A type may stand in an enum, a const, a combination or behind a reference, also one to an `$id`."""
     paths = {"/things": {"get": operation(parameters=[parameter("query", schema)])}}
-    contract = contract_of(document(paths, components={"schemas": {"Size": {"type": "integer"}}}))
-    assert (
-        expected
-        == ParameterReader(contract, contract.operations["act"]).read(scope(f"color={text}"))["color"]
-    )
+    size = {"type": "integer"}
+    named = {"$id": "https://example.com/n", "$ref": "#/$defs/n", "$defs": {"n": size}}
+    contract = contract_of(document(paths, components={"schemas": {"Size": size, "Named": named}}))
+    reading = ParameterReader(contract, contract.operations["act"])
+    assert expected == reading.read(scope(f"color={text}"))["color"]
 
 
 @pytest.mark.parametrize("text", ["+1", "01", "1.0", " 1", "1_0", "٣", "", "1\n", "9" * 5000])
@@ -474,14 +474,12 @@ def test_headers_with_a_meaning_of_their_own_are_no_parameters(name: str) -> Non
     assert [] == reader(parameter("header", STRING, name)).arguments
 
 
-def test_parameters_must_be_told_apart() -> None:
-    """Two parameters that would be the same argument of a handler, or one and the body, are not served."""
-    with pytest.raises(ContractError, match=r"^GET /things: .* argument 'if_match'; rename one$"):
-        reader(parameter("header", STRING, "If-Match"), parameter("query", STRING, "if_match"))
-    with pytest.raises(ContractError, match=r"^POST /things: .* argument 'body'; rename one$"):
-        reader(
-            parameter("query", STRING, "body"), requestBody={"content": {"application/json": {"schema": {}}}}
-        )
+def test_parameters_of_one_name_are_told_apart() -> None:
+    """Two parameters that would be the same argument of a handler, or one and the body, are numbered."""
+    reading = reader(parameter("header", STRING, "If-Match"), parameter("query", STRING, "if_match"))
+    assert {"if_match": "h", "if_match_2": "q"} == reading.read(scope("if_match=q", if_match="h"))
+    body = {"content": {"application/json": {"schema": {}}}}
+    assert ["body_2"] == reader(parameter("query", STRING, "body"), requestBody=body).arguments
     assert ["body"] == reader(parameter("query", STRING, "body")).arguments
 
 

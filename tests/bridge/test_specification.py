@@ -131,7 +131,7 @@ def test_the_first_server_says_where_the_paths_begin(
 
 
 def test_what_is_referred_to_is_served() -> None:
-    """Path items, parameters, bodies and security schemes may stand in the components, and be chained there."""
+    """Path items, to which a path may add, parameters, bodies and security schemes may stand in the components."""
     components = {
         "pathItems": {
             "Things": {
@@ -140,6 +140,7 @@ def test_what_is_referred_to_is_served() -> None:
                     "change",
                     requestBody={"$ref": "#/components/requestBodies/Thing"},
                     security=[{"other": []}],
+                    callbacks={"done": {"x-note": 1}},
                 ),
             }
         },
@@ -153,7 +154,9 @@ def test_what_is_referred_to_is_served() -> None:
         "schemas": {"Number": {"type": "integer"}},
         "securitySchemes": {"token": BEARER, "other": {"$ref": "#/components/securitySchemes/token"}},
     }
-    send = serve({"/things/{id}": {"$ref": "#/components/pathItems/Things"}}, components=components)
+    item = {"$ref": "#/components/pathItems/Things", "get": operation("look")}
+    send = serve({"/things/{id}": item}, components=components)
+    assert {"operation": "look", "id": 5} == told(send("GET", "/things/5"))
     assert {"operation": "change", "caller": "alice", "id": 5, "body": 6} == told(
         send("PUT", "/things/5", json=6, headers=signed_in("alice"))
     )

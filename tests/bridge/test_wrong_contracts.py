@@ -94,6 +94,10 @@ def with_schema(schema: Any) -> Json:
         (document(info={"title": 5, "version": "1"}), '#/info/title: 5 is not of type "string"'),
         (document(paths=[]), '#/paths: [] is not of type "object"'),
         (
+            document({"/a": {"$ref": "#/paths/~1b", "get": 5}, "/b": {}}),
+            '#/paths/~1a/get: 5 is not of type "object"',
+        ),
+        (
             of_operation(parameters=[ID, {**QUERY, "in": "body"}]),
             f'{THING}/parameters/1/in: "body" is not one of "query", "header" or 2 other candidates',
         ),
@@ -121,6 +125,7 @@ def test_the_grammar_of_openapi(made: Json, expected: str) -> None:
         ({"exclusiveMinimum": True}, '/exclusiveMinimum: true is not of type "number"'),
         ({"pattern": "^[^/+$"}, '/pattern: "^[^/+$" is not a "regex"'),
         ({"$ref": "::"}, '/$ref: "::" is not a "uri-reference"'),
+        ({"$schema": "a b"}, '/$schema: "a b" is not a "uri"'),
         ({"x-messages": {"type": ["A", 5]}}, "/x-messages: it must hold sentences by keyword"),
     ],
 )

@@ -46,7 +46,8 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
     objects = list(parts(document))
     problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(objects)]
     problems += _pattern_problems(objects)
-    if any("URI reference" in problem or '"uri-reference"' in problem for problem in problems):
+    # Where something else stands for a URI, nothing can be found.
+    if any("URI" in problem or '"uri' in problem for problem in problems):
         raise ContractError(*problems)
     schemas = Schemas(document)
     return schemas, [*problems, *_reference_problems(document, objects, schemas)]
@@ -62,12 +63,21 @@ def _grammar() -> jsonschema_rs.Draft202012Validator:
     from openapi_spec_validator.schemas import schema_v31
 
     schema = dict(schema_v31)
-    # This edition calls a Link Object's `server` by another name, and refuses what stands beside the `$ref` of a
-    # Reference Object, which "SHALL be ignored".
-    link, reference = schema["$defs"]["link"], schema["$defs"]["reference"]
-    link = {**link, "properties": {**link["properties"], "server": link["properties"]["body"]}}
-    reference = {**reference, "unevaluatedProperties": True}
-    definitions = {**schema["$defs"], "link": link, "reference": reference}
+    definitions = dict(schema["$defs"])
+    # This edition calls a Link Object's `server` by another name, refuses what stands beside the `$ref` of a Reference
+    # Object, which "SHALL be ignored", passes over what stands beside that of a path item, which is no such object,
+    # and takes the extensions of a Callback Object for path items.
+    link, item, callbacks = definitions["link"], definitions["path-item"], definitions["callbacks"]
+    definitions["link"] = {**link, "properties": {**link["properties"], "server": link["properties"]["body"]}}
+    definitions["reference"] = {**definitions["reference"], "unevaluatedProperties": True}
+    definitions["path-item-or-reference"] = {
+        **item,
+        "properties": {**item["properties"], "$ref": {"type": "string"}},
+    }
+    definitions["callbacks"] = {
+        "type": "object",
+        "patternProperties": {"^(?!x-)": callbacks["additionalProperties"]},
+    }
     return jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions})
 
 
@@ -102,7 +112,7 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
         for key, value in place.node.items():
             where = f"#{pointer_to(place.pointer, key)}"
             # One that is a URI has been taken out (`dialects`).
-            if key == {"document": "jsonSchemaDialect", "schemas": "$schema"}.get(kind):
+            if (kind, key) == ("document", "jsonSchemaDialect"):
                 yield f"{where}: it must be the URI of a dialect, such as {_DIALECT}"
             # In schemas their own meta-schema says so.
             if key == "$ref" and kind != "schemas" and not _rule("uri-reference").is_valid(value):
@@ -167,7 +177,7 @@ def _reference_problems(
                     continue
                 said = None if kinds.get(target.pointer) == kind else f"leads to what is not among {kind}"
             if said is not None:
-                yield f"#{place.pointer}: the $ref {reference!r} {said}"
+                yield f"#{place.pointer}: the {key} {reference!r} {said}"
 
 
 def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | None:

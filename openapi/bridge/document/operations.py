@@ -70,14 +70,16 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
         if _is_unreachable(template):
             return
         _note(templates, re.sub(r"\{[^}]*\}", "{}", template), path, "the same path")
-        item = follow(document, path)
+        # What a path item's `$ref` leads to stands behind the item's own fields.
+        items = [path, follow(document, path)] if "$ref" in path.node else [path]
         for method in METHODS:
-            if method in item.node:
+            place = next((item / method for item in items if method in item.node), None)
+            if place is not None:
                 with collected(problems, is_sound):
-                    identifier = (item / method).node.get("operationId", f"{method.upper()} {template}")
+                    identifier = place.node.get("operationId", f"{method.upper()} {template}")
                     with collected(problems, is_sound):
-                        _note(ids, identifier, item / method, f"the operationId {identifier!r}")
-                    operations.append(_operation(document, template, method, item, identifier))
+                        _note(ids, identifier, place, f"the operationId {identifier!r}")
+                    operations.append(_operation(document, template, items, place, identifier))
 
     paths = Place("/paths", document.get("paths", {}))
     for template in paths.node:
@@ -105,9 +107,8 @@ def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
     seen[key] = place
 
 
-def _operation(document: Json, path: str, method: str, item: Place, identifier: str) -> Operation:
-    place = item / method
-    parameters = _parameters(document, item, place)
+def _operation(document: Json, path: str, items: Sequence[Place], place: Place, identifier: str) -> Operation:
+    parameters = _parameters(document, (*reversed(items), place))
     faults: list[str] = []
     with collected(faults):
         _check_template(path, place, parameters)
@@ -122,8 +123,8 @@ def _operation(document: Json, path: str, method: str, item: Place, identifier: 
     return Operation(
         id=identifier,
         place=place,
-        method=method.upper(),
-        path=(base := _base_path(document, item, place)) + path,
+        method=place.pointer.rpartition("/")[2].upper(),
+        path=(base := _base_path((place, *items, Place("", document)))) + path,
         base=base,
         tag=next(iter(place.node.get("tags", ())), ""),
         parameters=parameters,
@@ -135,9 +136,10 @@ def _operation(document: Json, path: str, method: str, item: Place, identifier: 
     )
 
 
-def _parameters(document: Json, item: Place, place: Place) -> tuple[Place, ...]:
+def _parameters(document: Json, owners: Sequence[Place]) -> tuple[Place, ...]:
+    """The parameters of an operation; those of later owners take the place of earlier ones."""
     merged: dict[tuple[str, str], Place] = {}
-    for owner in (item, place):
+    for owner in owners:
         own: dict[str, Place] = {}
         for index in range(len(owner.node.get("parameters", ()))):
             parameter = follow(document, owner / "parameters" / index)
@@ -190,11 +192,9 @@ def _success(responses: Mapping[str, Json]) -> int:
     return int(declared[0].replace("X", "0")) if declared else 200
 
 
-def _base_path(document: Json, item: Place, place: Place) -> str:
-    """The path of the first server that the operation, its path or the document names."""
-    holder = next(
-        (holder for holder in (place, item, Place("", document)) if holder.node.get("servers")), None
-    )
+def _base_path(holders: Sequence[Place]) -> str:
+    """The path of the first server of the first that has any: the operation, its path or the document."""
+    holder = next((holder for holder in holders if holder.node.get("servers")), None)
     if holder is None:
         return ""
     path = _path_of(holder.node["servers"][0]).rstrip("/")

@@ -27,13 +27,35 @@ class Schemas:
         self._all = {place.pointer for kind, place in parts(document) if kind == "schemas"}
         self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
         """Of those that stand in no other."""
-        self._document = document
         self._validators: dict[tuple[int, str], tuple[Schema, jsonschema_rs.Draft202012Validator]] = {}
+        self._register(document)
+        if any(isinstance(node, dict) and "$id" in node for node in map(self._node, self._all)):
+            self._register(self._linked())
+
+    def _register(self, document: Json) -> None:
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is not one of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
-        self._registry = jsonschema_rs.Registry(
-            [(_BASE, {**document, "$defs": definitions})], retriever=lambda _uri: _OUTSIDE
-        )
+        self._document = {**document, "$defs": definitions}
+        self._registry = jsonschema_rs.Registry([(_BASE, self._document)], retriever=lambda _uri: _OUTSIDE)
+
+    def _node(self, pointer: str) -> Any:
+        return look_up(self._document, pointer)
+
+    def _linked(self) -> Json:
+        """The document with references to schemas that have an `$id` led by a way on which that is found."""
+        document: Json = copy_of(self._document)
+        for pointer in self._all:
+            node = look_up(document, pointer)
+            reference = node.get("$ref") if isinstance(node, dict) else None
+            if isinstance(reference, str) and reference.startswith("#/"):
+                target = unquote(reference[1:])
+                if (
+                    target in self._all
+                    and self.at(pointer).is_in_document
+                    and not self.at(target).is_in_document
+                ):
+                    node["$ref"] = self._fragment(target)
+        return document
 
     def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         """A compiled validator for the schema at `pointer`, of a document that has been checked."""

@@ -54,7 +54,7 @@ class MockService:
     def _handler(self, operation_id: str) -> Handler:
         operation = self.operations[operation_id]
 
-        async def answer(_caller: object, **_arguments: object) -> Answer[Any]:
+        async def answer(_caller: object, /, **_arguments: object) -> Answer[Any]:
             return self._answers.answer(operation, _WISH.get())
 
         return answer

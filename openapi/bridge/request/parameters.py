@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import ContractError, Place, copy_of
+from openapi.bridge.document.places import Place, copy_of
 from openapi.bridge.document.schemas import schema_of
 from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.request.percent_encoding import decoded
@@ -21,35 +21,39 @@ from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
 _LONGEST_NAME = 100
 
 
+def arguments_of(operation: Operation) -> dict[str, Place]:
+    """The parameters by the handler's keyword arguments: `If-Match` becomes `if_match`, and a second `id` `id_2`."""
+    taken: dict[str, Place] = {"body": operation.body} if operation.body else {}
+    for place in operation.parameters:
+        if not place.node.get("x-owner"):
+            base = argument = re.sub(r"\W", "_", place.node["name"]).lower()
+            number = 2
+            while argument in taken:
+                argument, number = f"{base}_{number}", number + 1
+            taken[argument] = place
+    return {argument: place for argument, place in taken.items() if place is not operation.body}
+
+
 class ParameterReader:
     """Reads and validates every parameter of one operation; all that can be is prepared when it is made.
 
     The owner parameter is left out: it has been compared with the token before, and handlers have the tenant.
 
     Raises:
-        ContractError: for parameters that cannot be read, or that a handler could not tell apart.
+        ContractError: for parameters that cannot be read.
     """
 
     def __init__(self, contract: Contract, operation: Operation) -> None:
-        places = [place for place in operation.parameters if not place.node.get("x-owner")]
-        self._parameters = [_Parameter(contract, place) for place in places]
+        by_argument = arguments_of(operation)
+        self._parameters = [_Parameter(contract, *each) for each in by_argument.items()]
         self._query = [parameter for parameter in self._parameters if parameter.location == "query"]
         readers = [parameter.reader for parameter in self._query]
         for reader in readers:
             reader.others = [other for other in readers if other is not reader and not other.is_free]
         self._headers = {p.key.encode("latin-1"): p.key for p in self._parameters if p.location == "header"}
         self._has_cookies = any(parameter.location == "cookie" for parameter in self._parameters)
-        repeated = {name for name in self.arguments if self.arguments.count(name) > 1}
-        if repeated or (operation.body and "body" in self.arguments):
-            raise ContractError(
-                f"{operation.method} {operation.path}: two parameters, or one and the body, would be the handler's "
-                f"argument {min(repeated, default='body')!r}; rename one"
-            )
-
-    @property
-    def arguments(self) -> list[str]:
-        """The handler's keyword arguments: `If-Match` becomes `if_match`."""
-        return [parameter.argument for parameter in self._parameters]
+        self.arguments = list(by_argument)
+        """The handler's keyword arguments."""
 
     def read(self, scope: Scope) -> dict[str, Any]:
         """The value of each parameter by its argument name, None where an optional one is absent.
@@ -127,13 +131,13 @@ def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:
 class _Parameter:
     """One parameter: where it is found, how it is read, and its rules."""
 
-    def __init__(self, contract: Contract, place: Place) -> None:
+    def __init__(self, contract: Contract, argument: str, place: Place) -> None:
         node = place.node
         schema = schema_of(place)
         self.name: str = node["name"]
         self.location: str = node["in"]
         self.key = key_of(node)
-        self.argument = re.sub(r"\W", "_", self.name).lower()
+        self.argument = argument
         self.reader = StyleReader(node, contract.requests.at(schema.pointer))
         self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
