@@ -51,7 +51,12 @@ def databases(database_url: str) -> Iterator[Databases]:
         yield databases
 
 
-@pytest.fixture(params=list(CONTESTANTS.values()), ids=list(CONTESTANTS))
+@pytest.fixture(
+    params=[
+        pytest.param(each, id=name, marks=[pytest.mark.faults] if each.requires else [])
+        for name, each in CONTESTANTS.items()
+    ]
+)
 def contestant(request: pytest.FixtureRequest) -> Contestant:
     """Each contestant whose packages are installed."""
     contestant: Contestant = request.param
