@@ -181,11 +181,13 @@ HEADERS: Json = {
     "X-Count": {"required": True, "schema": {"type": "array", "items": {"minimum": 4, **INTEGER}}},
     "X-Json": {"required": True, "content": {"application/json": {"example": {"a": 1}}}},
     "X-Given": {"required": True, "schema": {"type": "object"}, "example": {"a": True}},
+    "X-Spread": {"required": True, "explode": True, "schema": {"const": {"a": 1}}},
     "X-Perhaps": {"schema": STRING},
 }
 STATUSES: Json = {
     "204": {"description": "", "headers": HEADERS},
     "404": {"description": "", "content": {"application/json": {"example": "gone"}}},
+    "1XX": {"description": ""},
     "5XX": {"description": ""},
 }
 
@@ -193,8 +195,8 @@ STATUSES: Json = {
 def test_the_client_may_choose_the_status() -> None:
     """`Prefer: code=` has any response answered, and another status is passed over."""
     made = things(operation(responses=STATUSES))
-    codes = ("code=404", 'code="503"', "code=418", "code=x")
-    assert [404, 503, 204, 204] == [ask(made, headers={"Prefer": code}).status_code for code in codes]
+    codes = ("code=404", 'code="503"', "code=418", "code=x", "code=103")
+    assert [404, 503, 204, 204, 204] == [ask(made, headers={"Prefer": code}).status_code for code in codes]
 
 
 def test_an_operation_that_declares_no_success() -> None:
@@ -206,7 +208,8 @@ def test_an_operation_that_declares_no_success() -> None:
 def test_required_headers_are_sent() -> None:
     """A header that the answer must carry has a value that its schema allows."""
     headers = ask(things(operation(responses=STATUSES))).headers
-    assert ("4", '{"a": 1}', "a,true") == (headers["X-Count"], headers["X-Json"], headers["X-Given"])
+    names = ("X-Count", "X-Json", "X-Given", "X-Spread")
+    assert ["4", '{"a": 1}', "a,true", "a=1"] == [headers[name] for name in names]
     assert "X-Perhaps" not in headers
 
 

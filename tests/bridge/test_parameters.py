@@ -266,6 +266,13 @@ def test_spaces_around_a_headers_items_are_none_of_them() -> None:
     assert COLOURS == reader(parameter("header", ARRAY)).read(request)["color"]
 
 
+@pytest.mark.parametrize(("style", "query"), [("deepObject", "color[a]=1&color[a]=2"), ("form", "a=1&a=2")])
+def test_a_member_that_is_a_list(style: str, query: str) -> None:
+    """The items of a member are parameters of the member's name each, as Schemathesis and browsers write them."""
+    schema = {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "integer"}}}}
+    assert {"a": [1, 2]} == read(parameter("query", schema, style=style), query=query)
+
+
 def test_a_header_is_given_once_unless_it_is_a_list() -> None:
     """A header that the contract does not call a list (`x-list`) is refused on two lines."""
     request = {**scope(), "headers": [(b"color", b"blue"), (b"color", b"black")]}

@@ -43,7 +43,8 @@ def wish_of(headers: Mapping[str, str]) -> Wish:
     code = preferred.get("code", "")
     return Wish(
         headers.get("accept", "*/*"),
-        int(code) if re.fullmatch("[1-5][0-9]{2}", code, re.ASCII) else None,
+        # An answer of 1xx would be no last one (RFC 9110, section 15.2).
+        int(code) if re.fullmatch("[2-5][0-9]{2}", code, re.ASCII) else None,
         preferred.get("example"),
     )
 
@@ -96,7 +97,13 @@ class ExampleAnswers:
                 if "content" in header.node:
                     holder = header / "content" / next(iter(header.node["content"]))
                 value = self._body(holder, None)
-                yield name, _text(value) if holder is header else json.dumps(value)
+                is_spread = header.node.get("explode", False) and isinstance(value, dict)
+                text = (
+                    ",".join(f"{key}={_text(each)}" for key, each in value.items())
+                    if is_spread
+                    else _text(value)
+                )
+                yield name, text if holder is header else json.dumps(value)
 
     def _body(self, holder: Place, example: str | None) -> Any:
         """The value of a media type or header."""

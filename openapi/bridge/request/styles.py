@@ -84,12 +84,14 @@ class StyleReader:
             self._convert = converter(types - {"array", "object"})
             self.read = self._read_primitive
         elif "array" in types:
-            items = schema.find("items")
-            self._convert = converter(items.types() if items else set())
+            self._convert = _items(schema)
             self.read = self._read_repeated if is_spread else self._read_array
             self._is_list = self._location == "header"
         elif "object" in types:
-            self._members = {name: converter(member.types()) for name, member in schema.members().items()}
+            members = schema.members().items()
+            self._members = {name: converter(member.types()) for name, member in members}
+            # OpenAPI leaves open how a member's items are written: each as a parameter of its own, as clients do.
+            self._lists = {name: _items(member) for name, member in members if "array" in member.types()}
             other = schema.find("additionalProperties")
             # How members of other names are read, or None where there can be no others.
             self._other = converter(other.types()) if other and other.node is not False else None
@@ -144,9 +146,14 @@ class StyleReader:
         return ABSENT if text is None else [self._convert(part) for part in self._split(text)]
 
     def _read_spread(self, texts: Texts) -> Any:
-        given = ((self._member(name), values) for name, values in texts.items())
-        members = [(name, self.decode(self._once(values))) for name, values in given if name is not None]
-        return self._object(members) or ABSENT
+        given = [(name, values) for sent, values in texts.items() if (name := self._member(sent)) is not None]
+        lists = {
+            name: [self._lists[name](self.decode(text)) for text in values]
+            for name, values in given
+            if name in self._lists
+        }
+        members = [(name, self.decode(self._once(values))) for name, values in given if name not in lists]
+        return lists | self._object(members) or ABSENT
 
     def _read_object(self, texts: Texts) -> Any:
         text = self._one(texts)
@@ -199,6 +206,11 @@ def key_of(parameter: Json) -> str:
     """The name under which a parameter's texts are found: headers in lower case."""
     name: str = parameter["name"]
     return name.lower() if parameter["in"] == "header" else name
+
+
+def _items(schema: Schema) -> Convert:
+    items = schema.find("items")
+    return converter(items.types() if items else set())
 
 
 def converter(types: set[str]) -> Convert:
