@@ -121,6 +121,8 @@ class Connection:
         self._is_watched = True
         self._answered: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
+        # When its owner got it, by the clock of the event loop; for the pool to keep.
+        self.taken_at = self._loop.time()
         self._loop.add_reader(self._descriptor, self._on_readable)
 
     @property

@@ -3,8 +3,9 @@
 A connection has one owner at each moment: the pool while it is idle or being opened, and from `acquire` to `release`
 the caller. The rules:
 
-- Calls that wait stand in one line and are served as they came. Only PLACES of one user stand in it, and only one that
-  is slow; each other of them takes its place at the end when one before it has left.
+- Calls that wait stand in one line and are served as they came. Of one user only as many stand in it as a connection
+  serves in PLACES_SECONDS, at most PLACES, and only one that is slow; each other takes its place at the end when one
+  before it has left.
 - One user runs at most half of the connections, and at most one slow statement; all slow ones together run half.
 - At most CALLS_EACH calls of one user wait, and at most `queue` of all users.
 - A call that is given up, by its caller or because its time is over, leaves its queue and is never started.
@@ -25,6 +26,8 @@ from openapi.bridge.failures import TooManyRequests, Unavailable
 CALLS_EACH = 64
 # With one place each, users would be served in turn, and a call would wait as often as its user has others that wait.
 PLACES = 8
+PLACES_SECONDS = 0.2
+_SMOOTHING = 1 / 8
 
 
 @dataclass(eq=False, slots=True)
@@ -65,6 +68,8 @@ class Pool:
         # The calls that stand in the line, in its order.
         self._line: dict[_Call, None] = {}
         self._waiting = self._running = self._slow = 0
+        # How long a call keeps its connection, by the last ones.
+        self._seconds = PLACES_SECONDS / PLACES
 
     @property
     def in_use(self) -> int:
@@ -121,6 +126,8 @@ class Pool:
         if connection.is_busy:
             connection.when_finished(lambda: self.release(connection, user, slow))
             return
+        seconds = asyncio.get_running_loop().time() - connection.taken_at
+        self._seconds += _SMOOTHING * (seconds - self._seconds)
         if connection.is_outdated:
             connection.close()
         elif connection.is_open:
@@ -165,6 +172,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
+                connection.taken_at = asyncio.get_running_loop().time()
                 return connection
         return None
 
@@ -184,7 +192,8 @@ class Pool:
     def _line_up(self, calls: _User, slow: bool) -> None:
         """Has as many of a user's calls stand in the line as may; who stands there keeps the place."""
         alike = [call for call in calls.waiting if call.slow == slow]
-        for call in alike[: 1 if slow else PLACES]:
+        places = 1 if slow else max(1, min(PLACES, int(PLACES_SECONDS / self._seconds)))
+        for call in alike[:places]:
             self._line.setdefault(call)
 
     def _leave(self, calls: _User, call: _Call) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from db.driver.database import Database
 from db.driver.messages import Message
-from db.driver.pool import CALLS_EACH, PLACES, Pool
+from db.driver.pool import CALLS_EACH, PLACES, PLACES_SECONDS, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
@@ -84,11 +84,12 @@ def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
 
 
 def test_calls_are_served_as_they_came(database_url: str) -> None:
-    """A call waits for those that came before it, and for few of them if they are one user's; slow ones of a user pass
-    the next place on each time."""
+    """A call waits for those that came before it, and for few of them if they are one user's; where calls take long,
+    and for slow ones, for one of each user at a time."""
 
-    async def served(pool: Pool, *calls: tuple[str, bool]) -> str:
+    async def served(pool: Pool, *calls: tuple[str, bool], seconds: float = 0) -> str:
         held = await pool.acquire("holder", later())
+        await asyncio.sleep(seconds)
         served: list[str] = []
 
         async def call(user: str, slow: bool) -> None:
@@ -103,14 +104,15 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
         return "".join(served)
 
     async def use(pool: Pool) -> list[str]:
-        many = (PLACES + 2) * [("a", False)]
+        many, few = (PLACES + 2) * [("a", False)], [*3 * [("a", False)], *2 * [("b", False)], ("c", False)]
         return [
             await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
             await served(pool, *many, ("b", False), ("c", False)),
             await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
+            await served(pool, seconds=8 * PLACES_SECONDS) + await served(pool, *few),
         ]
 
-    expected = ["abaa", PLACES * "a" + "bcaa", "abcaba"]
+    expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
     assert expected == with_pool(database_url, use, size=1, queue=20)
 
 
@@ -259,12 +261,13 @@ def test_who_goes_as_the_answer_comes(database_url: str) -> None:
             time.sleep(seconds)
             asyncio.get_running_loop().call_later(0, asked.cancel)
             await asyncio.wait([asked])
-            if not connection.is_busy:
+            if connection.is_busy:
+                finished = asyncio.Event()
+                connection.when_finished(finished.set)
+                await finished.wait()
+                seconds *= 4
+            elif asked.cancelled():
                 break
-            finished = asyncio.Event()
-            connection.when_finished(finished.set)
-            await finished.wait()
-            seconds *= 4
         assert asked.cancelled()
         return await connection.run("SELECT 2", {})
 
