@@ -422,10 +422,11 @@ def test_absent_is_the_default_or_none(where: str) -> None:
     """A parameter that is not sent has the contract's default, None where there is none, and is refused if required."""
     assert read(parameter(where, STRING)) is None
     assert read(parameter(where, OBJECT, explode=False)) is None
-    assert read({"name": "color", "in": where, "content": {"application/json": {}}}) is None
     assert "red" == read(parameter(where, {"type": "string", "default": "red"}))
     assert "red" == read(parameter(where, {"allOf": [{"default": "red"}]}))
     assert "Color is required" == refusal(reader(parameter(where, STRING, required=True)), scope())
+    as_json = {"name": "color", "in": where, "required": True, "content": {"application/json": {}}}
+    assert "Color is required" == refusal(reader(as_json), scope())
     asked = {"type": "string", "x-messages": {"required": "Which colour?"}}
     assert "Which colour?" == refusal(reader(parameter(where, asked, required=True)), scope())
 
