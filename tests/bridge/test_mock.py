@@ -95,6 +95,7 @@ IMPOSSIBLE = [
         {"allOf": [{"properties": {"a": INTEGER}}, {"required": ["a"]}], "unevaluatedProperties": False},
         {"oneOf": [{"properties": {"a": STRING}}, {"properties": {"a": INTEGER}, "required": ["a"]}], "type": "object"},
         {"anyOf": [{"type": "string", "pattern": "^z{3}$"}, False]},
+        {"oneOf": [{"properties": {name: STRING}} for name in "abc"], "type": "object"},
         {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "properties": {"a": {"const": 1}}, "type": "object"},
         {"not": {"const": "text"}, **STRING},
         {"$ref": "#/components/schemas/Tree", "required": ["children"]},

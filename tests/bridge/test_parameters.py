@@ -273,6 +273,13 @@ def test_a_member_that_is_a_list(style: str, query: str) -> None:
     assert {"a": [1, 2]} == read(parameter("query", schema, style=style), query=query)
 
 
+@pytest.mark.parametrize("style", ["deepObject", "form"])
+def test_an_object_without_members(style: str) -> None:
+    """The name alone, without a value, is an object without members."""
+    assert {} == read(parameter("query", OBJECT, style=style), query="color=")
+    assert read(parameter("query", OBJECT, style=style)) is None
+
+
 def test_a_header_is_given_once_unless_it_is_a_list() -> None:
     """A header that the contract does not call a list (`x-list`) is refused on two lines."""
     request = {**scope(), "headers": [(b"color", b"blue"), (b"color", b"black")]}
@@ -291,6 +298,7 @@ def test_a_header_is_given_once_unless_it_is_a_list() -> None:
         (OBJECT, {"explode": False}, "color=R,1,G", "Color must be pairs of a name and a value"),
         (OBJECT, {"explode": False}, "color=R,x", "R must be an integer"),
         (OBJECT, {}, "R=x", "R must be an integer"),
+        (OBJECT, {}, "color=x", "Color must come as one parameter for each member"),
         (
             OBJECT,
             {"style": "deepObject"},

@@ -95,3 +95,39 @@ def test_numbers_have_the_range_of_their_format(format_: str, largest: float) ->
     assert [True, True, False, False] == [
         validator.is_valid(value) for value in (largest, -largest, int(largest) * 2, -int(largest) * 2)
     ]
+
+
+KIND = {"properties": {"kind": {"type": "string"}}, "required": ["kind"]}
+PET = "#/components/schemas/"
+PETS = {
+    "Cat": {**KIND, "$id": "https://example.com/cat"},
+    "Dog": {
+        "allOf": [KIND, {"properties": {"kind": {"enum": ["dog", "cat"]}, "barks": {"type": "boolean"}}}]
+    },
+    "Fish": {"properties": {"kind": {"const": "carp"}}, "required": ["kind"]},
+    "Pet": {
+        "oneOf": [*({"$ref": PET + name} for name in ("Cat", "Dog", "Fish")), {"required": ["horse"]}],
+        "discriminator": {
+            "propertyName": "kind",
+            "mapping": {"dog": PET + "Dog", "hound": "Dog", "cow": "Cow"},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"),
+    [
+        *(
+            (({"kind": kind}), kind in ("Cat", "dog", "carp"))
+            for kind in ("Cat", "cat", "dog", "Dog", "carp", "cow")
+        ),
+        ({"kind": "dog", "barks": 1}, False),
+        ({"kind": "cow", "horse": 1}, True),
+    ],
+)
+def test_a_discriminator_is_a_rule(value: Any, is_one: bool) -> None:
+    """The member chooses the branch: by the mapping, else by its name, and where the branch knows better by that."""
+    made = contract(PETS)
+    for schemas in (made.requests, made.answers):
+        assert is_one == schemas.validator("/components/schemas/Pet").is_valid(value)

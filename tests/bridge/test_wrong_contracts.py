@@ -127,6 +127,10 @@ def test_the_grammar_of_openapi(made: Json, expected: str) -> None:
         ({"$ref": "::"}, '/$ref: "::" is not a "uri-reference"'),
         ({"$schema": "a b"}, '/$schema: "a b" is not a "uri"'),
         ({"x-messages": {"type": ["A", 5]}}, "/x-messages: it must hold sentences by keyword"),
+        (
+            {"discriminator": {"mapping": {}}},
+            "/discriminator: it must have a propertyName, and references or names in its mapping",
+        ),
     ],
 )
 def test_the_grammar_of_json_schema(schema: Json, expected: str) -> None:

@@ -20,11 +20,24 @@ _HEADERS = {
     "propertyNames": {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
     "additionalProperties": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
-# Our own extensions, by the kind of object that has them: their rules, and what is said where one is broken.
+_DISCRIMINATOR = {
+    "type": "object",
+    "required": ["propertyName"],
+    "properties": {
+        "propertyName": {"type": "string"},
+        "mapping": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+}
+# Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
+# rules, and what is said where one is broken.
 _EXTENSIONS: dict[tuple[str, str], tuple[Json, str]] = {
     ("document", "x-path-not-found"): ({"type": "string"}, "it must be a sentence"),
     ("document", "x-headers"): (_HEADERS, "it must hold values by the names of headers"),
     ("responses", "x-message"): ({"type": "string"}, "it must be a sentence"),
+    ("schemas", "discriminator"): (
+        _DISCRIMINATOR,
+        "it must have a propertyName, and references or names in its mapping",
+    ),
     ("schemas", "x-messages"): (
         {"type": "object", "additionalProperties": {"type": "string"}},
         "it must hold sentences by keyword",

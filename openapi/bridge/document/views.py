@@ -3,6 +3,9 @@
 from collections.abc import Set
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
+
+from jsonschema_rs import ReferencingError
 
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import Json, copy_of, look_up
@@ -27,9 +30,9 @@ _SAME_VALUE = {"allOf", "anyOf", "oneOf", "if", "then", "else"}
 def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
     """The schemas of the document with rules that OpenAPI adds to JSON Schema's.
 
-    The formats of numbers are rules. Members that are `readOnly` are neither required nor taken in a request, those
-    that are `writeOnly` in an answer: with `dependentSchemas`, so that whoever refers to the member's own schema
-    still finds it.
+    The formats of numbers are rules, and so are discriminators. Members that are `readOnly` are neither required nor
+    taken in a request, those that are `writeOnly` in an answer: with `dependentSchemas`, so that whoever refers to the
+    member's own schema still finds it.
 
     Args:
         barred: `readOnly` for requests, `writeOnly` for answers.
@@ -39,12 +42,12 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
         holder, _, key = pointer.rpartition("/")
         node = look_up(seen, holder)
         node[key.replace("~1", "/").replace("~0", "~")] = copy_of(
-            _rewritten(schemas.at(pointer), barred, set())
+            _rewritten(schemas.at(pointer), barred, set(), schemas)
         )
     return Schemas(seen)
 
 
-def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
+def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -> Any:
     if not isinstance(schema.node, dict):
         return schema.node
     node: Json = dict(schema.node)
@@ -53,11 +56,19 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
     for keyword, kind in SCHEMA_KEYWORDS.items():
         if keyword not in node:
             continue
-        rewrite = partial(_rewritten, barred=barred, above=names if keyword in _SAME_VALUE else set())
+        inner = names if keyword in _SAME_VALUE else set()
+        rewrite = partial(_rewritten, barred=barred, above=inner, schemas=schemas)
         if kind == "schemas":
             node[keyword] = rewrite(schema.below(keyword))
         elif kind == "[schemas]":
-            node[keyword] = [rewrite(schema.below(keyword, index)) for index in range(len(node[keyword]))]
+            branches = [schema.below(keyword, index) for index in range(len(node[keyword]))]
+            node[keyword] = [rewrite(branch) for branch in branches]
+            if keyword in ("anyOf", "oneOf") and "discriminator" in node:
+                rules = [_discriminated(schema, branch, schemas) for branch in branches]
+                node[keyword] = [
+                    {"allOf": [each, rule]} if rule else each
+                    for each, rule in zip(node[keyword], rules, strict=True)
+                ]
         else:
             node[keyword] = {name: rewrite(schema.below(keyword, name)) for name in node[keyword]}
     if "required" in node:
@@ -78,6 +89,36 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         if node["format"].startswith("int") and node.get("type") != "integer":
             node.setdefault("multipleOf", 1)
     return node
+
+
+def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | None:
+    """What a discriminator says of a branch that is a reference: its values are those which lead to it.
+
+    Those are the ones of the mapping, or else the name of the branch, as far as the branch itself allows them
+    (OpenAPI 3.1, "Discriminator Object").
+    """
+    reference = branch.node.get("$ref") if isinstance(branch.node, dict) else None
+    if reference is None:
+        return None
+    rules, layers = schema.node["discriminator"], list(branch.layers(_ALWAYS))
+    name, target = rules["propertyName"], branch.follow(reference)
+    values = [value for value, led in rules.get("mapping", {}).items() if _leads(schema, led, target)]
+    if not values and not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
+        values = [unquote(reference).replace("~1", "/").rpartition("/")[2]]
+    members = [
+        layer.below("properties", name) for layer in layers if name in layer.node.get("properties", {})
+    ]
+    values = [value for value in values if all(schemas.is_valid(member, value) for member in members)]
+    return {"properties": {name: {"enum": values}}} if values else None
+
+
+def _leads(schema: Schema, mapped: str, target: Schema) -> bool:
+    """Whether a value of a discriminator's mapping, a reference or a name, leads to a schema."""
+    try:
+        led = schema.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}")
+    except ReferencingError:
+        return False
+    return led.node is target.node
 
 
 def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:

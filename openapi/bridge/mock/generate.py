@@ -48,9 +48,23 @@ class Generator:
         """Valid values, the one that says the most first."""
         if depth > _DEEPEST:
             return
+        invalid = []
         for value in islice(self._candidates(schemas, depth), _CANDIDATES):
             if all(self._is_valid(schema, value) for schema in schemas):
                 yield value
+            else:
+                invalid.append(value)
+        yield from self._of_one_branch(schemas, invalid)
+
+    def _of_one_branch(self, schemas: Schemas, objects: Iterable[Any]) -> Iterator[Any]:
+        """Objects that several branches of a `oneOf` take, with members that all of them but one refuse."""
+        layers = [layer.node for schema in schemas for layer in schema.layers()]
+        names = dict.fromkeys(chain.from_iterable(node.get("properties", ()) for node in layers))
+        for value, further in product(objects, (None, 0, "text")):
+            if isinstance(value, dict) and any("oneOf" in node for node in layers):
+                made = {**value, **{name: further for name in names if name not in value}}
+                if all(self._is_valid(schema, made) for schema in schemas):
+                    yield made
 
     def _candidates(self, schemas: Schemas, depth: int) -> Iterator[Any]:
         for layers in islice(alternatives(schemas), _CHOICES):

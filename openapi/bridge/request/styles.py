@@ -110,7 +110,7 @@ class StyleReader:
 
     def takes(self, name: str) -> bool:
         """Whether a query parameter of this name, as it is sent, belongs here."""
-        return self._member(name) is not None if self.is_spread_object else name == self._key
+        return name == self._key or (self.is_spread_object and self._member(name) is not None)
 
     def _member(self, name: str) -> str | None:
         """The member that a query parameter of this name gives, None where it is not one of this object's."""
@@ -153,7 +153,13 @@ class StyleReader:
             if name in self._lists
         }
         members = [(name, self.decode(self._once(values))) for name, values in given if name not in lists]
-        return lists | self._object(members) or ABSENT
+        value = lists | self._object(members)
+        if self._key in texts and self._key not in value:
+            # An object without members has no form of its own; Schemathesis writes it so.
+            if any(texts[self._key]):
+                raise BadRequest(f"{self._subject} must come as one parameter for each member")
+            return value
+        return value or ABSENT
 
     def _read_object(self, texts: Texts) -> Any:
         text = self._one(texts)
