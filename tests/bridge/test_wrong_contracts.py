@@ -183,6 +183,31 @@ def test_a_reference_between_schemas(reference: str, expected: str) -> None:
     assert said == fault_of(with_schema({"$ref": reference}))
 
 
+def test_a_reference_below_an_id() -> None:
+    """A `$ref` that is meant for the document, but stands below an `$id`, is refused with what it is relative to."""
+    schema = {"$id": "https://example.com/a", "items": {"$ref": "#/info"}}
+    said = "the $ref '#/info' leads nowhere below the $id https://example.com/a"
+    assert f"{THING}/parameters/1/schema/items: {said}" == fault_of(with_schema(schema))
+
+
+@pytest.mark.parametrize("further", [{"$ref": 5}, {"allOf": [{"$id": []}]}])
+def test_a_reference_to_what_is_at_fault(further: Json) -> None:
+    """A `$ref` that leads to a schema at fault is not reported beside the fault."""
+    made = with_schema({"$ref": "#/components/schemas/Wrong"})
+    made["components"] = {"schemas": {"Wrong": further}}
+    assert fault_of(made).startswith("#/components/schemas/Wrong/")
+    assert 1 == len(fault_of(made).splitlines())
+
+
+def test_a_reference_to_what_is_no_object() -> None:
+    """A `$ref` outside of schemas that leads to what is no object is not reported beside the fault."""
+    made = of_operation(parameters=[ID, {"$ref": "#/components/parameters/Wrong"}])
+    made["components"] = {"parameters": {"Wrong": 1.5}}
+    assert all(
+        line.startswith("#/components/parameters/Wrong: 1.5 is ") for line in fault_of(made).splitlines()
+    )
+
+
 @pytest.mark.parametrize(
     ("reference", "expected"),
     [

@@ -198,13 +198,14 @@ def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | No
     try:
         target = schema.follow(reference)
     except jsonschema_rs.ReferencingError:
-        inside = reference.startswith("#")
-        return "leads nowhere" if inside else "leads out of the document, which is not followed"
+        if not reference.startswith("#"):
+            return "leads out of the document, which is not followed"
+        return "leads nowhere" if schema.is_in_document else f"leads nowhere below the $id {schema.base}"
     is_pointer = reference.startswith("#/") and schema.is_in_document
     if not isinstance(target.node, dict | bool) or (is_pointer and not schemas.holds(unquote(reference[1:]))):
         return "leads to what is no schema"
     try:
         return "leads back to itself" if schema.is_circular() else None
-    except jsonschema_rs.ReferencingError:
-        # Another reference further on leads nowhere, which is said where that one stands.
+    except (jsonschema_rs.ReferencingError, TypeError):
+        # Another reference further on leads nowhere, or is no text, which is said where that one stands.
         return None

@@ -48,7 +48,7 @@ def follow(document: Json, place: Place) -> Place:
         ContractError: for a `$ref` that leads out of the document, nowhere or back to itself.
     """
     seen = {place.pointer}
-    while "$ref" in place.node:
+    while isinstance(place.node, dict) and "$ref" in place.node:
         reference = place.node["$ref"]
         fault = f"#{place.pointer}: the $ref {reference!r} leads"
         if not reference.startswith("#/"):
