@@ -127,7 +127,7 @@ PETS = {
     ],
 )
 def test_a_discriminator_is_a_rule(value: Any, is_one: bool) -> None:
-    """The member chooses the branch: by the mapping, else by its name, and where the branch knows better by that."""
+    """The member chooses the branch: by the mapping or its name, and where the branch knows better by that."""
     made = contract(PETS)
     for schemas in (made.requests, made.answers):
         assert is_one == schemas.validator("/components/schemas/Pet").is_valid(value)

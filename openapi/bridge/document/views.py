@@ -94,7 +94,7 @@ def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -
 def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | None:
     """What a discriminator says of a branch that is a reference: its values are those which lead to it.
 
-    Those are the ones of the mapping, or else the name of the branch, as far as the branch itself allows them
+    Those are the ones of the mapping and the name of the branch, as far as the branch itself allows them
     (OpenAPI 3.1, "Discriminator Object").
     """
     reference = branch.node.get("$ref") if isinstance(branch.node, dict) else None
@@ -102,9 +102,11 @@ def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | N
         return None
     rules, layers = schema.node["discriminator"], list(branch.layers(_ALWAYS))
     name, target = rules["propertyName"], branch.follow(reference)
-    values = [value for value, led in rules.get("mapping", {}).items() if _leads(schema, led, target)]
-    if not values and not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
-        values = [unquote(reference).replace("~1", "/").rpartition("/")[2]]
+    mapping = rules.get("mapping", {})
+    values = [value for value, led in mapping.items() if _leads(schema, led, target)]
+    own_name = unquote(reference).replace("~1", "/").rpartition("/")[2]
+    if own_name not in mapping and not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
+        values.append(own_name)
     members = [
         layer.below("properties", name) for layer in layers if name in layer.node.get("properties", {})
     ]
