@@ -65,10 +65,15 @@ def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -
             node[keyword] = [rewrite(branch) for branch in branches]
             if keyword in ("anyOf", "oneOf") and "discriminator" in node:
                 rules = [_discriminated(schema, branch, schemas) for branch in branches]
-                node[keyword] = [
+                chosen = [
                     {"allOf": [each, rule]} if rule else each
                     for each, rule in zip(node[keyword], rules, strict=True)
                 ]
+                if barred == ANSWER:
+                    # Clients that know no discriminator have to find an answer valid too.
+                    node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
+                else:
+                    node[keyword] = chosen
         else:
             node[keyword] = {name: rewrite(schema.below(keyword, name)) for name in node[keyword]}
     if "required" in node:
