@@ -74,7 +74,7 @@ IMPOSSIBLE = [
     *({"pattern": "^[a-z]$", "minLength": 2, **STRING}, {"items": False, "minItems": 2, "type": "array"}),
     *({"properties": {"b": False}, "required": ["b"]}, {"additionalProperties": False, "minProperties": 1}),
     *({"oneOf": [False, {"minLength": 1, "maxLength": 0, **STRING}]}, {"$ref": "#/components/schemas/Loop"}),
-    {"pattern": "^(?<name>a)$", **STRING},
+    *({"pattern": "^(?<name>a)$", **STRING}, {"oneOf": [True, True], "type": "object"}),
 ]  # fmt: skip
 
 
@@ -108,7 +108,7 @@ IMPOSSIBLE = [
         {"properties": {"a": STRING, "b": STRING}, "maxProperties": 1, "not": {"maxProperties": 0}, "type": "object"},
         {"properties": {"a": STRING}, "required": ["a"], "minProperties": 2},
         {"properties": {"a": INTEGER}, "patternProperties": {"^\\p{Lu}$": STRING, "^x": STRING}, "required": ["a"]},
-        {"properties": dict(zip("abcdefg", IMPOSSIBLE, strict=True)), "type": "object"},
+        {"properties": dict(zip("abcdefgh", IMPOSSIBLE, strict=True)), "type": "object"},
     ],
 )  # fmt: skip
 def test_values_are_made_from_the_schema(schema: Any) -> None:

@@ -109,7 +109,7 @@ PETS = {
         "oneOf": [*({"$ref": PET + name} for name in ("Cat", "Dog", "Fish")), {"required": ["horse"]}],
         "discriminator": {
             "propertyName": "kind",
-            "mapping": {"dog": PET + "Dog", "hound": "Dog", "cow": "Cow"},
+            "mapping": {"dog": PET + "Dog", "Dog": PET + "Dog", "hound": "Dog", "cow": "Cow"},
         },
     },
 }
