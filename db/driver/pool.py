@@ -3,8 +3,8 @@
 A connection has one owner at each moment: the pool while it is idle or being opened, and from `acquire` to `release`
 the caller. The rules:
 
-- Calls that wait stand in one line and are served as they came. Of one user only as many stand in it as a connection
-  serves in PLACES_SECONDS, at most PLACES, and only one that is slow; each other takes its place at the end when one
+- Calls that wait stand in one line and are served as they came. One user has at most PLACES in it, fewer where the line
+  would take longer than LINE_SECONDS, and one for what is slow; each other call takes its place at the end when one
   before it has left.
 - One user runs at most half of the connections, and at most one slow statement; all slow ones together run half.
 - At most CALLS_EACH calls of one user wait, and at most `queue` of all users.
@@ -26,7 +26,7 @@ from openapi.bridge.failures import TooManyRequests, Unavailable
 CALLS_EACH = 64
 # With one place each, users would be served in turn, and a call would wait as often as its user has others that wait.
 PLACES = 8
-PLACES_SECONDS = 0.1
+LINE_SECONDS = 0.3
 _SMOOTHING = 1 / 8
 
 
@@ -69,7 +69,7 @@ class Pool:
         self._line: dict[_Call, None] = {}
         self._waiting = self._running = self._slow = 0
         # How long a call keeps its connection, by the last ones.
-        self._seconds = PLACES_SECONDS / PLACES
+        self._seconds = 0.001
 
     @property
     def in_use(self) -> int:
@@ -192,8 +192,8 @@ class Pool:
     def _line_up(self, calls: _User, slow: bool) -> None:
         """Has as many of a user's calls stand in the line as may; who stands there keeps the place."""
         alike = [call for call in calls.waiting if call.slow == slow]
-        places = 1 if slow else max(1, min(PLACES, int(PLACES_SECONDS / self._seconds)))
-        for call in alike[:places]:
+        fitting = int(LINE_SECONDS * self._size / (self._seconds * len(self._users)))
+        for call in alike[: 1 if slow else max(1, min(PLACES, fitting))]:
             self._line.setdefault(call)
 
     def _leave(self, calls: _User, call: _Call) -> None:

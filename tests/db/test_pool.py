@@ -10,7 +10,7 @@ import pytest
 
 from db.driver.database import Database
 from db.driver.messages import Message
-from db.driver.pool import CALLS_EACH, PLACES, PLACES_SECONDS, Pool
+from db.driver.pool import CALLS_EACH, LINE_SECONDS, PLACES, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
@@ -109,7 +109,7 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
             await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
             await served(pool, *many, ("b", False), ("c", False)),
             await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
-            await served(pool, seconds=8 * PLACES_SECONDS) + await served(pool, *few),
+            await served(pool, seconds=8 * LINE_SECONDS) + await served(pool, *few),
         ]
 
     expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
