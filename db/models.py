@@ -61,8 +61,8 @@ tasks = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     # Since when nobody sees it but who asks for changes; it can be brought back until it is purged.
     Column("deleted_at", DateTime(timezone=True)),
-    # How many the user had when it was made, itself included, or had deleted, so that few creations have to count (see
-    # migration 0007).
+    # How many the user had when it was made, itself included, or had deleted if that was more, so that few creations
+    # have to count (see migration 0007).
     Column("ordinal", Integer),
     PrimaryKeyConstraint("user_id", "id", name="tasks_pkey"),
     *(check for name, schema in _MEMBERS.items() for check in checks("tasks", name, schema)),

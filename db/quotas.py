@@ -13,8 +13,8 @@ _NEXT_ORDINAL = quoted_name("todo_next_ordinal", quote=True)
 
 
 def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
-    """The number of the user's next task, or one that is a little larger, far from the quota; NULL without room for it;
-    it is refused after the time `not_after`.
+    """The number of the user's next task, or one that is a little larger, far from the quota; NULL without room for it.
+    After the time `not_after` PostgreSQL refuses to say it.
 
     Args:
         keyed: whether there must be room for an Idempotency-Key, too.

@@ -95,7 +95,8 @@ def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
     given = {"user_id": TENANT, **{name: cast(bindparam(name), tasks.c[name].type) for name in fields}}
     ordinal = quotas.next_ordinal(keyed=False)
     row = select(*given.values(), ordinal).where(ordinal.is_not(None))
-    return insert(tasks).from_select([*given, "ordinal"], row).returning(*COLUMNS)
+    created = insert(tasks).from_select([*given, "ordinal"], row).returning(*COLUMNS)
+    return created.execution_options(refuses_late=True)
 
 
 @cache
@@ -119,7 +120,7 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
         index_elements=[_keys.c.user_id, _keys.c.key],
         set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "ordinal", "created_at")},
         where=fresh.excluded.created_at - _keys.c.created_at >= REPEATABLE,
-    )
+    ).execution_options(refuses_late=True)
     given = {
         "user_id": TENANT,
         "id": _keys.c.task_id,

@@ -16,8 +16,9 @@ depends_on: str | None = None
 
 # To count takes longer than to insert, so each task has the number of the one before it, plus one, and only each 256th
 # creation counts, and all those that are near the end or follow a task whose number is not known. Deletions in between
-# make the number too large, never too small, and the next count puts it right. Nothing is locked, so requests at the
-# same instant may go beyond by as many as they are. What has run out counts no more, whether or not it was purged.
+# make the number too large, creations at the same instant and tasks that are brought back too small, and the next count
+# puts it right. Nothing is locked, so near the end requests at the same instant may go beyond by as many as they are.
+# What has run out counts no more, whether or not it was purged.
 # What is late is refused here, too, so that a session of the service's own can enter by settings alone.
 NEXT_ORDINAL = """
 CREATE FUNCTION todo_next_ordinal(uid text, not_after timestamptz, most_tasks int, most_keys int DEFAULT NULL)
@@ -39,7 +40,7 @@ BEGIN
     SELECT tasks.ordinal INTO ordinal FROM tasks WHERE user_id = uid ORDER BY id DESC LIMIT 1;
     IF NOT FOUND THEN
         ordinal := 0;
-    ELSIF ordinal IS NULL OR ordinal % 256 = 0 OR ordinal > most_tasks - 256 THEN
+    ELSIF ordinal IS NULL OR ordinal % 256 = 0 OR ordinal > most_tasks - 2048 THEN
         ordinal := greatest(
             (SELECT count(*) FROM (SELECT FROM tasks WHERE user_id = uid AND deleted_at IS NULL
                                     LIMIT most_tasks) AS live),

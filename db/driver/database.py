@@ -3,11 +3,12 @@
 psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
 answers with the last result. The function puts the transaction into a role that row level security binds, and names
 the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
-next (see docs/decisions/0003-one-round-trip.md).
+next. Where the session is the service's own, settings do so without the function, for what reads or creates (see
+docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -184,17 +185,20 @@ async def _run(
     connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
 ) -> list[Any]:
     """Sends `message` in the shortest form that the connection takes (docs/decisions/0005-prepared-by-digest.md)."""
-    values = {**parameters, "not_after": connection.database_time(end - MARGIN_SECONDS)}
+
+    def run(text: str, until: float) -> Awaitable[list[Any]]:
+        return connection.run(text, {**parameters, "not_after": connection.database_time(until)}, end)
+
+    until = end - MARGIN_SECONDS
     if not (connection.prepares and message.prepared):
-        return await connection.run(message.plain, values, end)
-    if not connection.prepared.issuperset(message.prepared):
-        text = message.preparing(connection.prepared)
-    elif message.direct and connection.has_own_session and _is_session_limit_enough(end):
-        text = message.direct
-    else:
-        text = message.execute
+        return await run(message.plain, until)
     try:
-        return await connection.run(text, values, end)
+        if not connection.prepared.issuperset(message.prepared):
+            return await run(message.preparing(connection.prepared), until)
+        if message.direct and connection.has_own_session and _is_session_limit_enough(end):
+            # The session's limit runs from the beginning of the statement, which has to be as much earlier.
+            return await run(message.direct, until - STATEMENT_SECONDS)
+        return await run(message.execute, until)
     except psycopg2.Error as error:
         if is_unprepared(error):
             # A pooler has put another session behind this connection.
@@ -205,13 +209,13 @@ async def _run(
         else:
             raise
     # The error has undone the whole message, so it can be sent again.
-    return await connection.run(message.plain, values, end)
+    return await run(message.plain, until)
 
 
 def _is_session_limit_enough(end: float) -> bool:
-    """Whether a statement that the session's own limit ends is over in time, and has about as long as there is."""
+    """Whether the session's own limit leaves a statement that begins soon as long as there is, or a little less."""
     remaining = end - MARGIN_SECONDS - asyncio.get_running_loop().time()
-    return STATEMENT_SECONDS <= remaining < STATEMENT_SECONDS + 2 * MARGIN_SECONDS
+    return STATEMENT_SECONDS + MARGIN_SECONDS / 2 <= remaining < STATEMENT_SECONDS + 2 * MARGIN_SECONDS
 
 
 class Tenant:

@@ -51,5 +51,5 @@ def is_outdated(error: psycopg2.Error) -> bool:
 
 
 def is_too_late(error: psycopg2.Error) -> bool:
-    """Whether the function that enters has refused a message, because its time was over by the database's clock."""
+    """Whether the database has refused a message, because its time was over by the database's clock."""
     return error.pgcode == "TODO2"

@@ -16,8 +16,9 @@ from sqlalchemy.sql.visitors import iterate
 
 from db.driver.names import Names
 
-# The option of a statement that may take long: `statement.execution_options(slow=True)`.
-SLOW = "slow"
+# Options of statements, as in `statement.execution_options(slow=True)`: that it may take long, and that it refuses to
+# run after the time that its parameter `not_after` names.
+SLOW, REFUSES_LATE = "slow", "refuses_late"
 
 
 class _Compiler(PGCompiler):
@@ -40,8 +41,8 @@ class Message(NamedTuple):
     Args:
         plain: the statements as they are.
         execute: the same, where what is in `prepared` has been prepared.
-        direct: the same for a session of our own, which enters by settings alone; empty for what changes a row and does
-            not itself refuse to after the time `not_after`, since the settings let in a message that comes too late.
+        direct: the same for a session of our own, which enters by settings alone; empty for what changes a row, unless
+            it refuses to when it is late, since the settings let in whatever comes.
         prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
@@ -88,7 +89,8 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     constants = {name: value for _, values in compiled for name, value in values.items()}
     parts = [part for each in statements for part in iterate(each)]
     only_reads = not any(isinstance(part, UpdateBase) for part in parts)
-    refuses_late = any("not_after" in values for _, values in compiled)
+    options = [part.get_execution_options() for part in parts if isinstance(part, Executable)]
+    may_be_direct = only_reads or any(REFUSES_LATE in each for each in options)
     settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
@@ -97,15 +99,13 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     return Message(
         plain="; ".join([enter, *(text for text, _ in compiled)]),
         execute="; ".join(each.execute for each in prepared),
-        direct="; ".join([settings, *(each.execute for each in prepared[1:])])
-        if only_reads or refuses_late
-        else "",
+        direct="; ".join([settings, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
         prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},
         only_reads=only_reads,
         inserts=any(isinstance(part, Insert) for part in parts),
-        slow=any(isinstance(part, Executable) and SLOW in part.get_execution_options() for part in parts),
+        slow=any(SLOW in each for each in options),
     )
 
 

@@ -68,7 +68,7 @@ class Pool:
         # The calls that stand in the line, in its order.
         self._line: dict[_Call, None] = {}
         self._waiting = self._running = self._slow = 0
-        # How long a call keeps its connection, by the last ones.
+        # How long a call keeps its connection, by the last ones; the event loop's clock may tell no less.
         self._seconds = 0.001
 
     @property
@@ -127,7 +127,7 @@ class Pool:
             connection.when_finished(lambda: self.release(connection, user, slow))
             return
         seconds = asyncio.get_running_loop().time() - connection.taken_at
-        self._seconds += _SMOOTHING * (seconds - self._seconds)
+        self._seconds = max(0.001, self._seconds + _SMOOTHING * (seconds - self._seconds))
         if connection.is_outdated:
             connection.close()
         elif connection.is_open:
@@ -160,6 +160,10 @@ class Pool:
             calls.slow -= 1
         if not (calls.running or calls.waiting):
             del self._users[user]
+        self._serve()
+
+    def _serve(self) -> None:
+        """Gives the connections that are free to those in the line who may start."""
         while self._waiting and self._running < self._size and (call := self._next()) is not None:
             self._start(self._users[call.user], call.slow)
             if (idle := self._take_idle()) is not None:
@@ -210,6 +214,8 @@ class Pool:
         self._leave(calls, call)
         if not (calls.running or calls.waiting):
             del self._users[call.user]
+        # Another of the user's has its place now, and may be one that can start.
+        self._serve()
         return True
 
     def _next(self) -> _Call | None:

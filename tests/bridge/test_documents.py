@@ -86,7 +86,7 @@ def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> No
     assert str(refused.value).startswith(expected)
 
 
-def test_a_discriminator_is_a_hint(tmp_path: Path) -> None:
+def test_a_discriminator_that_leads_nowhere_is_a_hint(tmp_path: Path) -> None:
     """A mapping to a file that is not there, or to what is no address, changes no rule."""
     mapping = {"a": "./nowhere.yaml", "b": "http://[", "c": "Cat"}
     schema = {"oneOf": [True], "discriminator": {"propertyName": "kind", "mapping": mapping}}

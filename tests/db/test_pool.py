@@ -194,6 +194,21 @@ def test_who_has_gone_is_not_served(database_url: str) -> None:
     assert (0, 0) == with_pool(database_url, use, queue=3)
 
 
+def test_who_goes_leaves_the_place_to_the_next(database_url: str) -> None:
+    """Where a user has one place in the line, the next call starts though the one before it went as its turn came."""
+
+    async def use(pool: Pool) -> None:
+        held = await pool.acquire("a", later(), True)
+        gone, next_one = (asyncio.ensure_future(pool.acquire("a", later(), True)) for _ in range(2))
+        await asyncio.sleep(0)
+        gone.cancel()
+        pool.release(held, "a", True)
+        pool.release(await asyncio.wait_for(next_one, 5), "a", True)
+        assert (0, 0) == (pool.in_use, pool.waiting)
+
+    with_pool(database_url, use, size=2, queue=2)
+
+
 def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
     """The connection that is opened for a call that is cancelled serves the next one."""
 

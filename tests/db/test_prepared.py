@@ -1,6 +1,7 @@
 """Prepared statements: each is named by its own text, and where one is not as it was left, the plain one is sent."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from sqlalchemy import column, func, literal_column, select, table, text
 
 from db import statements
 from db.driver.connection import STATEMENT_SECONDS, Connection
-from db.driver.database import Database
+from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database
 from db.driver.faults import is_too_late
 from db.driver.messages import as_tenant
 from db.driver.pool import Pool
@@ -155,6 +156,23 @@ def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -
         return await titles_of(pool, user)
 
     assert ["In time", "A task"] == with_connection(database_url, use)
+
+
+def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
+    """It has to begin so early that the session's limit ends it before the service gives up; no change enters so."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> tuple[str, datetime]:
+        await database_on(pool).tenant(user, email=None).fetch(CREATE, title="Again")
+        asked = "SELECT query, now() FROM pg_stat_activity WHERE pid = %s"
+        ((text, now),) = await asyncio.to_thread(run, database_url, asked, connection.session)
+        return text, now
+
+    text, now = with_connection(database_url, use)
+    assert text.startswith("SET LOCAL ROLE")
+    (not_after,) = map(datetime.fromisoformat, re.findall(r"'(\d{4}-[^']*)'::timestamptz", text))
+    assert not_after + timedelta(seconds=STATEMENT_SECONDS + MARGIN_SECONDS) <= now + timedelta(
+        seconds=DEADLINE_SECONDS
+    )
     assert "" == as_tenant(statements.update_task(("title",)), NAMES).direct
 
 

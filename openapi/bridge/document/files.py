@@ -135,7 +135,7 @@ class _Bundler:
     def _rewrite(self, kind: str, place: Place, file: str) -> None:
         for holder, key in _references(kind, place.node):
             reference = holder[key]
-            # A discriminator's mapping holds names as well as references, and changes no rule.
+            # A discriminator's mapping holds names as well as references; where one leads nowhere, it is no rule.
             is_hint = holder is not place.node
             try:
                 holder[key] = self._followed(kind, reference, file, is_hint)

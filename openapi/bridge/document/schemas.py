@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -12,6 +13,8 @@ from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
+# What a Reference Object may have (OpenAPI 3.1, "Reference Object").
+_REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
 # Keywords that lay further rules over a value, and those that do so on a condition.
@@ -88,6 +91,18 @@ class Schemas:
         resolved = self._registry.resolver(_BASE).lookup(self._fragment(pointer))
         return Schema(look_up(self._document, pointer), self._document, resolved.resolver)
 
+    def names(self, schema: "Schema") -> list[str]:
+        """The names of the components that lead to a schema; one may be a reference to another."""
+        return self._names.get(id(schema.end().node), [])
+
+    @cached_property
+    def _names(self) -> dict[int, list[str]]:
+        names: dict[int, list[str]] = {}
+        for name in self._document.get("components", {}).get("schemas", {}):
+            target = self.at(pointer_to("/components/schemas", name)).end()
+            names.setdefault(id(target.node), []).append(name)
+        return names
+
     def holds(self, pointer: str) -> bool:
         """Whether a schema stands at `pointer`."""
         return pointer in self._all
@@ -155,6 +170,13 @@ class Schema:
         own = reference.startswith("#/") and self.is_in_document
         node = look_up(self._document, unquote(reference[1:])) if own else resolved.contents
         return Schema(node, self._document, resolved.resolver)
+
+    def end(self) -> "Schema":
+        """The schema that this one leads to as long as it is nothing but a reference."""
+        schema = self
+        while isinstance(schema.node, dict) and "$ref" in schema.node and schema.node.keys() <= _REFERENCE:
+            schema = schema.follow(schema.node["$ref"])
+        return schema
 
     def below(self, *keys: str | int) -> "Schema":
         """The schema that stands in this one below some keys; raises KeyError, IndexError or TypeError if none."""

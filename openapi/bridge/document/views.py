@@ -3,7 +3,6 @@
 from collections.abc import Set
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
 
 from jsonschema_rs import ReferencingError
 
@@ -99,8 +98,8 @@ def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -
 def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | None:
     """What a discriminator says of a branch that is a reference: its values are those which lead to it.
 
-    Those are the ones of the mapping and the name of the branch, as far as the branch itself allows them
-    (OpenAPI 3.1, "Discriminator Object").
+    Those are the ones of the mapping and the names of the branch, as far as the branch itself allows them; and those of
+    which nobody can tell where they lead (OpenAPI 3.1, "Discriminator Object").
     """
     reference = branch.node.get("$ref") if isinstance(branch.node, dict) else None
     if reference is None:
@@ -108,10 +107,9 @@ def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | N
     rules, layers = schema.node["discriminator"], list(branch.layers(_ALWAYS))
     name, target = rules["propertyName"], branch.follow(reference)
     mapping = rules.get("mapping", {})
-    values = [value for value, led in mapping.items() if _leads(schema, led, target)]
-    own_name = unquote(reference).replace("~1", "/").rpartition("/")[2]
-    if own_name not in mapping and not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
-        values.append(own_name)
+    values = [value for value, led in mapping.items() if _may_lead(schema, led, target)]
+    if not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
+        values += [each for each in schemas.names(target) if each not in mapping]
     members = [
         layer.below("properties", name) for layer in layers if name in layer.node.get("properties", {})
     ]
@@ -119,13 +117,13 @@ def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | N
     return {"properties": {name: {"enum": values}}} if values else None
 
 
-def _leads(schema: Schema, mapped: str, target: Schema) -> bool:
-    """Whether a value of a discriminator's mapping, a reference or a name, leads to a schema."""
+def _may_lead(schema: Schema, mapped: str, target: Schema) -> bool:
+    """Whether a value of a discriminator's mapping, a reference or a name, leads to a schema or nobody knows where."""
     try:
         led = schema.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}")
     except ReferencingError:
-        return False
-    return led.node is target.node
+        return True
+    return led.end().node is target.end().node
 
 
 def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
