@@ -26,7 +26,7 @@ from openapi.bridge.failures import TooManyRequests, Unavailable
 CALLS_EACH = 64
 # With one place each, users would be served in turn, and a call would wait as often as its user has others that wait.
 PLACES = 8
-LINE_SECONDS = 0.3
+LINE_SECONDS = 0.4
 _SMOOTHING = 1 / 8
 
 

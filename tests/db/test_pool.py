@@ -109,7 +109,7 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
             await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
             await served(pool, *many, ("b", False), ("c", False)),
             await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
-            await served(pool, seconds=8 * LINE_SECONDS) + await served(pool, *few),
+            await served(pool, seconds=4 * LINE_SECONDS) + await served(pool, *few),
         ]
 
     expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
