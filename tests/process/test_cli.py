@@ -452,7 +452,7 @@ def test_a_database_that_is_away_is_one_line(tmp_path: Path, command: str) -> No
         f"error: The database cannot be reached at 127.0.0.1 port {port}: check that it runs, and host and port in "
         "DATABASE_URL"
     )
-    assert [line] == refusal(command, cwd=tmp_path, DATABASE_URL=url)
+    assert [line] == refusal(command, cwd=tmp_path, DATABASE_URL=url, PORT=str(free_port()))
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
