@@ -28,6 +28,8 @@ CALLS_EACH = 64
 PLACES = 8
 LINE_SECONDS = 0.4
 _SMOOTHING = 1 / 8
+# The event loop's clock may tell no shorter time.
+_LEAST_SECONDS = 0.001
 
 
 @dataclass(eq=False, slots=True)
@@ -68,8 +70,8 @@ class Pool:
         # The calls that stand in the line, in its order.
         self._line: dict[_Call, None] = {}
         self._waiting = self._running = self._slow = 0
-        # How long a call keeps its connection, by the last ones; the event loop's clock may tell no less.
-        self._seconds = 0.001
+        # How long a call keeps its connection, by the last ones.
+        self._seconds = _LEAST_SECONDS
 
     @property
     def in_use(self) -> int:
@@ -127,7 +129,7 @@ class Pool:
             connection.when_finished(lambda: self.release(connection, user, slow))
             return
         seconds = asyncio.get_running_loop().time() - connection.taken_at
-        self._seconds = max(0.001, self._seconds + _SMOOTHING * (seconds - self._seconds))
+        self._seconds = max(_LEAST_SECONDS, self._seconds + _SMOOTHING * (seconds - self._seconds))
         if connection.is_outdated:
             connection.close()
         elif connection.is_open:

@@ -47,18 +47,13 @@ def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
     while not ended.wait(PAUSE_SECONDS if failed else INTERVAL_SECONDS):
         if _runs(postmaster(data_dir)):
             continue
-        log.log(
-            logging.DEBUG if failed else logging.WARNING,
-            "the embedded PostgreSQL has ended, and is started again",
-        )
+        if not failed:
+            log.warning("the embedded PostgreSQL has ended, and is started again")
         try:
             start_again(data_dir, url)
         except EmbeddedPostgresError as error:
-            log.log(
-                logging.DEBUG if failed else logging.ERROR,
-                "the embedded PostgreSQL cannot be started; it is tried again and again: %s",
-                error,
-            )
+            if not failed:
+                log.error("the embedded PostgreSQL cannot be started; it is tried again and again: %s", error)
             failed = True
         else:
             log.warning("the embedded PostgreSQL runs again")

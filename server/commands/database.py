@@ -47,18 +47,19 @@ def migrate(load: "LoadProduct", printed: str | None) -> None:
 def purge_command(load: "LoadProduct") -> None:
     """Drop what has run out; to be run once a day."""
     from db.admin.purge import purge
-    from db.models import NAMES
     from openapi.bridge.failures import Failure
     from server.process.serve import ready_database
     from server.settings import Settings
 
-    with ready_database(load(), Settings.load()) as url:
+    product = load()
+    with ready_database(product, Settings.load()) as url:
         try:
             keys, tasks = purge(url)
         except Failure as failure:
+            role = product.tables.names.purger
             raise click.ClickException(
                 f"what has expired cannot be dropped ({failure.reason}): see that the database runs, and that "
-                f"the login of DATABASE_URL may enter the role {NAMES.purger} (GRANT {NAMES.purger} TO the login)"
+                f"the login of DATABASE_URL may enter the role {role} (GRANT {role} TO the login)"
             ) from failure
     click.echo(f"Dropped {keys} expired Idempotency-Keys and {tasks} deleted tasks.")
 

@@ -105,7 +105,7 @@ def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | N
     if reference is None:
         return None
     rules, layers = schema.node["discriminator"], list(branch.layers(_ALWAYS))
-    name, target = rules["propertyName"], branch.follow(reference)
+    name, target = rules["propertyName"], branch.follow(reference).end()
     mapping = rules.get("mapping", {})
     values = [value for value, led in mapping.items() if _may_lead(schema, led, target)]
     if not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
@@ -123,7 +123,7 @@ def _may_lead(schema: Schema, mapped: str, target: Schema) -> bool:
         led = schema.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}")
     except ReferencingError:
         return True
-    return led.end().node is target.end().node
+    return led.end().node is target.node
 
 
 def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
