@@ -2,7 +2,7 @@
 contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -44,11 +44,15 @@ def create_app(
         ContractError: if the contract cannot be served, with one line that names the place.
     """
     verifier = create_verifier(settings, product.contract)
-    service = Service(product, database_url)
+    database = open_database(product, database_url)
     observer = create_observer(
         settings,
         product.contract,
-        {**service.readings(), "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds},
+        {
+            "todo_api_database_connections_in_use": lambda: database.pool.in_use,
+            "todo_api_requests_waiting": lambda: database.pool.waiting,
+            "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds,
+        },
     )
     writer = AnswerWriter(product.contract)
     origins = settings.cors_origins
@@ -59,11 +63,11 @@ def create_app(
     beyond = Router(
         default=partial(answer_pages, WSGIMiddleware(wsgi)),
         lifespan=partial(
-            lifespan, service, {"observer": observer, "writer": writer, "cross_origin": cross_origin}
+            lifespan, database, {"observer": observer, "writer": writer, "cross_origin": cross_origin}
         ),
         redirect_slashes=False,
     )
-    app = serve_contract(product, service.caller, verifier.authenticate, beyond)
+    app = serve_contract(product, database.caller, verifier.authenticate, beyond)
     return AnswerValidation(app, product.contract, {REQUEST_ID}) if validate_answers else app
 
 
@@ -75,37 +79,21 @@ def serve_contract(
 
 
 @asynccontextmanager
-async def lifespan(service: "Service", state: dict[str, Any], _app: object) -> AsyncIterator[dict[str, Any]]:
+async def lifespan(database: Database, state: dict[str, Any], _app: object) -> AsyncIterator[dict[str, Any]]:
     """From the server's start to its end; each of the server's connections knows `state`."""
     # What the start has made stays; the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
     async with state["observer"].running():
         yield state
-        service.close()
+        database.close()
 
 
-class Service:
-    """What the operations share: the database."""
-
-    def __init__(self, product: Product, database_url: str) -> None:
-        self._pool = Pool(normalise(database_url), CONNECTIONS, QUEUE)
-        tables = product.tables
-        self._database = Database(
-            self._pool, tables.names, register=tables.register, probe=own_row(tables.metadata)
-        )
-        self.caller = self._database.caller
-
-    def readings(self) -> dict[str, Callable[[], float]]:
-        """What tells the values of the gauges, by their names in `server.telemetry.metrics`."""
-        return {
-            "todo_api_database_connections_in_use": lambda: self._pool.in_use,
-            "todo_api_requests_waiting": lambda: self._pool.waiting,
-        }
-
-    def close(self) -> None:
-        """Closes the connections; by then the requests have ended."""
-        self._database.close()
+def open_database(product: Product, url: str) -> Database:
+    """The product's database at `url`, which is connected to when it is first asked."""
+    tables = product.tables
+    pool = Pool(normalise(url), CONNECTIONS, QUEUE)
+    return Database(pool, tables.names, register=tables.register, probe=own_row(tables.metadata))
 
 
 async def answer_pages(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:

@@ -106,6 +106,7 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
 
 def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
+    from db.admin.backup import BackupError
     from db.admin.migrate import MigrationError
     from db.embedded.errors import EmbeddedPostgresError
     from openapi.bridge.document.places import ContractError
@@ -113,7 +114,7 @@ def _advice(error: Exception) -> str | None:
 
     if isinstance(error, ContractError):
         return "\n".join(f"openapi.yaml: {problem}" for problem in error.problems)
-    known = (click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
+    known = (BackupError, click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
     return str(error) if isinstance(error, known) else None
 
 

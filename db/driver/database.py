@@ -55,7 +55,7 @@ class Database:
         known_users: int = 10_000,
     ) -> None:
         self.names = names
-        self._pool = pool
+        self.pool = pool
         self._deadline = deadline
         self._register = tuple(register)
         self._registered: dict[str, None] = {}
@@ -84,7 +84,7 @@ class Database:
     def close(self) -> None:
         """Closes the connections that nobody uses."""
         self._readiness.close()
-        self._pool.close()
+        self.pool.close()
 
     async def run_as(
         self,
@@ -155,13 +155,13 @@ class Database:
     async def _send(
         self, message: Message, parameters: Mapping[str, Any], user: Hashable, end: float
     ) -> list[Any]:
-        connection = await self._pool.acquire(user, end - 2 * MARGIN_SECONDS, message.slow)
+        connection = await self.pool.acquire(user, end - 2 * MARGIN_SECONDS, message.slow)
         try:
             rows = await _run_in_time(connection, message, parameters, end)
             columns = message.columns or connection.columns
             return [dict(zip(columns, row, strict=True)) for row in rows]
         finally:
-            self._pool.release(connection, user, message.slow)
+            self.pool.release(connection, user, message.slow)
 
 
 async def _run_in_time(

@@ -69,19 +69,11 @@ class Pool:
         self._users: dict[Hashable, _User] = {}
         # The calls that stand in the line, in its order.
         self._line: dict[_Call, None] = {}
-        self._waiting = self._running = self._slow = 0
+        # Connections that are given out or being opened, and callers that wait for one.
+        self.in_use = self.waiting = 0
+        self._slow = 0
         # How long a call keeps its connection, by the last ones.
         self._seconds = _LEAST_SECONDS
-
-    @property
-    def in_use(self) -> int:
-        """How many connections are given out or being opened."""
-        return self._running
-
-    @property
-    def waiting(self) -> int:
-        """How many callers wait for a connection."""
-        return self._waiting
 
     async def acquire(self, user: Hashable, end: float, slow: bool = False) -> Connection:
         """A connection, to be given back with `release` and the same `user` and `slow`.
@@ -97,7 +89,7 @@ class Pool:
         calls = self._users.get(user)
         if calls is None:
             calls = self._users[user] = _User()
-        if self._running < self._size and self._may_start(calls, slow):
+        if self.in_use < self._size and self._may_start(calls, slow):
             # Nobody who waits could start, else they had been started. So this one passes nobody.
             self._start(calls, slow)
             if (connection := self._take_idle()) is not None:
@@ -147,7 +139,7 @@ class Pool:
         return calls.running < self._share and not (slow and (calls.slow or self._slow >= self._share))
 
     def _start(self, calls: _User, slow: bool) -> None:
-        self._running += 1
+        self.in_use += 1
         calls.running += 1
         if slow:
             self._slow += 1
@@ -155,7 +147,7 @@ class Pool:
 
     def _stop(self, user: Hashable, slow: bool) -> None:
         calls = self._users[user]
-        self._running -= 1
+        self.in_use -= 1
         calls.running -= 1
         if slow:
             self._slow -= 1
@@ -166,7 +158,7 @@ class Pool:
 
     def _serve(self) -> None:
         """Gives the connections that are free to those in the line who may start."""
-        while self._waiting and self._running < self._size and (call := self._next()) is not None:
+        while self.waiting and self.in_use < self._size and (call := self._next()) is not None:
             self._start(self._users[call.user], call.slow)
             if (idle := self._take_idle()) is not None:
                 call.given.set_result(idle)
@@ -185,13 +177,13 @@ class Pool:
     def _enqueue(self, user: Hashable, calls: _User, slow: bool) -> _Call:
         if len(calls.waiting) >= CALLS_EACH:
             raise TooManyRequests("too many calls of one user wait for the database")
-        if self._waiting >= self._queue:
+        if self.waiting >= self._queue:
             if not (calls.running or calls.waiting):
                 del self._users[user]
             raise Unavailable("the queue of requests that wait for the database is full")
         call = _Call(user, slow, asyncio.get_running_loop().create_future())
         calls.waiting.append(call)
-        self._waiting += 1
+        self.waiting += 1
         self._line_up(calls, slow)
         return call
 
@@ -204,7 +196,7 @@ class Pool:
 
     def _leave(self, calls: _User, call: _Call) -> None:
         calls.waiting.remove(call)
-        self._waiting -= 1
+        self.waiting -= 1
         self._line.pop(call, None)
         self._line_up(calls, call.slow)
 

@@ -18,15 +18,12 @@ def backup(file: Path) -> None:
 
     It has pg_dump's custom format, and only its owner may read it.
     """
-    from db.admin.backup import BackupError, back_up
+    from db.admin.backup import back_up
     from server.process.serve import database
     from server.settings import Settings
 
     with database(Settings.load()) as url:
-        try:
-            back_up(url, file)
-        except BackupError as error:
-            raise click.ClickException(str(error)) from error
+        back_up(url, file)
     click.echo(f"The database is in {file}.")
 
 
@@ -39,14 +36,11 @@ def restore_command(load: "LoadProduct", file: Path, force: bool) -> None:
 
     Stop the service first. All is restored, or nothing has changed.
     """
-    from db.admin.backup import BackupError, restore
+    from db.admin.backup import restore
     from server.process.serve import database
     from server.settings import Settings
 
     migrations = load().tables.migrations
     with database(Settings.load()) as url:
-        try:
-            restore(url, file, migrations, force)
-        except BackupError as error:
-            raise click.ClickException(str(error)) from error
+        restore(url, file, migrations, force)
         click.echo(migrations.pending(url) or "The database holds what was in the backup.")

@@ -75,15 +75,12 @@ def shell() -> None:
     import signal
     import subprocess
 
-    from db.admin.backup import BackupError, client_command
+    from db.admin.backup import client_command
     from server.process.serve import database
     from server.settings import Settings
 
     with database(Settings.load()) as url:
-        try:
-            command, environment = client_command("psql", url=url)
-        except BackupError as error:
-            raise click.ClickException(str(error)) from error
+        command, environment = client_command("psql", url=url)
         # Ctrl-C is for psql, which ends a query by it and goes on.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.exit(subprocess.run(command, env=environment).returncode)  # noqa: S603 - no shell

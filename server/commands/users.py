@@ -13,8 +13,12 @@ import click
 import orjson
 
 if TYPE_CHECKING:
-    from server.app import Service
+    from db.driver.database import Database
     from server.product import LoadProduct
+
+# Sends a request of one user to the operations, in this process: method, path below the user's, body and headers.
+# It returns the answer's content; a refusal is its sentence for a person.
+Send = Callable[..., Awaitable[Any]]
 
 _TIMES_IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 
@@ -34,16 +38,16 @@ _TASKS: tuple[dict[str, Any], ...] = (
 def seed(load: "LoadProduct", user: str) -> None:
     """Give USER (demo) the tasks of an example."""
 
-    async def plant(send: "Send") -> int:
-        there = {task["title"] for task in await send("GET", "?limit=1000")}
+    async def plant(send: Send) -> int:
+        there = {task["title"] for task in await send("GET", "/tasks?limit=1000")}
         # The newest is the first of a list.
         missing = [task for task in reversed(_TASKS) if task["title"] not in there]
         for task in missing:
             fields = {name: value for name, value in task.items() if name != "status"}
             # Two who seed at once make each task once.
-            created = await send("POST", "", fields, {"Idempotency-Key": f"seed: {task['title']}"})
+            created = await send("POST", "/tasks", fields, {"Idempotency-Key": f"seed: {task['title']}"})
             if "status" in task:
-                await send("PATCH", f"/{created['id']}/complete", {"status": task["status"]})
+                await send("PATCH", f"/tasks/{created['id']}/complete", {"status": task["status"]})
         return len(missing)
 
     planted = _as_user(load, user, plant)
@@ -65,8 +69,8 @@ def export(load: "LoadProduct", user: str) -> None:
     from db.admin.export import stored_by
     from openapi.bridge.failures import Failure
 
-    async def write(service: "Service", identity: dict[str, Any]) -> None:
-        tenant: Any = service.caller(identity)
+    async def write(database: "Database", identity: dict[str, Any]) -> None:
+        tenant: Any = database.caller(identity)
         try:
             async for table, values in stored_by(tenant, load().tables.metadata):
                 click.echo(orjson.dumps({"table": table, **values}, str, _TIMES_IN_UTC))
@@ -84,64 +88,51 @@ def erase(load: "LoadProduct", user: str, yes: bool) -> None:
     """Erase everything that USER has stored, for ever."""
     if not yes:
         click.confirm(f"Erase everything that {user} has stored?", abort=True)
-    _as_user(load, user, lambda send: send.user("DELETE"))
+    _as_user(load, user, lambda send: send("DELETE", ""))
     click.echo(f"Nothing of {user} is left.")
-
-
-class Send:
-    """Sends requests of one user to the operations, in this process."""
-
-    def __init__(self, client: Any, user: str) -> None:
-        self._client = client
-        self._user = f"/api/{quote(user, safe='')}"
-
-    async def __call__(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
-        """What is answered to a request below the user's tasks; a refusal is its sentence for a person."""
-        return (await self._send(method, f"{self._user}/tasks{path}", body, headers)).json()
-
-    async def user(self, method: str) -> None:
-        """Has something done to the user as a whole."""
-        await self._send(method, self._user)
-
-    async def _send(self, method: str, path: str, body: Any = None, headers: Any = None) -> Any:
-        answer = await self._client.request(method, path, json=body, headers=headers)
-        if answer.is_error:
-            raise click.ClickException(answer.json()["error"])
-        return answer
 
 
 def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[Any]]) -> Any:
     """What `work` gives, which sends the user's requests; no token has to prove who the user is."""
 
-    async def send(service: "Service", identity: dict[str, Any]) -> Any:
+    async def run(database: "Database", identity: dict[str, Any]) -> Any:
         import httpx
         from starlette.routing import Router
 
         from server.app import serve_contract
 
-        app = serve_contract(load(), service.caller, lambda _request, _token: identity, Router())
-        headers = {"Authorization": "Bearer of-this-command"}
+        app = serve_contract(load(), database.caller, lambda _request, _token: identity, Router())
         async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://localhost", headers=headers
+            transport=httpx.ASGITransport(app),
+            base_url="http://localhost",
+            headers={"Authorization": "Bearer of-this-command"},
         ) as client:
-            return await work(Send(client, user))
 
-    return _run(load, user, send)
+            async def send(method: str, path: str, body: Any = None, headers: Any = None) -> Any:
+                url = f"/api/{quote(user, safe='')}{path}"
+                answer = await client.request(method, url, json=body, headers=headers)
+                if answer.is_error:
+                    raise click.ClickException(answer.json()["error"])
+                return answer.json() if answer.content else None
+
+            return await work(send)
+
+    return _run(load, user, run)
 
 
-def _run(load: "LoadProduct", user: str, work: Callable[["Service", dict[str, Any]], Awaitable[Any]]) -> Any:
-    """What `work` gives, with the service on its database and the identity of the user."""
-    from server.app import Service
+def _run(load: "LoadProduct", user: str, work: Callable[["Database", dict[str, Any]], Awaitable[Any]]) -> Any:
+    """What `work` gives, with the database in use and the identity of the user."""
+    from server.app import open_database
     from server.identity.claims import subject_fault
     from server.process.serve import isolated_database
     from server.settings import Settings
 
     async def run(url: str) -> Any:
-        service = Service(product, url)
+        database = open_database(product, url)
         try:
-            return await work(service, {"sub": user, "email": None, "scope": ()})
+            return await work(database, {"sub": user, "email": None, "scope": ()})
         finally:
-            service.close()
+            database.close()
 
     product = load()
     if fault := subject_fault(user, product.contract.owner_rules):
