@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from starlette.routing import Router
 
-from db.admin.deployment import describe, describe_log
+from db.admin.deployment import describe
 from db.admin.isolation import IsolationError, isolation_of
 from db.admin.migrate import MigrationError
 from db.embedded.errors import EmbeddedPostgresError
@@ -92,8 +92,9 @@ def _database(product: Product, settings: Settings) -> Iterator[Finding]:
         with ready_database(product, settings) as url:
             yield Finding("schema", True, "the one of this version")
             yield from _isolation(product.tables, url)
-            yield Finding("deployment", True, describe(url))
-            yield Finding("log", True, describe_log(url))
+            deployment = describe(url)
+            yield Finding("deployment", True, deployment.kind)
+            yield Finding("log", True, deployment.log)
     except (EmbeddedPostgresError, MigrationError) as error:
         yield Finding("database", False, str(error))
     except StartError as error:
@@ -110,14 +111,14 @@ def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     yield Finding(
         "database", True, f"PostgreSQL {found.version} answers, and requests can enter {tables.names.tenant}"
     )
-    bound = f"{tables.names.tenant} is bound by row level security"
-    yield Finding("role", found.role_fault is None, found.role_fault or bound)
-    in_force = f"in force on {', '.join(tables.metadata.tables)}"
-    yield Finding("row level security", found.security_fault is None, found.security_fault or in_force)
-    readable = "requests can read every table, on every machine that has a part of it"
-    yield Finding("rows", found.rows_fault is None, found.rows_fault or readable)
-    closed = "nobody else may create what requests would run"
-    yield Finding("search path", found.schema_fault is None, found.schema_fault or closed)
+    in_order = {
+        "role": f"{tables.names.tenant} is bound by row level security",
+        "row level security": f"in force on {', '.join(tables.metadata.tables)}",
+        "rows": "requests can read every table, on every machine that has a part of it",
+        "search path": "nobody else may create what requests would run",
+    }
+    for subject, sentence in in_order.items():
+        yield Finding(subject, subject not in found.faults, found.faults.get(subject, sentence))
     # The answer was made between the question and now.
     apart = max(asked_at - found.time, found.time - time.time(), 0)
     if apart > MOST_SECONDS_APART:

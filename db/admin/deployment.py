@@ -1,17 +1,13 @@
 """On what the database runs, as far as a client can tell: version, Citus, what stands in between, and what it logs."""
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg2
 
 from db.driver.connection import open_connection
 from db.driver.url import normalise
 
-_QUESTION = """
-SELECT pg_backend_pid(), current_setting('server_version'),
-       (SELECT extversion FROM pg_extension WHERE extname = 'citus')
-"""
 # With these the server's log holds nothing that users send.
 _QUIET = {
     "log_statement": "none",
@@ -21,55 +17,56 @@ _QUIET = {
     "log_error_verbosity": "terse",
     "log_parameter_max_length_on_error": "0",
 }
+_QUESTION = """
+SELECT pg_backend_pid(), current_setting('server_version'),
+       (SELECT extversion FROM pg_extension WHERE extname = 'citus'),
+       (SELECT array_agg(current_setting(name) ORDER BY place)
+          FROM unnest(%(settings)s) WITH ORDINALITY AS asked (name, place))
+"""
 _UNKNOWN = "cannot tell: the database did not answer this question"
 
 
-def describe(url: str) -> str:
-    """A sentence for a person: plain PostgreSQL or Citus, its version, and whether it is reached through a pooler.
+class Deployment(NamedTuple):
+    """Sentences for a person.
+
+    Args:
+        kind: plain PostgreSQL or Citus, its version, and whether it is reached through a pooler.
+        log: whether the server's log can hold what users send, and what to set if it can.
+    """
+
+    kind: str
+    log: str
+
+
+def describe(url: str) -> Deployment:
+    """What the database at `url` runs on.
 
     A server names its process when a connection is opened (`BackendKeyData` of the protocol, section 55.7 of the
     PostgreSQL manual). PgBouncer names one that it has made up, so that it can pass on cancellations; how it pools,
     and whether something passes the bytes on unchanged, cannot be told from outside.
     """
     try:
-        return asyncio.run(_describe(url))
+        session, (process, version, citus, found) = asyncio.run(_ask(url))
     except (psycopg2.Error, OSError):
-        return _UNKNOWN
+        return Deployment(_UNKNOWN, _UNKNOWN)
+    kind = f"Citus {citus} on PostgreSQL {version}" if citus else f"plain PostgreSQL {version}"
+    if process == session:
+        way = "reached directly (a proxy that changes nothing cannot be told)"
+    else:
+        way = "behind a pooler such as PgBouncer (how it pools cannot be told)"
+    settings = zip(_QUIET.items(), found, strict=True)
+    changes = [f"{name} = {wanted}" for (name, wanted), value in settings if value != wanted]
+    log = "PostgreSQL's holds nothing that users send"
+    if changes:
+        log = f"PostgreSQL's may hold what users send, until an administrator sets {', '.join(changes)}"
+    return Deployment(f"{kind}, {way}", log)
 
 
-def describe_log(url: str) -> str:
-    """A sentence for a person: whether the server's log can hold what users send, and what to set if it can."""
-    names = ", ".join(f"current_setting('{name}')" for name in _QUIET)
-    try:
-        found = asyncio.run(_ask(url, f"SELECT {names}"))
-    except (psycopg2.Error, OSError):
-        return _UNKNOWN
-    changes = [
-        f"{name} = {wanted}"
-        for (name, wanted), value in zip(_QUIET.items(), found, strict=True)
-        if value != wanted
-    ]
-    if not changes:
-        return "PostgreSQL's holds nothing that users send"
-    return f"PostgreSQL's may hold what users send, until an administrator sets {', '.join(changes)}"
-
-
-async def _ask(url: str, question: str) -> tuple[Any, ...]:
+async def _ask(url: str) -> tuple[int, tuple[Any, ...]]:
+    """The process that the connection was given, and the answer."""
     connection = await open_connection(normalise(url))
     try:
-        (row,) = await connection.run(question, {})
-        return row
-    finally:
-        connection.close()
-
-
-async def _describe(url: str) -> str:
-    connection = await open_connection(normalise(url))
-    try:
-        ((process, version, citus),) = await connection.run(_QUESTION, {})
-        kind = f"Citus {citus} on PostgreSQL {version}" if citus else f"plain PostgreSQL {version}"
-        if process == connection.session:
-            return f"{kind}, reached directly (a proxy that changes nothing cannot be told)"
-        return f"{kind}, behind a pooler such as PgBouncer (how it pools cannot be told)"
+        (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
+        return connection.session, row
     finally:
         connection.close()

@@ -1,6 +1,7 @@
 """The third wall as the database itself describes it: whether row level security holds for the role of a request."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData
@@ -56,17 +57,16 @@ class IsolationError(Exception):
 
 
 class Isolation(NamedTuple):
-    """What the database says of itself; a fault is a sentence that says what to do, or None.
+    """What the database says of itself.
 
-    `time` is in epoch seconds by the database's clock.
+    Args:
+        time: in epoch seconds by its clock.
+        faults: what is wrong and what to do, by what it concerns: "role", "row level security", "search path", "rows".
     """
 
     version: str
     time: float
-    role_fault: str | None
-    security_fault: str | None
-    schema_fault: str | None
-    rows_fault: str | None
+    faults: Mapping[str, str]
 
 
 async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
@@ -117,36 +117,36 @@ def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
             f"no request can enter the role {role} ({failure.reason}): run the command `migrate`, or have an "
             f"administrator GRANT {role} to the login of DATABASE_URL"
         ) from failure
-    role_fault = security_fault = None
+    faults = {}
     if not found["enters"]:
         remedy = f"have the function {names.enter} restored as the migrations made it"
-        role_fault = f"requests do not run as {role}: {remedy}"
+        faults["role"] = f"requests do not run as {role}: {remedy}"
     elif found["bypasses"]:
         remedy = f"have an administrator run ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS"
-        role_fault = f"{role} bypasses row level security: {remedy}"
+        faults["role"] = f"{role} bypasses row level security: {remedy}"
     elif found["owned"]:
         remedy = "have an administrator run ALTER TABLE ... OWNER TO the login that migrates"
-        role_fault = f"{role} may switch row level security off, as the owner of {found['owned']}: {remedy}"
+        faults["role"] = (
+            f"{role} may switch row level security off, as the owner of {found['owned']}: {remedy}"
+        )
     if found["open_tables"]:
         remedy = "have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
-        security_fault = f"not in force on {found['open_tables']}: {remedy}"
-    elif found["wider_policies"] and not role_fault:
+        faults["row level security"] = f"not in force on {found['open_tables']}: {remedy}"
+    elif found["wider_policies"] and not faults:
         # For a role that is not the tenant's, or has every right, policies of other roles count too.
         remedy = "have its owner run DROP POLICY"
-        security_fault = f"widened by the policy {found['wider_policies']}: {remedy}"
-    schema_fault = None
-    if found["open_schemas"]:
-        schema_fault = (
-            f"others may create functions in {found['open_schemas']}, which requests would run: have its owner run "
-            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks"
-        )
-    rows_fault = None
-    if found["unread"] and not security_fault:
-        rows_fault = (
+        faults["row level security"] = f"widened by the policy {found['wider_policies']}: {remedy}"
+    elif found["unread"]:
+        faults["rows"] = (
             f"{found['unread']}; on Citus each machine must run and let {role} log in from the others "
             "(docs/deploy/citus.md)"
         )
-    return Isolation(found["version"], found["time"], role_fault, security_fault, schema_fault, rows_fault)
+    if found["open_schemas"]:
+        faults["search path"] = (
+            f"others may create functions in {found['open_schemas']}, which requests would run: have its owner run "
+            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks"
+        )
+    return Isolation(found["version"], found["time"], faults)
 
 
 def require(url: str, metadata: MetaData, names: Names) -> None:
@@ -156,10 +156,9 @@ def require(url: str, metadata: MetaData, names: Names) -> None:
     Raises:
         IsolationError: if it does not.
     """
-    found = isolation_of(url, metadata, names)
-    if found.role_fault:
-        raise IsolationError(found.role_fault)
-    if found.security_fault:
-        raise IsolationError(f"row level security is {found.security_fault}")
-    if found.schema_fault:
-        raise IsolationError(found.schema_fault)
+    faults = isolation_of(url, metadata, names).faults
+    # Rows that cannot be read are no reason, since a machine of Citus may come back.
+    for subject in ("role", "row level security", "search path"):
+        if subject in faults:
+            prefix = f"{subject} is " if subject == "row level security" else ""
+            raise IsolationError(f"{prefix}{faults[subject]}")

@@ -96,31 +96,22 @@ class Database:
         """The rows that `statement` answers, run as the user after those that come `before` it, as dictionaries by
         column; see `run`."""
         message = as_tenant(statement, self.names, before)
-        if message.inserts and self._register and user_id not in self._registered:
-            return await self._run_registering(user_id, statement, parameters, before)
-        try:
-            return await self.run(message, {**message.constants, **parameters}, user_id)
-        except ForeignKeyViolation:
-            # The user's row has been erased by another process since it was made.
-            return await self._run_registering(user_id, statement, parameters, before)
-
-    def forget(self, user_id: str) -> None:
-        """Takes note that the user's row is gone."""
-        self._registered.pop(user_id, None)
-
-    async def _run_registering(
-        self,
-        user_id: str,
-        statement: ReturnsRows,
-        parameters: Mapping[str, Any],
-        before: tuple[Insert, ...],
-    ) -> list[Any]:
+        if not (message.inserts and self._register) or user_id in self._registered:
+            try:
+                return await self.run(message, {**message.constants, **parameters}, user_id)
+            except ForeignKeyViolation:
+                # The user's row has been erased by another process since it was made.
+                pass
         message = as_tenant(statement, self.names, (*self._register, *before))
         rows = await self.run(message, {**message.constants, **parameters}, user_id)
         if len(self._registered) >= self._known_users:
             self._registered.clear()
         self._registered[user_id] = None
         return rows
+
+    def forget(self, user_id: str) -> None:
+        """Takes note that the user's row is gone."""
+        self._registered.pop(user_id, None)
 
     async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.

@@ -123,15 +123,13 @@ def subject_fault(subject: str, rules: Mapping[str, Any]) -> str | None:
 def issue_token(
     secret: bytes,
     subject: str,
+    rules: TokenRules = TokenRules(),
     *,
-    email: str | None = None,
     lifetime: timedelta = timedelta(days=1),
-    issuer: str | None = None,
-    audience: str | None = None,
+    email: str | None = None,
     scope: str | None = None,
-    subject_rules: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
-    """A token for `subject` that a service with the same secret, issuer and audience takes.
+    """A token for `subject` that a service with the same secret and rules takes.
 
     Args:
         scope: names with spaces between (RFC 8693, section 4.2).
@@ -140,10 +138,10 @@ def issue_token(
         ValueError: if the secret or the subject is one that the service would refuse.
     """
     SharedSecret(secret)
-    if fault := subject_fault(subject, subject_rules):
+    if fault := subject_fault(subject, rules.subject):
         raise ValueError(f"the user {fault}")
     now = int(time.time())
     claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + int(lifetime.total_seconds())}
-    optional = {"email": email, "iss": issuer, "aud": audience, "scope": scope}
+    optional = {"email": email, "iss": rules.issuer, "aud": rules.audience, "scope": scope}
     claims |= {name: value for name, value in optional.items() if value is not None}
     return jwt.encode(claims, secret, algorithm="HS256")

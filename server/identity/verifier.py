@@ -15,24 +15,27 @@ DEMO_USER = "demo"
 
 
 def create_verifier(settings: Settings, contract: Contract) -> BearerVerifier:
-    """What verifies the tokens that the settings ask for: an issuer's, those of a shared secret, or our own."""
-    rules = TokenRules(
+    """What verifies the tokens that the settings ask for: an issuer's, those of a shared secret, or our own.
+
+    Raises:
+        SettingsError: if our own secret, in the data folder, cannot be used.
+    """
+    rules = _rules(settings, contract)
+    if settings.has_issuer:
+        return BearerVerifier(JwksStore(IssuerClient(settings.auth_jwks_url, settings.auth_issuer)), rules)
+    return BearerVerifier(SharedSecret(_signing_secret(settings)), rules)
+
+
+def _rules(settings: Settings, contract: Contract) -> TokenRules:
+    return TokenRules(
         issuer=settings.auth_issuer,
         audience=settings.auth_audience,
         subject=contract.owner_rules,
         max_bytes=contract.limit("x-max-token-bytes", TokenRules().max_bytes),
     )
-    if settings.has_issuer:
-        return BearerVerifier(JwksStore(IssuerClient(settings.auth_jwks_url, settings.auth_issuer)), rules)
-    return BearerVerifier(SharedSecret(signing_secret(settings)), rules)
 
 
-def signing_secret(settings: Settings) -> bytes:
-    """The shared secret; in development one that is kept in the data folder.
-
-    Raises:
-        SettingsError: if tokens are the issuer's to make, or the secret in the data folder cannot be used.
-    """
+def _signing_secret(settings: Settings) -> bytes:
     if settings.has_issuer:
         name = "AUTH_JWKS_URL" if settings.auth_jwks_url else "AUTH_ISSUER"
         raise SettingsError(f"{name} is set, so only the issuer makes tokens: sign in there to get one")
@@ -51,19 +54,11 @@ def mint(
     """A token for `user`, with the names in `scope`, that this service will take for as long as its lifetime.
 
     Raises:
-        SettingsError: as `signing_secret`.
+        SettingsError: if tokens are the issuer's to make, or the secret in the data folder cannot be used.
         ValueError: if `user` cannot be one of ours.
     """
-    secret = signing_secret(settings)
-    return issue_token(
-        secret,
-        user,
-        lifetime=lifetime,
-        issuer=settings.auth_issuer,
-        audience=settings.auth_audience,
-        scope=scope,
-        subject_rules=contract.owner_rules,
-    )
+    secret, rules = _signing_secret(settings), _rules(settings, contract)
+    return issue_token(secret, user, rules, lifetime=lifetime, scope=scope)
 
 
 def demo_token(settings: Settings, contract: Contract) -> str | None:

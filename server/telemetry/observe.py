@@ -38,14 +38,6 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)(?!00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 )
 
-# W3C Trace Context, sections 3.3.1.1 to 3.3.1.5.
-MAX_STATE_CHARACTERS = 512
-MAX_STATE_MEMBERS = 32
-_MEMBER = re.compile(
-    r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
-    r"=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
-)
-
 
 class Observer:
     """Where every answer is reported.
@@ -169,18 +161,6 @@ def trace_fields(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """What a valid `traceparent` says of the caller's trace and span; empty without one."""
     parent = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b""))
     return {"trace_id": parent[1].decode(), "span_id": parent[2].decode()} if parent else {}
-
-
-def is_tracestate(text: str) -> bool:
-    """Whether `text` is what W3C Trace Context, section 3.3, allows as a `tracestate`; empty is."""
-    members = [member.strip(" \t") for member in text.split(",")]
-    known = [match for match in map(_MEMBER.fullmatch, members) if match]
-    return (
-        len(text) <= MAX_STATE_CHARACTERS
-        and len(members) <= MAX_STATE_MEMBERS
-        and len(known) == len([member for member in members if member])
-        and len(known) == len({match[1] for match in known})
-    )
 
 
 @lru_cache(maxsize=1024)

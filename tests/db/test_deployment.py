@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from db.admin.deployment import describe, describe_log
+from db.admin.deployment import describe
 from db.migrations import migrations
 from lint.sharding import create_sharded
 from server.doctor import Finding, examine
@@ -28,7 +28,7 @@ def version(url: str) -> str:
 def test_plain_postgresql(server: Cluster) -> None:
     """A direct connection is reported as one, with the version."""
     sentence = f"plain PostgreSQL {version(server.url)}, reached directly (a proxy that changes nothing cannot be told)"
-    assert sentence == describe(server.url)
+    assert sentence == describe(server.url).kind
 
 
 def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
     with server.database() as url, pooler(url) as pooled:
         migrations.upgrade(url)
         sentence = f"plain PostgreSQL {version(url)}, behind a pooler such as PgBouncer (how it pools cannot be told)"
-        assert {sentence} == {describe(pooled) for _ in range(5)}
+        assert {sentence} == {describe(pooled).kind for _ in range(5)}
         monkeypatch.setenv("DATABASE_URL", pooled)
         monkeypatch.setenv("AUTH_JWT_SECRET", SECRET.decode())
         found = list(examine(todo))
@@ -50,7 +50,7 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
 def test_citus(server: Cluster) -> None:
     """A database with the extension `citus` is reported as Citus, with the extension's version."""
     with server.database() as url:
-        assert describe(create_sharded(url)).startswith(
+        assert describe(create_sharded(url)).kind.startswith(
             f"Citus a stand-in on PostgreSQL {version(url)}, reached"
         )
 
@@ -58,4 +58,4 @@ def test_citus(server: Cluster) -> None:
 def test_a_database_that_is_away() -> None:
     """What cannot be asked is said to be unknown."""
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/todo"
-    assert {"cannot tell: the database did not answer this question"} == {describe(url), describe_log(url)}
+    assert {"cannot tell: the database did not answer this question"} == {*describe(url)}

@@ -78,7 +78,7 @@ def refusal_with_jwks(issuer: Issuer, token: str) -> str:
 
 def test_an_issued_token_proves_its_user() -> None:
     """A token of issue_token gives exactly the subject and the email that it was made with."""
-    token = issue_token(SECRET, "auth0|ä 42", email="a@example.org", issuer="me", audience="you")
+    token = issue_token(SECRET, "auth0|ä 42", TokenRules("me", "you"), email="a@example.org")
     checked = verifier(issuer="me", audience="you")
     assert {"sub": "auth0|ä 42", "email": "a@example.org", "scope": ()} == identity(checked, token)
     assert {"sub": "bob", "email": None, "scope": ()} == identity(verifier(), issue_token(SECRET, "bob"))
@@ -94,7 +94,7 @@ def test_any_subject_that_a_path_can_name_comes_back_as_it_is(subject: str) -> N
 def test_a_subject_that_would_be_refused_is_not_issued(subject: str) -> None:
     """issue_token refuses what the service would refuse, in one line."""
     with pytest.raises(ValueError, match=r"^the user must .*[^\n]$"):
-        issue_token(SECRET, subject, subject_rules=contract().owner_rules)
+        issue_token(SECRET, subject, TokenRules(subject=contract().owner_rules))
 
 
 def test_an_issued_token_lives_as_long_as_asked() -> None:
