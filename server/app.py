@@ -51,7 +51,7 @@ def create_app(
         {
             "todo_api_database_connections_in_use": lambda: database.pool.in_use,
             "todo_api_requests_waiting": lambda: database.pool.waiting,
-            "todo_api_jwks_age_seconds": lambda: verifier.keys_age_seconds,
+            "todo_api_jwks_age_seconds": lambda: verifier.keys.age_seconds,
         },
     )
     writer = AnswerWriter(product.contract)
@@ -67,7 +67,7 @@ def create_app(
         ),
         redirect_slashes=False,
     )
-    app = serve_contract(product, database.caller, verifier.authenticate, beyond)
+    app = serve_contract(product, database.caller, lambda _request, token: verifier.verify(token), beyond)
     return AnswerValidation(app, product.contract, {REQUEST_ID}) if validate_answers else app
 
 

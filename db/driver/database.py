@@ -41,7 +41,7 @@ class Database:
         deadline: how long a call may take with all its waiting, in seconds.
         register: insertions that make a user's own row and change nothing where it is there. They are sent before the
             first insertion of each user, in the same transaction, with the values of the tenant's identity.
-        known_users: of how many users it is kept in mind that they are registered; others are once more.
+        known_users: how many users `registered` holds at most; others are registered once more.
         probe: what the database must answer as a tenant to be ready (`db.driver.ownership.own_row`).
     """
 
@@ -57,19 +57,11 @@ class Database:
         self.names = names
         self.pool = pool
         self._deadline = deadline
-        self._register = tuple(register)
-        self._registered: dict[str, None] = {}
-        self._known_users = known_users
+        self.register = tuple(register)
+        self.registered: set[str] = set()
+        self.known_users = known_users
         asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
         self._readiness = Readiness(pool.url, asked)
-
-    def tenant(self, user_id: str, **identity: Any) -> "Tenant":
-        """The user's own view of the database.
-
-        Args:
-            identity: what else is known of the user, as parameters for every statement.
-        """
-        return Tenant(self, user_id, identity)
 
     def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":
         """Whom a handler works for: the tenant of an `identity` with `sub` and `email`, the database itself without."""
@@ -85,33 +77,6 @@ class Database:
         """Closes the connections that nobody uses."""
         self._readiness.close()
         self.pool.close()
-
-    async def run_as(
-        self,
-        user_id: str,
-        statement: ReturnsRows,
-        parameters: Mapping[str, Any],
-        before: tuple[Insert, ...] = (),
-    ) -> list[Any]:
-        """The rows that `statement` answers, run as the user after those that come `before` it, as dictionaries by
-        column; see `run`."""
-        message = as_tenant(statement, self.names, before)
-        if not (message.inserts and self._register) or user_id in self._registered:
-            try:
-                return await self.run(message, {**message.constants, **parameters}, user_id)
-            except ForeignKeyViolation:
-                # The user's row has been erased by another process since it was made.
-                pass
-        message = as_tenant(statement, self.names, (*self._register, *before))
-        rows = await self.run(message, {**message.constants, **parameters}, user_id)
-        if len(self._registered) >= self._known_users:
-            self._registered.clear()
-        self._registered[user_id] = None
-        return rows
-
-    def forget(self, user_id: str) -> None:
-        """Takes note that the user's row is gone."""
-        self._registered.pop(user_id, None)
 
     async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
@@ -229,11 +194,24 @@ class Tenant:
         Raises:
             Unavailable: for trouble that passes.
         """
-        return await self._database.run_as(self.user_id, statement, {**values, **self._identity}, before)
+        database, values = self._database, {**values, **self._identity}
+        message = as_tenant(statement, database.names, before)
+        if not (message.inserts and database.register) or self.user_id in database.registered:
+            try:
+                return await database.run(message, {**message.constants, **values}, self.user_id)
+            except ForeignKeyViolation:
+                # The user's row has been erased by another process since it was made.
+                pass
+        message = as_tenant(statement, database.names, (*database.register, *before))
+        rows = await database.run(message, {**message.constants, **values}, self.user_id)
+        if len(database.registered) >= database.known_users:
+            database.registered.clear()
+        database.registered.add(self.user_id)
+        return rows
 
     def forget(self) -> None:
         """Takes note that the user's row is gone, so that the next use makes it anew."""
-        self._database.forget(self.user_id)
+        self._database.registered.discard(self.user_id)
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""

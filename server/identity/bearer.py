@@ -61,18 +61,9 @@ class BearerVerifier:
     def __init__(self, keys: SharedSecret | JwksStore, rules: TokenRules) -> None:
         if isinstance(keys, JwksStore) and not rules.audience:
             raise ValueError("an audience must be set where tokens are verified with an issuer's keys (JWKS)")
-        self._keys = keys
+        self.keys = keys
         self._rules = rules
         self._cache = TokenCache()
-
-    @property
-    def keys_age_seconds(self) -> float:
-        """Seconds since the issuer last gave its keys, infinite while it never has."""
-        return self._keys.age_seconds
-
-    def authenticate(self, _request: object, token: str) -> Identity | Awaitable[Identity]:
-        """As `verify`, in the form in which the bridge asks (`openapi.bridge.security.Verifier`)."""
-        return self.verify(token)
 
     def verify(self, token: str) -> Identity | Awaitable[Identity]:
         """The identity that `token` proves; an awaitable only where keys have to be fetched first.
@@ -85,18 +76,18 @@ class BearerVerifier:
         """
         if len(token) > self._rules.max_bytes:
             raise RequestHeaderFieldsTooLarge
-        keys = self._keys.current
+        keys = self.keys.current
         if keys is not None:
             known = self._cache.get(token, keys, time.time())
             if known is not None:
                 return known
-        kid, algorithm = read_header(token, self._keys.algorithms)
+        kid, algorithm = read_header(token, self.keys.algorithms)
         identity = self._prove(token, kid, algorithm, keys) if keys is not None else None
         return identity or self._verify_with_newer_keys(token, kid, algorithm)
 
     async def _verify_with_newer_keys(self, token: str, kid: str | None, algorithm: str) -> Identity:
-        assert isinstance(self._keys, JwksStore)
-        keys, is_sure = await self._keys.asked_again(token if kid is None else kid)
+        assert isinstance(self.keys, JwksStore)
+        keys, is_sure = await self.keys.asked_again(token if kid is None else kid)
         if (identity := self._prove(token, kid, algorithm, keys)) is not None:
             return identity
         if not is_sure:

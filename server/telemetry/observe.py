@@ -22,8 +22,10 @@ from server.settings import Settings
 from server.telemetry.logs import request_fields
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
     from server.telemetry.metrics import Metrics
-    from server.telemetry.tracing import RequestSpan, Tracing
+    from server.telemetry.tracing import Tracing
 
 log = logging.getLogger("todo_api.access")
 
@@ -77,20 +79,18 @@ class Observer:
             return PAGES if is_page(scope["path"]) else NONE
         return operation.path
 
-    def begin(
-        self, method: str, headers: Mapping[bytes, bytes]
-    ) -> tuple[dict[str, str], "RequestSpan | None"]:
+    def begin(self, method: str, headers: Mapping[bytes, bytes]) -> tuple[dict[str, str], "Span | None"]:
         """What every line that is logged while a request is served says of it, and its span where there are spans."""
         fields = {"request_id": self.request_id(headers)}
         if self._tracing is None:
             if b"traceparent" in headers:
                 fields.update(trace_fields(headers))
             return fields, None
-        span = self._tracing.start(method, headers)
-        fields.update(span.fields)
+        span, trace = self._tracing.start(method, headers)
+        fields.update(trace)
         return fields, span
 
-    def end(self, scope: Scope, status: int, seconds: float, span: "RequestSpan | None") -> None:
+    def end(self, scope: Scope, status: int, seconds: float, span: "Span | None") -> None:
         """Counts a request, writes its line and ends its span.
 
         Args:
@@ -100,8 +100,8 @@ class Observer:
         route = self.route(scope)
         claims = scope.get("claims")
         self._report(scope["method"], route, status, seconds, claims["sub"] if claims else None)
-        if span is not None:
-            span.end(scope["method"], route, status)
+        if self._tracing is not None and span is not None:
+            self._tracing.end(span, scope["method"], route, status)
 
     def refused(self, status: int) -> bytes:
         """Counts and logs the refusal of what is no request; returns the id that it was given, for its answer."""

@@ -56,34 +56,28 @@ class Tracing:
         finally:
             await asyncio.to_thread(self._provider.shutdown)
 
-    def start(self, method: str, headers: Mapping[bytes, bytes]) -> "RequestSpan":
-        """The span of a request, below the caller's where a `traceparent` names it."""
+    def start(self, method: str, headers: Mapping[bytes, bytes]) -> tuple[Span, dict[str, str]]:
+        """The span of a request, below the caller's where a `traceparent` names it, and what log lines say of it."""
         carrier = {
             name: headers[name.encode()].decode("latin-1")
             for name in self._propagator.fields
             if name.encode() in headers
         }
         parent = self._propagator.extract(carrier)
-        return RequestSpan(self._tracer.start_span(method, parent, SpanKind.SERVER))
-
-
-class RequestSpan:
-    """A request's span until it is answered, named as the semantic conventions for HTTP have it."""
-
-    def __init__(self, span: Span) -> None:
-        self._span = span
+        span = self._tracer.start_span(method, parent, SpanKind.SERVER)
         context = span.get_span_context()
-        self.fields = {
+        fields = {
             "trace_id": format_trace_id(context.trace_id),
             "span_id": format_span_id(context.span_id),
         }
+        return span, fields
 
-    def end(self, method: str, route: str, status: int) -> None:
-        """Ends the span with what is known once the request is answered."""
-        self._span.update_name(f"{method} {route}")
-        self._span.set_attributes(
+    def end(self, span: Span, method: str, route: str, status: int) -> None:
+        """Ends a request's span, named as the semantic conventions for HTTP have it."""
+        span.update_name(f"{method} {route}")
+        span.set_attributes(
             {"http.request.method": method, "http.route": route, "http.response.status_code": status}
         )
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._span.set_status(StatusCode.ERROR)
-        self._span.end()
+            span.set_status(StatusCode.ERROR)
+        span.end()

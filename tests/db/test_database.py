@@ -8,7 +8,7 @@ from sqlalchemy import MetaData, select
 
 from db import statements
 from db.driver.connection import Connection
-from db.driver.database import MARGIN_SECONDS, SLOW_DEADLINE_SECONDS, Database
+from db.driver.database import MARGIN_SECONDS, SLOW_DEADLINE_SECONDS, Database, Tenant
 from db.driver.messages import Message
 from db.driver.ownership import own_row
 from db.driver.pool import Pool
@@ -69,7 +69,7 @@ def test_a_clock_that_was_set(database_url: str, user: str) -> None:
 
     async def use(pool: Pool) -> Any:
         await connection_of(pool, AN_HOUR_AGO)
-        tenant = Database(pool, NAMES, register=statements.register()).tenant(user, email=None)
+        tenant = Tenant(Database(pool, NAMES, register=statements.register()), user, {"email": None})
         await tenant.fetch(CREATE, title="A task")
         return await tenant.fetch(MINE)
 
@@ -105,7 +105,7 @@ def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
 
     async def use(pool: Pool) -> list[int]:
         database = Database(pool, NAMES, register=statements.register(), known_users=1)
-        known, other = (database.tenant(name, email=None) for name in ("known", "other"))
+        known, other = (Tenant(database, name, {"email": None}) for name in ("known", "other"))
 
         async def create(erased: bool) -> int:
             if erased:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from db.admin.export import Row, stored_by
-from db.driver.database import Database
+from db.driver.database import Database, Tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, metadata
@@ -17,7 +17,8 @@ def exported(url: str, user: str, page: int) -> list[Row]:
     async def read() -> list[Row]:
         pool = Pool(normalise(url), size=1, queue=0)
         try:
-            return [row async for row in stored_by(Database(pool, NAMES).tenant(user), metadata, page)]
+            tenant = Tenant(Database(pool, NAMES), user, {})
+            return [row async for row in stored_by(tenant, metadata, page)]
         finally:
             pool.close()
 

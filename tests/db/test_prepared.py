@@ -14,7 +14,7 @@ from sqlalchemy import column, func, literal_column, select, table, text
 
 from db import statements
 from db.driver.connection import STATEMENT_SECONDS, Connection
-from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database
+from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database, Tenant
 from db.driver.faults import is_too_late
 from db.driver.messages import as_tenant
 from db.driver.pool import Pool
@@ -26,9 +26,9 @@ GET = as_tenant(statements.get_task(), NAMES)
 CREATE = statements.create_task(("title",))
 
 
-def database_on(pool: Pool) -> Database:
-    """The database as the service uses it."""
-    return Database(pool, NAMES, register=statements.register())
+def tenant_on(pool: Pool, user: str) -> Tenant:
+    """The user's own view of the database, as the service uses it."""
+    return Tenant(Database(pool, NAMES, register=statements.register()), user, {"email": None})
 
 
 def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[Any]]) -> Any:
@@ -38,7 +38,7 @@ def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[A
         pool = Pool(normalise(url), size=1, queue=0)
         try:
             user = f"prepared-{uuid.uuid4()}"
-            await database_on(pool).tenant(user, email=None).fetch(CREATE, title="A task")
+            await tenant_on(pool, user).fetch(CREATE, title="A task")
             connection = await pool.acquire(user, inf)
             pool.release(connection, user)
             return await use(pool, connection, user)
@@ -56,7 +56,7 @@ async def prepared_in(connection: Connection) -> set[str]:
 async def titles_of(pool: Pool, user: str) -> list[str]:
     """The titles of the user's tasks, the newest first."""
     statement = select(tasks.c.title).order_by(tasks.c.id.desc())
-    return [task["title"] for task in await database_on(pool).tenant(user, email=None).fetch(statement)]
+    return [task["title"] for task in await tenant_on(pool, user).fetch(statement)]
 
 
 def test_a_name_is_a_digest_of_the_text() -> None:
@@ -104,7 +104,7 @@ def test_a_change_that_meets_such_a_session_is_made_once(database_url: str) -> N
 
     async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
         await _forget(connection)
-        await database_on(pool).tenant(user, email=None).fetch(CREATE, title="Another")
+        await tenant_on(pool, user).fetch(CREATE, title="Another")
         return await titles_of(pool, user)
 
     assert ["Another", "A task"] == with_connection(database_url, use)
@@ -116,7 +116,7 @@ def test_what_a_migration_has_changed(own_url: str) -> None:
     run(own_url, "CREATE TABLE kept AS SELECT 'milk' AS title; GRANT SELECT ON kept TO todo_tenant")
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], bool]:
-        tenant = database_on(pool).tenant(user)
+        tenant = tenant_on(pool, user)
         before = await tenant.fetch(kept)
         run(own_url, "ALTER TABLE kept ALTER COLUMN title TYPE varchar")
         return [before, await tenant.fetch(kept), await tenant.fetch(kept)], connection.is_open
@@ -162,7 +162,7 @@ def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
     """It has to begin so early that the session's limit ends it before the service gives up; no change enters so."""
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[str, datetime]:
-        await database_on(pool).tenant(user, email=None).fetch(CREATE, title="Again")
+        await tenant_on(pool, user).fetch(CREATE, title="Again")
         asked = "SELECT query, now() FROM pg_stat_activity WHERE pid = %s"
         ((text, now),) = await asyncio.to_thread(run, database_url, asked, connection.session)
         return text, now
@@ -191,11 +191,7 @@ def test_prepared_for_one_user_executed_for_another(database_url: str) -> None:
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], list[Any]]:
         forgetful = select(tasks.c.user_id)
-        database = database_on(pool)
-        seen = [
-            await database.tenant(name, email=None).fetch(forgetful)
-            for name in (user, "nobody", user, "nobody")
-        ]
+        seen = [await tenant_on(pool, name).fetch(forgetful) for name in (user, "nobody", user, "nobody")]
         assert set(as_tenant(forgetful, NAMES).prepared) <= await prepared_in(connection)
         return seen, [[{"user_id": user}], [], [{"user_id": user}], []]
 

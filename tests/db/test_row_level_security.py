@@ -238,7 +238,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
     without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
     async def look(database: Database, name: str) -> tuple[set[str], set[str]]:
-        own_view = database.tenant(name, email=None)
+        own_view = database.caller({"sub": name, "email": None})
         entered: set[str] = set()
         control: set[str] = set()
         for _ in range(50):

@@ -500,7 +500,7 @@ def test_the_age_of_the_keys_is_known(play: Play) -> None:
         assert float("inf") == setting.store.age_seconds
         await setting.user(setting.issuer.token())
         setting.clock.now += 7
-        assert 7 == setting.store.age_seconds == setting.verifier.keys_age_seconds
+        assert 7 == setting.store.age_seconds == setting.verifier.keys.age_seconds
 
     play(scenario)
 
