@@ -20,7 +20,7 @@ from benchmarks.rounds import Plan, measure_rounds
 from benchmarks.summary import Summary
 from benchmarks.table import markdown_tables, table
 from db.embedded.cluster import embedded_postgres
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 
 NAMES = tuple(CONTESTANTS)
 RESULTS = Path(__file__).with_name("results")

@@ -108,7 +108,7 @@ def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
     from db.admin.backup import BackupError
     from db.admin.migrate import MigrationError
-    from db.embedded.errors import EmbeddedPostgresError
+    from db.embedded.programs import EmbeddedPostgresError
     from openapi.bridge.document.places import ContractError
     from server.settings import SettingsError
 

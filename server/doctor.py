@@ -10,7 +10,7 @@ from starlette.routing import Router
 from db.admin.deployment import describe
 from db.admin.isolation import IsolationError, isolation_of
 from db.admin.migrate import MigrationError
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 from db.tables import Tables
 from openapi.bridge.document.places import ContractError
 from server.advice import warnings

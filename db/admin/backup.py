@@ -11,10 +11,9 @@ from subprocess import DEVNULL, PIPE, Popen
 
 from psycopg2.extensions import make_dsn
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from db.admin.migrate import Migrations, connect, explained
-from db.driver.url import normalise
+from db.driver.url import driver_arguments, normalise
 from db.embedded.programs import MAJOR_VERSION, binaries
 
 _SEES_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER"
@@ -170,7 +169,7 @@ def client_command(program: str, *arguments: str, url: str = "") -> tuple[list[s
     """
     environment = dict(os.environ)
     if url:
-        settings = PGDialect_psycopg2().create_connect_args(normalise(url))[1]  # type: ignore[no-untyped-call]
+        settings = driver_arguments(normalise(url))
         # Everybody can read a command's arguments, and nobody else its environment.
         environment["PGPASSWORD"] = settings.pop("password", "")
         arguments = (f"--dbname={make_dsn(**settings)}", *arguments)

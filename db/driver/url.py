@@ -74,7 +74,7 @@ def normalise(url: str) -> URL:
     parts = _URL.fullmatch(url.strip())
     if parts is None:
         raise ValueError(URL_RULE)
-    kept = [text for name, text in _parameters(parts["query"]) if not _is_ignored(name, text)]
+    kept, _ = _parameters(parts["query"])
     login = quote(parts["user"] or "", safe="%")
     if parts["password"] is not None:
         login += f":{quote(parts['password'], safe='%')}"
@@ -101,12 +101,12 @@ def normalise(url: str) -> URL:
 def ignored_parameters(url: str) -> list[str]:
     """The names of the parameters in `url` that are other tools' and are left out."""
     parts = _URL.fullmatch(url.strip())
-    return [name for name, text in _parameters(parts["query"]) if _is_ignored(name, text)] if parts else []
+    return _parameters(parts["query"])[1] if parts else []
 
 
 def address(url: URL) -> str:
     """Where the database of `url` is looked for, for a person: host and port, or the socket's folder; no login."""
-    places = zip(*_places(_arguments(url)), strict=True)
+    places = zip(*_places(driver_arguments(url)), strict=True)
     return ", ".join(f"{host or 'the local socket'} port {port or 5432}" for host, port in places)
 
 
@@ -118,7 +118,7 @@ async def connection_arguments(url: URL) -> dict[str, Any]:
     Raises:
         OSError: if there is no host of any of the names.
     """
-    arguments = _arguments(url)
+    arguments = driver_arguments(url)
     if "hostaddr" not in arguments and arguments.get("host"):
         hosts, ports = _places(arguments)
         found = await asyncio.gather(*map(_look_up, hosts), return_exceptions=True)
@@ -144,7 +144,8 @@ async def connection_arguments(url: URL) -> dict[str, Any]:
     }
 
 
-def _arguments(url: URL) -> dict[str, Any]:
+def driver_arguments(url: URL) -> dict[str, Any]:
+    """What `psycopg2.connect` takes for `url`, as `url` has it."""
     arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(url)[1]  # type: ignore[no-untyped-call]
     return arguments
 
@@ -163,38 +164,36 @@ def _places(arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return hosts, ports
 
 
-def _parameters(query: str | None) -> list[tuple[str, str]]:
-    """Each parameter's name and its whole text as libpq knows it; `sslmode` wins over `ssl`, which says less.
+def _parameters(query: str | None) -> tuple[list[str], list[str]]:
+    """Each parameter of libpq with its value, as libpq reads it, and the names of those that are other tools'.
+
+    `sslmode` wins over `ssl`, which says less.
 
     Raises:
-        ValueError: if libpq and the other tools know none of that name.
+        ValueError: if libpq and the other tools know none of that name, or it would have the tables elsewhere.
     """
-    parameters = []
+    kept, ignored = [], []
     pairs = [text.partition("=") for text in filter(None, (query or "").split("&"))]
     has_mode = any(unquote(name) == "sslmode" for name, *_ in pairs)
     for name, equals, value in pairs:
-        name = unquote(name)
-        if name == "ssl" and has_mode:
-            continue
-        if name in ("ssl", "sslmode"):
-            value = _SSL_MODES[name].get(value, value)
-            name, equals = "sslmode", "="
         # libpq has a second `=` encoded.
-        text = f"{name}{equals}{value.replace('=', '%3D')}"
-        if name not in _OF_OTHER_TOOLS | _SCHEMAS and not _is_of_libpq(name):
+        name, value = unquote(name), value.replace("=", "%3D")
+        if name in _OF_OTHER_TOOLS or (name in _SCHEMAS and value == "public"):
+            ignored.append(name)
+        elif name in _SCHEMAS:
+            raise ValueError(
+                f"has the parameter {name}, which must be public or absent: the tables are in that schema"
+            )
+        elif name in ("ssl", "sslmode"):
+            if name == "sslmode" or not has_mode:
+                kept.append(f"sslmode={_SSL_MODES[name].get(value, value)}")
+        elif _is_of_libpq(name):
+            kept.append(f"{name}{equals}{value}")
+        else:
             is_plain = re.fullmatch(r"[\w.\[\]-]{1,60}", name, re.ASCII)
             shown = f"the parameter {name}" if is_plain else "a parameter"
             raise ValueError(f"has {shown}, which PostgreSQL does not know: remove it")
-        parameters.append((name, text))
-    return parameters
-
-
-def _is_ignored(name: str, text: str) -> bool:
-    if name in _SCHEMAS and text != f"{name}=public":
-        raise ValueError(
-            f"has the parameter {name}, which must be public or absent: the tables are in that schema"
-        )
-    return name in _OF_OTHER_TOOLS | _SCHEMAS
+    return kept, ignored
 
 
 def _is_of_libpq(name: str) -> bool:

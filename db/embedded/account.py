@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from db.embedded.errors import EmbeddedPostgresError
-from db.embedded.programs import MAJOR_VERSION, binaries
+from db.embedded.programs import MAJOR_VERSION, EmbeddedPostgresError, binaries
 
 DEDICATED_USER = "todo-api"
 

@@ -21,9 +21,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from db.embedded.account import ServerAccount, failure, server_account, user_name
 from db.embedded.configuration import DATABASE, PORT, SETTINGS
-from db.embedded.errors import EmbeddedPostgresError
 from db.embedded.locks import exclusive, is_last, open_lock, share
-from db.embedded.programs import MAJOR_VERSION
+from db.embedded.programs import MAJOR_VERSION, EmbeddedPostgresError
 
 PATIENCE = 300  # Seconds for a start or a stop; a recovery after a crash may need many of them.
 STOP_SECONDS = 20  # For an end in order, of the 60 that systemd leaves the whole service.

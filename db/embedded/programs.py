@@ -1,10 +1,15 @@
-"""Where PostgreSQL's programs are: in the wheel that the extra `embedded` brings."""
+"""What of the embedded PostgreSQL can be imported on every system: where its programs are, in the wheel that the extra
+`embedded` brings, and how its failures are named."""
 
 import os
 from importlib.util import find_spec
 from pathlib import Path
 
 MAJOR_VERSION = "18"
+
+
+class EmbeddedPostgresError(Exception):
+    """The embedded PostgreSQL cannot run; the message is one line for a person, with what would be right."""
 
 
 def binaries() -> Path | None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from db.embedded.cluster import postmaster, start_again
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 
 INTERVAL_SECONDS = 0.5  # Between two looks at the server.
 PAUSE_SECONDS = 2  # After a start that failed, as it does while the disk is full.

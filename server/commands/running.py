@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -76,24 +76,22 @@ def settings() -> None:
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType[timedelta]):
-    """A time such as 90s, 15m, 8h or 30d."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> timedelta:
-        """The duration; a usage error for anything that is not a number above 0 and a unit."""
-        written = re.fullmatch(r"([0-9]{1,5})([smhd])", value)
-        if written is None or int(written[1]) == 0:
-            self.fail("must be a number from 1 to 99999 and s, m, h or d, such as 8h", parameter, context)
-        return timedelta(**{_UNITS[written[2]]: int(written[1])})
+def _read_duration(_context: click.Context, _parameter: click.Parameter, value: str) -> timedelta:
+    written = re.fullmatch(r"([0-9]{1,5})([smhd])", value)
+    if written is None or int(written[1]) == 0:
+        raise click.BadParameter("must be a number from 1 to 99999 and s, m, h or d, such as 8h")
+    return timedelta(**{_UNITS[written[2]]: int(written[1])})
 
 
 @click.command()
 @click.argument("user")
-@click.option("--ttl", type=Duration(), default="1d", help="How long it is good: 90s, 15m, 8h, 30d.  [1d]")
+@click.option(
+    "--ttl",
+    metavar="TIME",
+    default="1d",
+    callback=_read_duration,
+    help="How long it is good: 90s, 15m, 8h, 30d.  [1d]",
+)
 @click.option("--scope", help="What else the user may do: names of scopes, with spaces between.")
 @click.pass_obj
 def token(load: "LoadProduct", user: str, ttl: timedelta, scope: str | None) -> None:

@@ -52,8 +52,6 @@ class ClientConnection(asyncio.Protocol):
         self._is_paused = False
         # Nothing that comes is read any more.
         self._is_ended = False
-        # No request follows the one that is under way.
-        self._is_last = False
         # The client has not taken all that was written.
         self._is_stalled = False
         self._exchange: Exchange | None = None
@@ -111,8 +109,7 @@ class ClientConnection(asyncio.Protocol):
 
     def shutdown(self) -> None:
         """Lets the request that is under way be the last one; uvicorn calls it when the server stops."""
-        self._connections.stop()
-        self._is_last = True
+        self._connections.is_stopping = True
         if self._exchange is not None:
             self._exchange.keep_alive = False
         elif not self._is_timed:

@@ -13,11 +13,6 @@ from uvicorn.server import ServerState
 from server.process.client_connection import ClientConnection
 from server.process.http_protocol import HttpProtocol
 
-try:
-    import resource
-except ImportError:  # Not on Windows, which has no such limit.
-    resource = None  # type: ignore[assignment]
-
 log = logging.getLogger("todo_api")
 
 FIRST_BYTE_SECONDS = 10
@@ -33,20 +28,24 @@ _LOG_SECONDS = 60
 
 def raise_file_limit() -> None:
     """Lets this process, and those that it starts, open as many files as the system allows it, up to MOST_FILES."""
-    if resource is not None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-        if soft != resource.RLIM_INFINITY and soft < most:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _bounded(soft) < _bounded(hard):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_bounded(hard), hard))
 
 
 def most_connections() -> int:
     """The number of connections for which this process can open files."""
-    if resource is None:
-        return MOST_FILES
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MOST_FILES if soft == resource.RLIM_INFINITY else min(soft, MOST_FILES)
+    import resource
+
+    files = _bounded(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     return max(files - OTHER_FILES, files // 2)
+
+
+def _bounded(limit: int) -> int:
+    # No limit is a negative number, or a very large one.
+    return min(limit, MOST_FILES) if limit >= 0 else MOST_FILES
 
 
 @dataclass
@@ -67,6 +66,7 @@ class Connections:
     most: int | None = None
     state: Mapping[str, Any] = field(default_factory=dict)
     is_stopping: bool = field(default=False, init=False)
+    """Whether every connection, also one that is still to begin, ends after the request that is under way."""
     _open: Any = field(default=(), init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _logged_at: float = field(default=-inf, init=False)
@@ -94,10 +94,6 @@ class Connections:
             self._make_room(connection)
         if self._timer is None:
             self._sweep(connection.loop)
-
-    def stop(self) -> None:
-        """Has every connection end after the request that is under way, those that are still to begin as well."""
-        self.is_stopping = True
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Ends those whose time is up; one timer for all, since most requests come and go between two sweeps."""

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import httptools
 from starlette.types import Message
 
-from openapi.bridge.failures import Failure
+from openapi.bridge.failures import BadRequest, Failure
 from server.telemetry.logs import request_fields
 from server.telemetry.observe import CLIENT_CLOSED_REQUEST
 
@@ -191,10 +191,6 @@ class TargetTooLong(Failure):
     sentence = "The request's target is too long. Send a shorter path and query"
 
 
-class HeadError(Exception):
-    """The head is no valid HTTP/1.1, or can be read in two ways; the message is a sentence for the client."""
-
-
 def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Lets a head pass that has one meaning only.
 
@@ -203,28 +199,28 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         headers: names in lower case, with their values.
 
     Raises:
-        HeadError: for another version than 1.0 and 1.1; for no Host (RFC 9112, section 3.2), two, or one that
+        BadRequest: for another version than 1.0 and 1.1; for no Host (RFC 9112, section 3.2), two, or one that
             is none; for a Transfer-Encoding other than `chunked` alone, or beside a Content-Length
             (RFC 9112, section 6.3).
     """
     if version not in VERSIONS:
-        raise HeadError("The request must be HTTP/1.1 or HTTP/1.0")
+        raise BadRequest("The request must be HTTP/1.1 or HTTP/1.0")
     hosts = lengths = codings = 0
     for name, value in headers:
         if name == b"host":
             hosts += 1
             if not _is_host(value):
-                raise HeadError("The Host header must be a host name or address, with a port or without")
+                raise BadRequest("The Host header must be a host name or address, with a port or without")
         elif name == b"content-length":
             lengths += 1
         elif name == b"transfer-encoding":
             codings += 1
             if value.lower() != b"chunked":
-                raise HeadError("Transfer-Encoding must be chunked, and nothing else")
+                raise BadRequest("Transfer-Encoding must be chunked, and nothing else")
     if hosts > 1 or (hosts == 0 and version == "1.1"):
-        raise HeadError("The request must have one Host header")
+        raise BadRequest("The request must have one Host header")
     if codings > 1 or (codings and (lengths or version == "1.0")):
-        raise HeadError("The request must say in one way how long its body is")
+        raise BadRequest("The request must say in one way how long its body is")
 
 
 def _is_host(value: bytes) -> bool:
@@ -245,12 +241,12 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
         root_path: is left out where the path begins with it, since not every proxy takes it away.
 
     Raises:
-        HeadError: for a target that has no path (RFC 9112, section 3.2).
+        BadRequest: for a target that has no path (RFC 9112, section 3.2).
     """
     try:
         url = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
-        raise HeadError("The request's target must be a path, or an http URL") from None
+        raise BadRequest("The request's target must be a path, or an http URL") from None
     raw_path = url.path or b"/"
     if root_path and (raw_path + b"/").startswith(root_path.encode() + b"/"):
         raw_path = raw_path[len(root_path) :] or b"/"

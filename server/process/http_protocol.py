@@ -11,7 +11,6 @@ from server.process.client_connection import ClientConnection
 from server.process.exchange import (
     Exchange,
     Fields,
-    HeadError,
     HeadTooLarge,
     TargetTooLong,
     below,
@@ -132,7 +131,7 @@ class HttpProtocol(ClientConnection):
             "state": self._app_state.copy(),
             "extensions": {},
         }
-        keep_alive = version == "1.1" and parser.should_keep_alive() and not self._is_last
+        keep_alive = version == "1.1" and parser.should_keep_alive() and not self._connections.is_stopping
         exchange = self._exchange = Exchange(self, scope, keep_alive, self._expects_continue)
         task = self._task = self.loop.create_task(exchange.run())
         self._server_state.tasks.add(task)
@@ -199,7 +198,7 @@ class HttpProtocol(ClientConnection):
             self._feed(start, end)
         except httptools.HttpParserCallbackError as error:
             reason = error.__context__
-            self._refuse(BadRequest(str(reason) if isinstance(reason, HeadError) else NOT_HTTP))
+            self._refuse(reason if isinstance(reason, BadRequest) else BadRequest(NOT_HTTP))
         except httptools.HttpParserInvalidURLError:
             self._refuse(BadRequest(NOT_A_TARGET))
         except httptools.HttpParserError:

@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from db.admin.isolation import IsolationError, require
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 from openapi.bridge.addresses import address_of
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token

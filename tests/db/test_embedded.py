@@ -25,7 +25,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from db.embedded.account import server_account
 from db.embedded.cluster import embedded_postgres
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 from tests.support.running import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ import signal
 import sys
 from pathlib import Path
 from db.embedded.cluster import embedded_postgres
-from db.embedded.errors import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError
 # Tests that run in the background pass on that interrupts are ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 try:
