@@ -67,7 +67,7 @@ def create_app(
         ),
         redirect_slashes=False,
     )
-    app = serve_contract(product, database.caller, lambda _request, token: verifier.verify(token), beyond)
+    app = serve_contract(product, database.caller, verifier.verify, beyond)
     return AnswerValidation(app, product.contract, {REQUEST_ID}) if validate_answers else app
 
 

@@ -65,8 +65,8 @@ class BearerVerifier:
         self._rules = rules
         self._cache = TokenCache()
 
-    def verify(self, token: str) -> Identity | Awaitable[Identity]:
-        """The identity that `token` proves; an awaitable only where keys have to be fetched first.
+    def verify(self, _request: object, token: str) -> Identity | Awaitable[Identity]:
+        """The identity that `token` proves, as the bridge asks for it; an awaitable only where keys have to be fetched.
 
         Raises:
             Unauthorized: if the token breaks any rule; its reason names the rule.

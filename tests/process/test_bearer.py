@@ -39,7 +39,7 @@ def verifier(**rules: Any) -> BearerVerifier:
 
 def identity(checked: BearerVerifier, token: str) -> Identity:
     """What a token proves where no key has to be fetched."""
-    result = checked.verify(token)
+    result = checked.verify(None, token)
     assert isinstance(result, Mapping)
     return result
 
@@ -397,7 +397,7 @@ def test_a_long_token_is_read_up_to_the_contracts_limit() -> None:
     assert limit - 4 <= len(longest) <= limit
     assert "alice" == identity(verifier(), longest)["sub"]
     with pytest.raises(RequestHeaderFieldsTooLarge):
-        verifier().verify(longest.ljust(limit + 1, "A"))
+        verifier().verify(None, longest.ljust(limit + 1, "A"))
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_a_token_is_all_that_is_printed(tmp_path: Path) -> None:
     verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
     assert (0, "") == (ended.returncode, ended.stderr)
     assert {"sub": "auth0|ü 1", "email": None, "scope": ()} == verifier.verify(
-        ended.stdout.removesuffix("\n")
+        None, ended.stdout.removesuffix("\n")
     )
 
 
@@ -147,7 +147,7 @@ def test_a_token_satisfies_the_rules_that_are_set(tmp_path: Path) -> None:
     ended = todo_api("token", "alice", cwd=tmp_path, AUTH_JWT_SECRET=SECRET.decode(), **rules)
 
     verifier = BearerVerifier(SharedSecret(SECRET), TokenRules("https://issuer.example", "todo"))
-    assert {"sub": "alice", "email": None, "scope": ()} == verifier.verify(ended.stdout.strip())
+    assert {"sub": "alice", "email": None, "scope": ()} == verifier.verify(None, ended.stdout.strip())
 
 
 def test_in_development_tokens_are_signed_with_the_secret_of_the_data_folder(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_in_development_tokens_are_signed_with_the_secret_of_the_data_folder(tmp
 
     secret = tmp_path / ".todo-api" / "secret"
     verifier = BearerVerifier(SharedSecret(secret.read_bytes().strip()), TokenRules())
-    assert {"sub": "alice", "email": None, "scope": ()} == verifier.verify(ended.stdout.strip())
+    assert {"sub": "alice", "email": None, "scope": ()} == verifier.verify(None, ended.stdout.strip())
     assert 0o600 == secret.stat().st_mode & 0o777
 
 

@@ -86,7 +86,7 @@ def test_a_token_of_each_algorithm_is_verified(play: Play, algorithm: str) -> No
         setting.issuer.keys = {"a": private_key(kind), "other": private_key("EdDSA", 2)}
         first, second = (setting.issuer.token("a", {"alg": algorithm}, sub=user) for user in ("alice", "bob"))
         assert "alice" == await setting.user(first)
-        assert not isawaitable(proof := setting.verifier.verify(second))
+        assert not isawaitable(proof := setting.verifier.verify(None, second))
         assert ("bob", 1) == (proof["sub"], setting.issuer.requests)
 
     play(scenario)
@@ -410,12 +410,12 @@ def test_keys_are_renewed_in_the_background_after_five_minutes(play: Play) -> No
         token = setting.issuer.token()
         first = await proven(setting.verifier, token)
         setting.clock.now += 5 * MINUTE - 1
-        assert first is setting.verifier.verify(token)
+        assert first is setting.verifier.verify(None, token)
         await asyncio.sleep(0.1)
         assert 1 == setting.issuer.requests
         setting.clock.now += 1
         setting.issuer.open.clear()
-        assert first is setting.verifier.verify(token)
+        assert first is setting.verifier.verify(None, token)
         setting.issuer.open.set()
         await setting.requests_become(2)
         assert 0 == setting.store.age_seconds
@@ -430,10 +430,10 @@ def test_an_unchanged_set_keeps_verified_tokens(play: Play) -> None:
         token = setting.issuer.token()
         first, keys = await proven(setting.verifier, token), setting.store.current
         setting.clock.now += 9 * MINUTE
-        assert first is setting.verifier.verify(token)
+        assert first is setting.verifier.verify(None, token)
         await setting.requests_become(2)
-        assert (first, keys) == (setting.verifier.verify(token), setting.store.current)
-        assert first is setting.verifier.verify(token)
+        assert (first, keys) == (setting.verifier.verify(None, token), setting.store.current)
+        assert first is setting.verifier.verify(None, token)
 
     play(scenario)
 

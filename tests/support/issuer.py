@@ -75,7 +75,7 @@ def claims_with(changes: Mapping[str, object] | None = None, **named: object) ->
 
 async def proven(verifier: BearerVerifier, token: str) -> Identity:
     """What the token proves, whether or not a key has to be fetched for it."""
-    result = verifier.verify(token)
+    result = verifier.verify(None, token)
     return await result if isawaitable(result) else result
 
 

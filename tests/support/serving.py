@@ -51,7 +51,7 @@ def serve(
     components = {"securitySchemes": {"token": BEARER}, **fields.pop("components", {})}
     contract = contract_of(document(paths, components=components, **fields))
     verifier = BearerVerifier(SharedSecret(SECRET), TokenRules())
-    verifiers = verifiers or {"bearer": lambda _request, token: verifier.verify(token)}
+    verifiers = verifiers or {"bearer": verifier.verify}
     app: ASGIApp = ContractService(contract, find, caller_of, verifiers, nothing)
     if validate_answers:
         app = AnswerValidation(app, contract)
