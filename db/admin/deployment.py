@@ -1,6 +1,7 @@
 """On what the database runs, as far as a client can tell: version, Citus, what stands in between, and what it logs."""
 
 import asyncio
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -64,9 +65,6 @@ def describe(url: str) -> Deployment:
 
 async def _ask(url: str) -> tuple[int, tuple[Any, ...]]:
     """The process that the connection was given, and the answer."""
-    connection = await open_connection(normalise(url))
-    try:
+    with closing(await open_connection(normalise(url))) as connection:
         (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
         return connection.session, row
-    finally:
-        connection.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from sqlalchemy import MetaData
@@ -76,14 +77,10 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
     ]
     parameters = {"tables": list(columns), "conditions": conditions}
     question = _AS_TENANT.format(enter=names.enter, tenant=names.tenant, setting=names.setting)
-    pool = Pool(normalise(url), size=1, queue=0)
-    try:
-        database = Database(pool, names)
+    with closing(Database(Pool(normalise(url), size=1, queue=0), names)) as database:
         (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
         (found,) = await database.run(Message.of(question), parameters)
         return {**schemas, **found, "unread": await _unread(database, list(columns))}
-    finally:
-        pool.close()
 
 
 async def _unread(database: Database, tables: list[str]) -> str | None:

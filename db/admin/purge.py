@@ -1,6 +1,7 @@
 """Drops what has run out, of all users, as the role that reaches nothing else: Idempotency-Keys and deleted tasks."""
 
 import asyncio
+from contextlib import closing
 
 from sqlalchemy import ColumnElement, Table, bindparam, delete, select, tuple_
 from sqlalchemy.sql.dml import ReturningDelete
@@ -45,13 +46,9 @@ def purge(url: str) -> tuple[int, int]:
 
 
 async def _purge(url: str) -> tuple[int, int]:
-    pool = Pool(normalise(url), size=1, queue=0)
-    database = Database(pool, NAMES, DEADLINE_SECONDS)
-    try:
+    with closing(Database(Pool(normalise(url), size=1, queue=0), NAMES, DEADLINE_SECONDS)) as database:
         keys, gone = [await _drop_all(database, statement) for statement in DROP_EXPIRED]
         return keys, gone
-    finally:
-        pool.close()
 
 
 async def _drop_all(database: Database, statement: ReturningDelete[tuple[object]]) -> int:

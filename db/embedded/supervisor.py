@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from db.embedded.cluster import postmaster, start_again
@@ -63,12 +63,11 @@ def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
 def _runs(process: int | None) -> bool:
     if process is None:
         return False
-    runs = False
-    with suppress(OSError):  # There is no such process.
+    try:
         if Path("/proc/self").exists():
             # Where nobody waits for it, as in a container without an init process, a dead one is kept as a zombie.
-            runs = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        else:  # pragma: no cover - on systems other than Linux
-            os.kill(process, 0)
-            runs = True
-    return runs
+            return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        os.kill(process, 0)  # pragma: no cover - on systems other than Linux
+        return True  # pragma: no cover
+    except OSError:  # There is no such process.
+        return False

@@ -6,6 +6,7 @@ contract holds; what is exported is read as that user.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -128,11 +129,8 @@ def _run(load: "LoadProduct", user: str, work: Callable[["Database", dict[str, A
     from server.settings import Settings
 
     async def run(url: str) -> Any:
-        database = open_database(product, url)
-        try:
+        with closing(open_database(product, url)) as database:
             return await work(database, {"sub": user, "email": None, "scope": ()})
-        finally:
-            database.close()
 
     product = load()
     if fault := subject_fault(user, product.contract.owner_rules):

@@ -56,14 +56,14 @@ class Connections:
         request_timeout: the seconds in which a request has to arrive whole, and an answer to be taken.
         keep_alive: the seconds for which a connection stays open between two requests.
         root_path: the path below which clients find the service, as ROOT_PATH has it.
-        most: how many there may be; None for as many as the process can open files for.
+        most: how many there may be; as many as the process can open files for.
         state: what each connection knows beside what the application's start has made.
     """
 
     request_timeout: float
     keep_alive: float
     root_path: str = ""
-    most: int | None = None
+    most: int = field(default_factory=most_connections)
     state: Mapping[str, Any] = field(default_factory=dict)
     is_stopping: bool = field(default=False, init=False)
     """Whether every connection, also one that is still to begin, ends after the request that is under way."""
@@ -88,8 +88,6 @@ class Connections:
         connection.deadline = connection.loop.time() + min(FIRST_BYTE_SECONDS, self.request_timeout)
         if self.is_stopping:
             connection.shutdown()
-        if self.most is None:
-            self.most = most_connections()
         if len(self._open) > self.most:
             self._make_room(connection)
         if self._timer is None:
