@@ -11,9 +11,8 @@ import click
 
 # What a command needs is imported when it runs, so that `todo-api --help` answers at once.
 from server.commands.about import completion, doctor, routes, version
-from server.commands.backup import backup, restore_command
 from server.commands.contract import contract_group
-from server.commands.database import db_group, migrate, purge_command
+from server.commands.database import backup, db_group, migrate, purge_command, restore_command
 from server.commands.running import serve, settings, token
 from server.commands.users import seed, user_group
 
