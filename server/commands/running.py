@@ -17,13 +17,12 @@ class _WithSettings(click.Command):
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the settings' own titles and defaults; they are imported for that alone."""
-        from server.advice import default_of
-        from server.settings import Settings
+        from server.advice import shown_defaults
 
-        rows = []
-        for name, field in Settings.model_fields.items():
-            default = default_of(name)
-            rows.append((name.upper(), f"{field.title}{f' [{default}]' if default else ''}"))
+        rows = [
+            (name, f"{title}{f' [{default}]' if default else ''}")
+            for name, title, default in shown_defaults()
+        ]
         with formatter.section("Settings, from the environment or the file; an option wins"):
             formatter.write_dl(rows)
 
@@ -49,9 +48,9 @@ def serve(load: "LoadProduct", /, reload: bool, env_file: Path | None, **options
             f"this system cannot serve, since it has no {' and no '.join(missing)}: serve on Linux or macOS, with what "
             "`pip install todo-api` brings there"
         )
-    from server.advice import ENV_FILE, warnings
+    from server.advice import warnings
     from server.process.serve import run_server
-    from server.settings import Settings
+    from server.settings import ENV_FILE, Settings
 
     file = env_file or ENV_FILE
     settings = Settings.load({name: value for name, value in options.items() if value is not None}, file)

@@ -40,7 +40,7 @@ def _signing_secret(settings: Settings) -> bytes:
         name = "AUTH_JWKS_URL" if settings.auth_jwks_url else "AUTH_ISSUER"
         raise SettingsError(f"{name} is set, so only the issuer makes tokens: sign in there to get one")
     if settings.auth_jwt_secret:
-        return settings.auth_jwt_secret.get_secret_value()
+        return settings.auth_jwt_secret
     return development_secret(settings.data_dir)
 
 

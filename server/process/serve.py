@@ -40,7 +40,7 @@ def database(settings: Settings) -> Iterator[str]:
         EmbeddedPostgresError: if the latter cannot run here.
     """
     if settings.database_url:
-        yield settings.database_url.get_secret_value()
+        yield settings.database_url
     elif find_spec("fcntl") is None:
         raise EmbeddedPostgresError("This system cannot run the embedded PostgreSQL: set DATABASE_URL")
     else:

@@ -8,7 +8,7 @@ from db.admin.deployment import describe
 from db.migrations import migrations
 from lint.sharding import create_sharded
 from server.doctor import Finding, examine
-from server.settings import Settings
+from server.settings import NAMES
 from server.todo import todo
 from tests.support.clusters import Cluster, cluster, pooler, run
 from tests.support.running import SECRET, free_port
@@ -33,8 +33,8 @@ def test_plain_postgresql(server: Cluster) -> None:
 
 def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """PgBouncer is found, every time, and `todo-api doctor` says so and is content."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
     with server.database() as url, pooler(url) as pooled:
         migrations.upgrade(url)
         sentence = f"plain PostgreSQL {version(url)}, behind a pooler such as PgBouncer (how it pools cannot be told)"

@@ -11,7 +11,7 @@ from db.migrations import migrations
 from server.doctor import Finding, examine
 from server.process.listening import StartError
 from server.process.serve import isolated_database
-from server.settings import Settings
+from server.settings import NAMES, Settings
 from server.todo import todo
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 from tests.support.issuer import AUDIENCE, Answer, Issuer, content
@@ -42,8 +42,8 @@ def url(server: Cluster) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
 
@@ -62,7 +62,7 @@ def faults(**environment: str) -> dict[str, str]:
 
 def refusal_to_start(url: str) -> str:
     """The sentence with which a server refuses a database."""
-    settings = Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)
+    settings = Settings(auth_jwt_secret=SECRET, database_url=url)
     with pytest.raises(StartError) as error, isolated_database(todo(), settings):
         pass
     return str(error.value)
@@ -97,7 +97,7 @@ def test_rows_that_cannot_be_read(url: str) -> None:
         "let todo_tenant log in from the others (docs/deploy/citus.md)"
     )
     assert {"rows": sentence} == faults(DATABASE_URL=url)
-    with isolated_database(todo(), Settings(_env_file=None, auth_jwt_secret=SECRET, database_url=url)):
+    with isolated_database(todo(), Settings(auth_jwt_secret=SECRET, database_url=url)):
         pass
 
 

@@ -3,8 +3,9 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import FrozenInstanceError, fields
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from threading import Barrier
@@ -14,11 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from server.identity.development import development_secret
 from server.identity.keys import SharedSecret
-from server.settings import Settings, SettingsError
+from server.settings import NAMES, Settings, SettingsError
 
 SECRET = "correct horse battery staple 0123456789"
 JWKS_URL = "https://issuer.example/jwks"
@@ -28,7 +28,7 @@ PUBLIC_KEY = (
     .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     .decode()
 )
-NAMES = [name.upper() for name in Settings.model_fields]
+RULES = {each.name.upper(): each.metadata["rule"] for each in fields(Settings)}
 
 
 @pytest.fixture(autouse=True)
@@ -88,10 +88,8 @@ def test_every_setting_is_read_from_the_environment() -> None:
 
     assert ("::", 9464) == (settings.metrics_host, settings.metrics_port)
     assert "https://collector.example" == settings.otel_exporter_otlp_endpoint
-    assert settings.database_url
-    assert settings.auth_jwt_secret
-    assert "postgres://app:p%40ss@db.example/todo" == settings.database_url.get_secret_value()
-    assert SECRET.encode() == settings.auth_jwt_secret.get_secret_value()
+    assert "postgres://app:p%40ss@db.example/todo" == settings.database_url
+    assert SECRET.encode() == settings.auth_jwt_secret
     assert (Path("/srv/todo"), "0.0.0.0", 9000, 4, 7.5) == (
         settings.data_dir,
         settings.host,
@@ -182,7 +180,7 @@ def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name:
     """A wrong value is reported by the setting's name and the rule, without the value."""
     right = {"AUTH_AUDIENCE": "todo"} if name == "AUTH_JWKS_URL" else {}
 
-    assert [f"{name} {Settings.model_fields[name.lower()].description}"] == lines(**right, **{name: value})
+    assert [f"{name} {RULES[name]}"] == lines(**right, **{name: value})
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:
@@ -269,10 +267,7 @@ def test_white_space_around_a_value_is_dropped(name: str, value: str, space: str
 @pytest.mark.parametrize("secret", ["a" * 32, "ä" * 16])
 def test_a_secret_is_measured_in_bytes(secret: str) -> None:
     """32 bytes of UTF-8 are enough for HS256 (RFC 7518, section 3.2)."""
-    loaded = load(AUTH_JWT_SECRET=secret).auth_jwt_secret
-
-    assert loaded
-    assert secret.encode() == loaded.get_secret_value()
+    assert secret.encode() == load(AUTH_JWT_SECRET=secret).auth_jwt_secret
 
 
 @given(address=st.integers(0, 2**24 - 1).map(lambda low: str(IPv4Address(127 << 24 | low))))
@@ -324,13 +319,8 @@ def test_origins_are_kept_as_browsers_send_them(text: str, origins: tuple[str, .
 
 # Characters that divide a URL are left out, since with them the URL might be another, right one.
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0@/?#"), min_size=6).filter(
-    lambda text: not any(text in rule for rule in (*descriptions(), NOT_LOOPBACK))
+    lambda text: not any(text in line for line in (*map(" ".join, RULES.items()), NOT_LOOPBACK))
 )
-
-
-def descriptions() -> Iterator[str]:
-    for name, field in Settings.model_fields.items():
-        yield f"{name.upper()} {field.description}"
 
 
 @given(password=PASSWORDS)
@@ -352,24 +342,22 @@ def test_no_message_holds_a_secret(setting: Callable[[str], dict[str, str]], pas
 
     assert password not in str(caught.value)
     # The frames of the traceback show code, not values; its last part shows the exceptions.
-    assert not caught.value.__cause__
-    assert caught.value.__suppress_context__
+    assert not caught.value.__context__
 
 
 def test_a_printed_settings_object_holds_no_secret() -> None:
     """`repr` and `str` of the settings may go to a log."""
     settings = load(DATABASE_URL="postgresql://app:hunter22@db.example/todo", AUTH_JWT_SECRET=SECRET)
 
-    for shown in (repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()):
-        assert "hunter22" not in shown
-        assert SECRET not in shown
+    assert "hunter22" not in repr(settings)
+    assert SECRET not in repr(settings)
 
 
 def test_settings_do_not_change() -> None:
     """What was checked at the start stays as it was."""
     settings = load()
 
-    with pytest.raises(ValidationError):
+    with pytest.raises(FrozenInstanceError):
         settings.port = 9000
 
 
@@ -414,9 +402,7 @@ def test_a_development_secret_is_a_secret_like_any_other() -> None:
     secret = development_secret(Path("data"))
 
     SharedSecret(secret)
-    loaded = load(AUTH_JWT_SECRET=Path("data/secret").read_text().strip()).auth_jwt_secret
-    assert loaded
-    assert secret == loaded.get_secret_value()
+    assert secret == load(AUTH_JWT_SECRET=Path("data/secret").read_text().strip()).auth_jwt_secret
 
 
 def test_a_folder_that_exists_keeps_its_permissions() -> None:

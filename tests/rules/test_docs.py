@@ -15,7 +15,7 @@ import click
 import pytest
 
 from openapi.contract import contract
-from server.advice import default_of
+from server.advice import shown_defaults
 from server.cli import cli
 from server.settings import Settings
 from tests.support.clusters import run
@@ -54,8 +54,7 @@ def commands(group: click.Command, path: str = "todo-api") -> Iterator[str]:
 def test_the_table_has_every_setting() -> None:
     """The table has each setting once, in order, with its own default and title."""
     expected = [
-        [f"`{name.upper()}`", f"`{default}`" if (default := default_of(name)) else "", field.title]
-        for name, field in Settings.model_fields.items()
+        [f"`{name}`", f"`{default}`" if default else "", title] for name, title, default in shown_defaults()
     ]
 
     assert expected == rows(SETTINGS, "The settings")
@@ -137,7 +136,7 @@ def test_the_settings_of_an_issuer_are_right(tmp_path: Path) -> None:
     (block,) = blocks_of_code(SETTINGS, "ini")
     (tmp_path / ".env").write_text(block)
 
-    assert Settings(_env_file=tmp_path / ".env").auth_audience in block
+    assert Settings.load(env_file=tmp_path / ".env").auth_audience in block
 
 
 @pytest.mark.parametrize(

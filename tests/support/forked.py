@@ -18,9 +18,7 @@ import warnings
 from functools import cache
 from pathlib import Path
 
-LIBRARIES = (
-    "alembic.command connexion flask_swagger_ui jiter jsonschema_rs jwt orjson pydantic_settings sqlalchemy"
-)
+LIBRARIES = "alembic.command connexion flask_swagger_ui jiter jsonschema_rs jwt orjson sqlalchemy"
 SECONDS = 120
 
 _one_at_a_time = threading.Lock()

@@ -72,7 +72,7 @@ def status_of(address: str) -> int | None:
 
 def settings_for(**values: Any) -> Settings:
     """Settings from `values` alone, whatever the environment holds."""
-    return Settings(_env_file=None, auth_jwt_secret=SECRET, **values)
+    return Settings(auth_jwt_secret=SECRET, **values)
 
 
 _reserved: list[socket.socket] = []

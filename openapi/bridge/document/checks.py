@@ -1,8 +1,11 @@
 """What a document must be before the service starts on it: each fault is one line that names the place."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -72,11 +75,12 @@ def _grammar() -> jsonschema_rs.Draft202012Validator:
 
     The package's further checks are left out since they name no place, and fail on schemas with `$id` or `$anchor`.
     """
-    # Imported here since it takes longer than all the checks.
-    from openapi_spec_validator.schemas import schema_v31
-
-    schema = dict(schema_v31)
-    definitions = dict(schema["$defs"])
+    # Read as a file, since to import the package takes longer than all the checks, and memory.
+    file = distribution("openapi-spec-validator").locate_file(
+        "openapi_spec_validator/resources/schemas/v3.1/schema.json"
+    )
+    schema = json.loads(Path(str(file)).read_bytes())
+    definitions = schema["$defs"]
     # This edition calls a Link Object's `server` by another name, refuses what stands beside the `$ref` of a Reference
     # Object, which "SHALL be ignored", passes over what stands beside that of a path item, which is no such object,
     # and takes the extensions of a Callback Object for path items.
@@ -91,7 +95,7 @@ def _grammar() -> jsonschema_rs.Draft202012Validator:
         "type": "object",
         "patternProperties": {"^(?!x-)": callbacks["additionalProperties"]},
     }
-    return jsonschema_rs.Draft202012Validator({**schema, "$defs": definitions})
+    return jsonschema_rs.Draft202012Validator(schema)
 
 
 def _grammar_problems(document: Json) -> Iterator[str]:
