@@ -4,7 +4,7 @@ contract's service with its checks, and the handler. What is no operation goes o
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from a2wsgi import WSGIMiddleware
@@ -57,11 +57,17 @@ def create_app(
     writer = AnswerWriter(product.contract)
     origins = settings.cors_origins
     cross_origin = CrossOrigin(product.contract, writer, origins) if origins else None
-    wsgi: Any = create_pages(
-        product.contract, partial(demo_token, settings, product.contract), settings.root_path
-    )
+
+    @cache
+    def pages() -> Any:
+        # Most workers are never asked for a page, which takes 2 MB.
+        wsgi: Any = create_pages(
+            product.contract, partial(demo_token, settings, product.contract), settings.root_path
+        )
+        return WSGIMiddleware(wsgi)
+
     beyond = Router(
-        default=partial(answer_pages, WSGIMiddleware(wsgi)),
+        default=partial(answer_pages, pages),
         lifespan=partial(
             lifespan, database, {"observer": observer, "writer": writer, "cross_origin": cross_origin}
         ),
@@ -96,8 +102,8 @@ def open_database(product: Product, url: str) -> Database:
     return Database(pool, tables.names, register=tables.register, probe=own_row(tables.metadata))
 
 
-async def answer_pages(pages: Any, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_pages(pages: Callable[[], Any], scope: Scope, receive: Receive, send: Send) -> None:
     """Has the pages for people, which are Flask's, answer; raises PathNotFound for any path but theirs."""
     if not is_page(scope["path"]):
         raise PathNotFound
-    await pages(scope, receive, send)
+    await pages()(scope, receive, send)

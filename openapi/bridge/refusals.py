@@ -4,7 +4,6 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Mapping
 
-from connexion.exceptions import ProblemException
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
@@ -12,6 +11,7 @@ from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.failures import Failure, InternalError, Unauthorized, Unavailable
+from openapi.bridge.framework import ProblemException
 from openapi.bridge.security import as_security_failure
 
 log = logging.getLogger("todo_api")

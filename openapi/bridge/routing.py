@@ -11,14 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from connexion.middleware.routing import RoutingMiddleware
-from connexion.middleware.security import SecurityMiddleware
-from connexion.resolver import Resolver
-from connexion.spec import OpenAPISpecification
-
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json
 from openapi.bridge.failures import BadRequest, PathNotFound
+from openapi.bridge.framework import OpenAPISpecification, Resolver, RoutingMiddleware, SecurityMiddleware
 from openapi.bridge.operation import ServedOperation
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.security import Security

@@ -22,19 +22,19 @@ from inspect import isawaitable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from connexion.exceptions import ProblemException
-from connexion.security import (
-    NO_VALUE,
-    AbstractSecurityHandler,
-    ApiKeySecurityHandler,
-    BasicSecurityHandler,
-    BearerSecurityHandler,
-)
 from starlette.requests import cookie_parser
 
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.failures import Failure, Forbidden, Unauthorized
+from openapi.bridge.framework import (
+    NO_VALUE,
+    AbstractSecurityHandler,
+    ApiKeySecurityHandler,
+    BasicSecurityHandler,
+    BearerSecurityHandler,
+    ProblemException,
+)
 
 Claims = Mapping[str, Any]
 _BEARER_KINDS = ("oauth2", "openIdConnect")
