@@ -83,7 +83,8 @@ fuzz: $(VENV)/development ## Fuzz the service with Schemathesis; SEED=7 EXAMPLES
 
 bench: $(VENV)/benchmarks ## Measure the service beside its peers, for a quarter of an hour; needs wrk
 	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(FASTIFY)/node_modules/installed; fi
-	$(BIN)/python -m benchmarks
+	@$(MAKE) --no-print-directory VENV=.venv-served install
+	PRODUCT_PYTHON=$(CURDIR)/.venv-served/bin/python $(BIN)/python -m benchmarks
 
 clean: ## Remove what the targets made, but neither .env nor the data in .todo-api
 	rm -rf .venv .venv-* $(NODE)/node_modules $(FASTIFY)/node_modules *.egg-info dist reports .coverage .coverage.* openapi/types.py.new \

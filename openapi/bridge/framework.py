@@ -14,25 +14,20 @@ from typing import Any
 
 class _ImportedWhenUsed(ModuleType):
     def __getattr__(self, name: str) -> Any:
-        _give_back(self)
         return getattr(import_module(self.__name__), name)
-
-
-def _give_back(module: ModuleType) -> None:
-    if sys.modules.get(module.__name__) is module:
-        del sys.modules[module.__name__]
 
 
 @contextmanager
 def _when_used(name: str) -> Iterator[None]:
-    """What imports the module in this context gets one that is imported when it is first used."""
-    # importlib.util.LazyLoader does not serve: Python 3.11 and 3.12 look into a module when they import it once more.
-    module = sys.modules.setdefault(name, _ImportedWhenUsed(name))
-    try:
-        yield
-    finally:
-        if isinstance(module, _ImportedWhenUsed):
-            _give_back(module)
+    """What imports the module in this context gets one that is imported when it is first used.
+
+    importlib's LazyLoader does not serve, since Python 3.11 looks into such a module at its next `import`.
+    """
+    if is_missing := name not in sys.modules:
+        sys.modules[name] = _ImportedWhenUsed(name)
+    yield
+    if is_missing:
+        del sys.modules[name]
 
 
 with _when_used("requests"):
