@@ -2,7 +2,7 @@
 contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
 from typing import Any
