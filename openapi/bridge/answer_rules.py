@@ -4,7 +4,6 @@ import logging
 from collections.abc import Set
 from typing import Any, NamedTuple
 
-import jsonschema_rs
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,58 +11,40 @@ from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, pointer_to
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import Schema, Validator
 from openapi.bridge.failures import BadRequest, InternalError
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request.styles import ABSENT, StyleReader
 
 log = logging.getLogger("todo_api")
 
-_Validator = jsonschema_rs.Draft202012Validator
-
 
 class _Content(NamedTuple):
     media_range: MediaType
-    schema: Schema | None
-    validator: _Validator | None
-
-
-class _Header(NamedTuple):
-    name: str
-    required: bool
-    reader: StyleReader
-    validator: _Validator
+    schema: Schema
+    validator: Validator
 
 
 class _Response:
     """One response object of an operation."""
 
     def __init__(self, contract: Contract, place: Place, added: Set[str]) -> None:
+        answers = contract.answers
         self.contents = []
         for key in place.node.get("content", {}):
-            media_type = place / "content" / key
-            schema = media_type / "schema" if "schema" in media_type.node else None
-            media_range = read_media_type(key)
-            if media_range is not None:
-                self.contents.append(
-                    _Content(
-                        media_range,
-                        schema and contract.answers.at(schema.pointer),
-                        schema and contract.answers.validator(schema.pointer),
-                    )
-                )
+            pointer = pointer_to(place.pointer, "content", key, "schema")
+            if (media_range := read_media_type(key)) is not None:
+                content = _Content(media_range, answers.at(pointer), answers.validator(pointer))
+                self.contents.append(content)
         self.contents.sort(key=lambda each: each.media_range.specificity, reverse=True)
         self.headers = []
+        """What reads each header, its schema, and whether it is required."""
         for name in place.node.get("headers", {}):
             header = contract.follow(place / "headers" / name)
             if name.lower() != "content-type" and name not in added and "schema" in header.node:
-                pointer = (header / "schema").pointer
-                reader = StyleReader(
-                    {**header.node, "name": name, "in": "header", "x-list": True},
-                    contract.answers.at(pointer),
-                )
-                required = header.node.get("required", False)
-                self.headers.append(_Header(name, required, reader, contract.answers.validator(pointer)))
+                schema = answers.at(f"{header.pointer}/schema")
+                rules = {**header.node, "name": name, "in": "header", "x-list": True}
+                self.headers.append((StyleReader(rules, schema), schema, header.node.get("required", False)))
 
     def content_of(self, media_type: str) -> _Content | None:
         """The most specific content that covers a media type."""
@@ -93,7 +74,7 @@ class AnswerRules:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""
         response = self._response(status) if self._hides else None
         content = response and response.content_of(media_type)
-        return _visible(body, content.schema) if content and content.schema else body
+        return _visible(body, content.schema) if content else body
 
     def check(self, answer: WrittenAnswer, *, is_head: bool = False) -> None:
         """Returns if the contract has this answer.
@@ -110,16 +91,16 @@ class AnswerRules:
         fields: dict[str, list[str]] = {}
         for name, value in answer.fields:
             fields.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
-        for header in response.headers:
+        for reader, schema, is_required in response.headers:
             try:
-                value = header.reader.read(fields)
+                value = reader.read(fields)
             except BadRequest as error:
-                raise InternalError(f"the header {header.name} cannot be read: {error.reason}") from None
+                raise InternalError(f"the header {reader.name} cannot be read: {error.reason}") from None
             if value is ABSENT:
-                if header.required:
-                    raise InternalError(f"the header {header.name} is required")
-            elif not header.validator.is_valid(value):
-                raise InternalError(f"the header {header.name} breaks its schema")
+                if is_required:
+                    raise InternalError(f"the header {reader.name} is required")
+            elif not schema.is_valid(value):
+                raise InternalError(f"the header {reader.name} breaks its schema")
         if not is_head and (answer.content or response.contents):
             _check_body(response, fields.get("content-type", [""])[0], answer.content)
 
@@ -129,7 +110,7 @@ def _check_body(response: _Response, media_type: str, content: bytes) -> None:
     if found is None:
         raise InternalError(f"the contract has no body of the media type {media_type!r} for this status")
     read = read_media_type(media_type)
-    if found.validator is not None and read is not None and read.is_json:
+    if read is not None and read.is_json:
         for error in found.validator.iter_errors(orjson.loads(content)):
             rule = pointer_to("", *error.evaluation_path[1:])
             raise InternalError(
@@ -173,17 +154,17 @@ class AnswerValidation:
 def _visible(value: Any, schema: Schema) -> Any:
     if isinstance(value, list | tuple):
         items = schema.find("items")
-        return [_visible(item, items) for item in value] if items else value
+        return [_visible(item, items) for item in value]
     if not isinstance(value, dict):
         return value
     members: dict[str, list[Schema]] = {}
     for layer in schema.layers():
         for name in layer.node.get("properties", {}):
             members.setdefault(name, []).append(layer.below("properties", name))
-    other = schema.find("additionalProperties")
+    others = [schema.find("additionalProperties")]
     kept = {}
     for name, member in value.items():
-        declared = members.get(name) or ([other] if other else [])
+        declared = members.get(name, others)
         if not any(layer.node.get("writeOnly") is True for each in declared for layer in each.layers()):
-            kept[name] = _visible(member, declared[0]) if declared else member
+            kept[name] = _visible(member, declared[0])
     return kept

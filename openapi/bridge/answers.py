@@ -1,6 +1,5 @@
 """What a handler answers, and the one writer of every answer: its body, its media type and its headers."""
 
-import re
 from collections.abc import Mapping
 from http.client import responses as phrases
 from itertools import islice
@@ -12,8 +11,9 @@ from starlette.types import Send
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.error_bodies import ErrorBodies, Refused
-from openapi.bridge.failures import BadRequest, Failure
+from openapi.bridge.error_bodies import ErrorBodies
+from openapi.bridge.failures import BadRequest, Failure, Refusal
+from openapi.bridge.media_types import accepted
 
 Body = TypeVar("Body", covariant=True)
 
@@ -23,8 +23,6 @@ MAX_VIOLATIONS = 50
 # A line break at the end, which JSON allows (RFC 8259, section 2), keeps a shell's prompt on a line of its own.
 _JSON = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
-_NAMES_PROBLEM = re.compile(rb"(?:^|,)[ \t]*application/problem\+json[ \t]*(?=[;,]|$)([^,]*)", re.IGNORECASE)
-_NOT_ACCEPTED = re.compile(rb";[ \t]*q=0(?:\.0*)?[ \t]*(?:;|$)", re.IGNORECASE)
 
 
 def as_json(value: Any) -> bytes:
@@ -106,17 +104,18 @@ class AnswerWriter:
             accept: the value of the request's `Accept`.
             operation: the one that was asked for, as far as it is known.
         """
-        status, sentence, headers = self._contract.refusal(failure)
-        if status == 400 and operation and "400" not in operation.responses and "422" in operation.responses:
-            status = 422  # Some contracts have that number for what breaks a rule.
-        name = re.sub(r"(?<!^)(?=[A-Z])", "-", type(failure).__name__).lower()
-        if names_problem(accept):
-            return self.write(status, self._problem(failure, name, status, sentence), headers, PROBLEM)
-        media_type, body = self._bodies.body(Refused(status, name, sentence), operation)
-        return self.write(status, body, headers, media_type)
+        refusal = self._contract.refusal(failure)
+        declared = operation.responses if operation else {}
+        if refusal.status == 400 and "400" not in declared and "422" in declared:
+            refusal = refusal._replace(status=422)  # Some contracts have that number for what breaks a rule.
+        if any(each.name == PROBLEM for each in accepted(accept.decode("latin-1"))):
+            return self.write(refusal.status, self._problem(failure, refusal), refusal.headers, PROBLEM)
+        media_type, body = self._bodies.body(refusal, operation)
+        return self.write(refusal.status, body, refusal.headers, media_type)
 
-    def _problem(self, failure: Failure, name: str, status: int, sentence: str) -> dict[str, Any]:
+    def _problem(self, failure: Failure, refusal: Refusal) -> dict[str, Any]:
         """The members of RFC 9457, section 3.1; `errors` holds all violations (section 3.2)."""
+        status, sentence, _, name = refusal
         problem: dict[str, Any] = {
             "type": "about:blank" if self._types is None else self._types + name,
             "title": phrases.get(status, "") if self._types is None else name.replace("-", " ").capitalize(),
@@ -134,9 +133,3 @@ class AnswerWriter:
                 for each in islice(failure.violations(), MAX_VIOLATIONS)
             ]
         return problem
-
-
-def names_problem(accept: bytes) -> bool:
-    """Whether an `Accept` header (RFC 9110, section 12.5.1) names `application/problem+json`, not with `q=0`."""
-    named = _NAMES_PROBLEM.search(accept)
-    return named is not None and _NOT_ACCEPTED.search(named[1]) is None

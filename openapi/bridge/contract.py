@@ -7,16 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
-
 from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.dialects import in_2020_12
 from openapi.bridge.document.files import Bundle
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.operations import collected, left_out, read_operations
+from openapi.bridge.document.operations import left_out, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow
-from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.document.schemas import Schemas
 from openapi.bridge.document.views import ANSWER, REQUEST, view
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
 
@@ -27,32 +25,22 @@ class Contract:
     """An OpenAPI 3.1 document that has passed every check of `document/checks` and `document/operations`.
 
     Args:
-        text: the document as YAML or JSON; it is published as it is.
+        source: the document as YAML or JSON, which is published as it is, or with what it refers to in other files.
 
     Raises:
         ContractError: with a line for each thing that is wrong, which names the place and the fault.
     """
 
-    def __init__(self, text: str) -> None:
-        self._read(Bundle(text, files.parse(text), {}))
-
-    @classmethod
-    def load(cls, path: Path) -> "Contract":
-        """The contract in the file `path`, and in those of its folder to which it refers."""
-        contract = cls.__new__(cls)
-        contract._read(files.load(path))
-        return contract
-
-    def _read(self, bundle: Bundle) -> None:
+    def __init__(self, source: str | Bundle) -> None:
+        bundle = source if isinstance(source, Bundle) else Bundle(source, files.parse(source), {})
         self.text = bundle.text
         self.published: Json = bundle.document
         """The document as its author has written it."""
         self.document: Json
         self.document, notes = in_2020_12(bundle.document)
         try:
-            self._schemas, problems = check_document(self.document)
-            with collected(problems, is_sound=not problems):
-                operations = read_operations(self.document, is_sound=not problems)
+            self.schemas, problems = check_document(self.document)
+            operations = read_operations(self.document, problems)
             if problems:
                 raise ContractError(*dict.fromkeys(problems))
         except ContractError as error:
@@ -61,6 +49,11 @@ class Contract:
         """Every operation by its operationId, in the document's order."""
         self.notes = [*notes, *left_out(self.document)]
         """A line for each thing that is not served as its author may expect."""
+
+    @classmethod
+    def load(cls, path: Path) -> "Contract":
+        """The contract in the file `path`, and in those of its folder to which it refers."""
+        return cls(files.load(path))
 
     def follow(self, place: Place) -> Place:
         """`place`, or the place that its `$ref` leads to."""
@@ -71,23 +64,15 @@ class Contract:
         node: Json = self.follow(Place("", {"$ref": f"#/components/schemas/{name}"})).node
         return node
 
-    def schema_at(self, place: Place) -> Schema:
-        """The schema that stands at a place."""
-        return self._schemas.at(place.pointer)
-
-    def validator(self, schema: Place) -> jsonschema_rs.Draft202012Validator:
-        """A compiled JSON Schema 2020-12 validator whose `$ref`s are resolved in this document."""
-        return self._schemas.validator(schema.pointer)
-
     @cached_property
     def requests(self) -> Schemas:
         """The schemas as requests are held to them."""
-        return view(self.document, self._schemas, REQUEST)
+        return view(self.document, self.schemas, REQUEST)
 
     @cached_property
     def answers(self) -> Schemas:
         """The schemas as answers are held to them."""
-        return view(self.document, self._schemas, ANSWER)
+        return view(self.document, self.schemas, ANSWER)
 
     @cached_property
     def hides_members(self) -> bool:
@@ -99,7 +84,11 @@ class Contract:
         """Tells whether a text is a value of `components.headers.<name>`; False where there is no such header."""
         headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
         header = self.follow(headers / name) if name in headers.node else headers
-        return self.validator(header / "schema").is_valid if "schema" in header.node else lambda _text: False
+        return (
+            self.schemas.at(f"{header.pointer}/schema").is_valid
+            if "schema" in header.node
+            else lambda _: False
+        )
 
     def knows(self, failure: Failure) -> bool:
         """Whether the document or the failure's own class says how it is answered."""
@@ -107,15 +96,13 @@ class Contract:
 
     def refusal(self, failure: Failure) -> Refusal:
         """The answer to a failure: the response component of its name where the document has one, else its class's."""
-        known = self.refusals.get(type(failure).__name__)
-        if known is None:
-            known = Refusal(failure.status_code, failure.sentence, {})
-        # What the document fixes is sent as it says.
-        headers = {**failure.headers, **known.headers}
-        if isinstance(failure, BadRequest):
-            return Refusal(known.status, failure.reason, headers)
+        kind = type(failure).__name__
+        known = self.refusals.get(kind, Refusal(failure.status_code, failure.sentence))
         facts = {"x-max-body-bytes": self.max_body_bytes, **failure.facts}
-        return Refusal(known.status, fill(known.sentence, facts), headers)
+        sentence = failure.reason if isinstance(failure, BadRequest) else fill(known.sentence, facts)
+        name = re.sub(r"(?<!^)(?=[A-Z])", "-", kind).lower()
+        # What the document fixes is sent as it says.
+        return Refusal(known.status, sentence, {**failure.headers, **known.headers}, name)
 
     @cached_property
     def refusals(self) -> dict[str, Refusal]:
@@ -132,16 +119,15 @@ class Contract:
             if self.follow(Place("", component)).node is response and status.isdecimal()
         }
         if (sentence := self.document.get("x-path-not-found")) is not None:
-            refusals[PathNotFound.__name__] = Refusal(PathNotFound.status_code, sentence, {})
+            refusals[PathNotFound.__name__] = Refusal(PathNotFound.status_code, sentence)
         return refusals
 
     def _refusal(self, status: int, response: Json) -> Refusal:
         sentence = response.get("x-message") or response["description"]
         headers = {}
         for name, header in response.get("headers", {}).items():
-            schema = self.follow(Place("", header)).node.get("schema", {})
-            rules = self.follow(Place("", schema)).node if isinstance(schema, dict) else {}
-            if "const" in rules:
+            rules = self.follow(Place("", self.follow(Place("", header)).node.get("schema", {}))).node
+            if isinstance(rules, dict) and "const" in rules:
                 headers[name] = str(rules["const"])
         return Refusal(status, fill(sentence, response), headers)
 
@@ -165,12 +151,9 @@ class Contract:
     @cached_property
     def owner_rules(self) -> Json:
         """The schema of the path parameter that names a user (`x-owner`); without one, no rules."""
-        for operation in self.operations.values():
-            for place in operation.parameters:
-                if place.node.get("x-owner"):
-                    node: Json = self.follow(place / "schema").node
-                    return node
-        return {}
+        parameters = (place for operation in self.operations.values() for place in operation.parameters)
+        owner = next((place for place in parameters if place.node.get("x-owner")), None)
+        return self.follow(owner / "schema").node if owner else {}
 
 
 def fill(sentence: str, rules: Mapping[str, Any]) -> str:

@@ -1,14 +1,13 @@
 """The body of a refusal in the form that the contract has for it."""
 
 from functools import cache
-from typing import Any, NamedTuple
-
-import jsonschema_rs
+from typing import Any
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Place
+from openapi.bridge.document.places import pointer_to
 from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import Refusal
 from openapi.bridge.media_types import read_media_type
 
 JSON = "application/json"
@@ -17,20 +16,6 @@ _DEEPEST = 4
 # Members that may be left out, but mean what a refusal has to say.
 _SENTENCES = {"error", "message", "msg", "detail", "title", "description", "reason"}
 _MEANT = _SENTENCES | {"status", "code"}
-
-
-class Refused(NamedTuple):
-    """What a body has to say: status, a name for programs, a sentence for people."""
-
-    status: int
-    name: str
-    sentence: str
-
-
-class _Form(NamedTuple):
-    media_type: str
-    schema: Schema
-    validator: jsonschema_rs.Draft202012Validator
 
 
 class ErrorBodies:
@@ -44,17 +29,18 @@ class ErrorBodies:
         self._contract = contract
         self._form_of = cache(self._find_form)
 
-    def body(self, refused: Refused, operation: Operation | None) -> tuple[str, Any]:
+    def body(self, refusal: Refusal, operation: Operation | None) -> tuple[str, Any]:
         """The media type and the body; what the contract's form leaves no room for is said in our own."""
-        form = self._form_of(operation and operation.id, refused.status)
-        ours = {"error": refused.sentence}
+        form = self._form_of(operation and operation.id, refusal.status)
+        ours = {"error": refusal.sentence}
         if form is None:
             return JSON, ours
+        media_type, schema = form
         # A form that names no members leaves them to us.
-        body = _filled(form.schema, "", refused, 0) or ours
-        return (form.media_type, body) if form.validator.is_valid(body) else (JSON, ours)
+        body = _filled(schema, "", refusal, 0) or ours
+        return (media_type, body) if schema.is_valid(body) else (JSON, ours)
 
-    def _find_form(self, operation_id: str | None, status: int) -> _Form | None:
+    def _find_form(self, operation_id: str | None, status: int) -> tuple[str, Schema] | None:
         operations = self._contract.operations
         if operation_id is not None and (name := operations[operation_id].response_name(status)):
             return self._form_in(operations[operation_id], name)
@@ -66,18 +52,17 @@ class ErrorBodies:
         )
         return next((form for form in errors if form is not None), None)
 
-    def _form_in(self, operation: Operation, name: str) -> _Form | None:
+    def _form_in(self, operation: Operation, name: str) -> tuple[str, Schema] | None:
+        """The media type and the schema of the JSON that a response of the operation declares."""
         response = self._contract.follow(operation.place / "responses" / name)
         for key, node in response.node.get("content", {}).items():
             media_type = read_media_type(key)
             if media_type is not None and media_type.is_json and "schema" in node:
-                schema: Place = response / "content" / key / "schema"
-                answers = self._contract.answers
-                return _Form(key, answers.at(schema.pointer), answers.validator(schema.pointer))
+                return key, self._contract.answers.at(pointer_to(response.pointer, "content", key, "schema"))
         return None
 
 
-def _filled(schema: Schema, name: str, refused: Refused, depth: int) -> Any:
+def _filled(schema: Schema, name: str, refusal: Refusal, depth: int) -> Any:
     """A value for the member `name`; whether it is valid is for the validator to say."""
     layers = list(schema.layers())
     for layer in layers:
@@ -87,18 +72,15 @@ def _filled(schema: Schema, name: str, refused: Refused, depth: int) -> Any:
     members = schema.members()
     if (members or "object" in types) and depth < _DEEPEST:
         meant = schema.required() | _MEANT
-        return {
-            member: _filled(members[member], member, refused, depth + 1)
-            for member in members
-            if member in meant
-        }
+        said = {name: member for name, member in members.items() if name in meant}
+        return {name: _filled(member, name, refusal, depth + 1) for name, member in said.items()}
     if types & {"integer", "number"}:
-        return refused.status
+        return refusal.status
     if types & {"boolean", "array"}:
         return False if "boolean" in types else []
     if name in _SENTENCES:
-        return refused.sentence
+        return refusal.sentence
     if not name:
-        return refused.sentence if types else None
+        return refusal.sentence if types else None
     given = [value for layer in layers for key in ("enum", "examples") for value in layer.node.get(key, ())]
-    return next(iter(given), refused.name)
+    return next(iter(given), refusal.name)

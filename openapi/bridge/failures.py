@@ -41,11 +41,12 @@ Violations = Callable[[], Iterable[Violation]] | Sequence[Violation]
 
 
 class Refusal(NamedTuple):
-    """The answer to a request that is refused: its status, the sentence for a person, and further headers."""
+    """The answer to a request that is refused: a sentence for people, further headers, a name for programs."""
 
     status: int
     sentence: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = MappingProxyType({})
+    name: str = ""
 
 
 class Failure(Exception):  # noqa: N818 - a request that is refused is no error of the program
@@ -101,6 +102,11 @@ class BadRequest(Failure):
                 yield from refused.violations()
 
         return BadRequest(self.reason, joined)
+
+
+def unreadable(sentence: str, pointer: str = "") -> BadRequest:
+    """The refusal of a body, or of what stands in it at a pointer, that cannot be read at all."""
+    return BadRequest(sentence, [Violation(sentence, "content", pointer=pointer)])
 
 
 class Unauthorized(Failure):

@@ -7,7 +7,7 @@ from keyword import iskeyword
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json
-from openapi.bridge.document.schemas import schema_of
+from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.media_types import read_media_type
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.contents import content_kind
@@ -112,7 +112,7 @@ def _method(contract: Contract, operation: Operation) -> str:
 
 def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
     for name, place in arguments_of(operation).items():
-        schema = schema_of(place)
+        schema = schema_holder(place) / "schema"
         always = place.node.get("required") or "default" in contract.follow(schema).node
         yield f"{name}: {_type(schema.node)}{'' if always else ' | None'}"
     if operation.body:

@@ -10,9 +10,8 @@ from starlette.types import Scope
 from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.failures import Failure, InternalError, Unauthorized, Unavailable
+from openapi.bridge.failures import Failure, Forbidden, InternalError, Unauthorized, Unavailable
 from openapi.bridge.framework import ProblemException
-from openapi.bridge.security import as_security_failure
 
 log = logging.getLogger("todo_api")
 
@@ -53,7 +52,8 @@ class Refuser:
         if isinstance(error, CancelledError):
             return Unavailable("the server stopped before the request was complete")
         if isinstance(error, ProblemException):
-            return as_security_failure(error)
+            # Connexion's own: no or broken credentials, or a scope that is missing.
+            return (Forbidden if error.status == Forbidden.status_code else Unauthorized)(str(error.detail))
         if isinstance(error, Failure) and self._contract.knows(error):
             return error
         return InternalError()

@@ -15,6 +15,7 @@ An operation's scopes must all be among those of the claims (RFC 8693, section 4
 issuers send a list, or `scp`). Without credentials a request is 401, with a scope missing it is 403.
 """
 
+from collections import ChainMap
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,14 +27,13 @@ from starlette.requests import cookie_parser
 
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, Place, follow
-from openapi.bridge.failures import Failure, Forbidden, Unauthorized
+from openapi.bridge.failures import Forbidden
 from openapi.bridge.framework import (
     NO_VALUE,
     AbstractSecurityHandler,
     ApiKeySecurityHandler,
     BasicSecurityHandler,
     BearerSecurityHandler,
-    ProblemException,
 )
 
 Claims = Mapping[str, Any]
@@ -55,7 +55,11 @@ class _Handler(AbstractSecurityHandler):
 
     def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
         """The function that Connexion calls with every request of an operation under this scheme."""
-        return self._get_verify_func(_with_scopes(self._verifier, required_scopes))
+        return self._reader(security_scheme, _with_scopes(self._verifier, required_scopes))
+
+    def _reader(self, _scheme: Json, verifier: Verifier) -> Any:
+        """What finds the credentials in a request and hands them to the verifier."""
+        return self._get_verify_func(verifier)
 
     def _generic_check(self, func: Verifier, exception_msg: str) -> Verifier:
         # Connexion's own looks through the function's signature at every request.
@@ -71,14 +75,10 @@ class _Basic(_Handler, BasicSecurityHandler):
 
 
 class _ApiKey(_Handler, ApiKeySecurityHandler):
-    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
-        verifier = _with_scopes(self._verifier, required_scopes)
+    def _reader(self, scheme: Json, verifier: Verifier) -> Any:
         # Connexion hands the scopes on, which have been seen to here.
         return self._get_verify_func(
-            lambda request, key, required_scopes: verifier(request, key),
-            security_scheme["in"],
-            security_scheme["name"],
-            None,
+            lambda request, key, required_scopes: verifier(request, key), scheme["in"], scheme["name"], None
         )
 
     @staticmethod
@@ -88,20 +88,17 @@ class _ApiKey(_Handler, ApiKeySecurityHandler):
 
 
 class _OtherHttp(_Handler):
-    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
-        verifier = _with_scopes(self._verifier, required_scopes)
-        own = security_scheme["kind"]
-
+    def _reader(self, scheme: Json, verifier: Verifier) -> Any:
         def verify(request: Any) -> Any:
-            scheme, credentials = self.get_auth_header_value(request)
-            return verifier(request, credentials) if scheme == own else NO_VALUE
+            name, credentials = self.get_auth_header_value(request)
+            return verifier(request, credentials) if name == scheme["kind"] else NO_VALUE
 
         return verify
 
 
 class _MutualTls(_Handler):
-    def get_fn(self, security_scheme: Json, required_scopes: list[str]) -> Any:
-        return _with_scopes(self._verifier, required_scopes)
+    def _reader(self, _scheme: Json, verifier: Verifier) -> Any:
+        return verifier
 
 
 _HANDLERS: dict[str, type[_Handler]] = {
@@ -141,11 +138,6 @@ def scopes(claims: Claims) -> frozenset[str]:
     )
 
 
-def scheme_kind(scheme: Json) -> str:
-    """The kind of a security scheme, by which a verifier is found."""
-    return str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
-
-
 @dataclass(frozen=True, slots=True)
 class OperationSecurity:
     """How the credentials of one operation are verified.
@@ -173,20 +165,21 @@ class Security:
             "/components/securitySchemes", document.get("components", {}).get("securitySchemes", {})
         )
         self._schemes: dict[str, Json] = {name: follow(document, place / name).node for name in place.node}
-        self._verifiers = {
-            name: verifier
+        self._kinds = {
+            name: str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
             for name, scheme in self._schemes.items()
-            if (verifier := _find(verifiers, name, scheme_kind(scheme))) is not None
         }
+        found = {name: _find(verifiers, name, kind) for name, kind in self._kinds.items()}
+        self._verifiers = {name: verifier for name, verifier in found.items() if verifier is not None}
 
     def schemes(self) -> dict[str, Json]:
         """The schemes for Connexion, each of a type of its own, so that each has its own verifier."""
         return {
             name: {
-                "type": _own_type(name),
-                "kind": scheme_kind(scheme),
                 "in": scheme.get("in"),
                 "name": scheme.get("name"),
+                "type": _own_type(name),
+                "kind": self._kinds[name],
             }
             for name, scheme in self._schemes.items()
         }
@@ -194,7 +187,7 @@ class Security:
     def security_map(self) -> dict[str, Callable[[], AbstractSecurityHandler]]:
         """Connexion's security handlers by the types of `schemes`."""
         return {
-            _own_type(name): partial(_HANDLERS.get(scheme_kind(self._schemes[name]), _OtherHttp), verifier)
+            _own_type(name): partial(_HANDLERS.get(self._kinds[name], _OtherHttp), verifier)
             for name, verifier in self._verifiers.items()
         }
 
@@ -211,25 +204,23 @@ class Security:
             name = next(name for name in operation.security[0] if name not in self._verifiers)
             raise ContractError(
                 f"#{operation.place.pointer}: no verifier is there for the security scheme {name!r} "
-                f"({scheme_kind(self._schemes[name])})"
+                f"({self._kinds[name]})"
             )
         return sorted(possible, key=lambda requirement: not requirement)
 
     def of(self, operation: Operation, verify: Callable[[Any], Awaitable[None]]) -> OperationSecurity:
         """The security of an operation, with Connexion's verification of it."""
         combined = frozenset(frozenset(each) for each in operation.security if len(each) > 1)
-        return OperationSecurity(verify, combined, self._query_keys(operation))
-
-    def _query_keys(self, operation: Operation) -> frozenset[str]:
-        # Those that are parameters of the operation's own too are left to its handler.
         schemes = [self._schemes[name] for requirement in operation.security for name in requirement]
+        keys = frozenset(scheme["name"] for scheme in schemes if scheme.get("in") == "query")
+        # Those that are parameters of the operation's own too are left to its handler.
         declared = {place.node["name"] for place in operation.parameters if place.node["in"] == "query"}
-        return frozenset(scheme["name"] for scheme in schemes if scheme.get("in") == "query") - declared
+        return OperationSecurity(verify, combined, keys - declared)
 
     def challenge(self, operation: Operation) -> str:
         """The value of `WWW-Authenticate` on a 401 (RFC 9110, section 11.6.1)."""
         names = dict.fromkeys(name for requirement in operation.security for name in requirement)
-        return ", ".join(dict.fromkeys(_challenge(scheme_kind(self._schemes[name])) for name in names))
+        return ", ".join(dict.fromkeys(_challenge(self._kinds[name]) for name in names))
 
 
 def _own_type(name: str) -> str:
@@ -255,10 +246,7 @@ def merged(claims: Claims | None, combined: frozenset[frozenset[str]]) -> Claims
     """
     if claims is None or frozenset(claims) not in combined:
         return claims
-    together: dict[str, Any] = {}
-    for each in claims.values():
-        together = {**each, **together}
-    return together
+    return {**ChainMap(*claims.values())}
 
 
 def without_keys(query_string: bytes, keys: frozenset[str]) -> bytes:
@@ -266,8 +254,3 @@ def without_keys(query_string: bytes, keys: frozenset[str]) -> bytes:
     pairs = query_string.split(b"&")
     kept = [pair for pair in pairs if unquote_plus(pair.partition(b"=")[0].decode("latin-1")) not in keys]
     return b"&".join(kept)
-
-
-def as_security_failure(error: ProblemException) -> Failure:
-    """The failure for which Connexion's own exception stands: no or broken credentials, or a scope that is missing."""
-    return (Forbidden if error.status == Forbidden.status_code else Unauthorized)(str(error.detail))

@@ -7,11 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.addresses import next_page, task_address
-from openapi.bridge.document.places import Place
 from openapi.contract import contract
 
-LINK = Place("/paths/~1api~1{user_id}~1tasks/get/responses/200/headers/Link/schema", {})
-LOCATION = Place("/paths/~1api~1{user_id}~1tasks/post/responses/201/headers/Location/schema", {})
+LINK = "/paths/~1api~1{user_id}~1tasks/get/responses/200/headers/Link/schema"
+LOCATION = "/paths/~1api~1{user_id}~1tasks/post/responses/201/headers/Location/schema"
 MOST = next(
     place.node["schema"]["maxLength"]
     for place in contract().operations["list_tasks"].parameters
@@ -34,7 +33,7 @@ def test_the_address_of_a_task(user: str, id: int) -> None:
     """A task's address, resolved as a client resolves it, holds the user and the number."""
     address = task_address(user, id)
 
-    assert contract().validator(LOCATION).is_valid(address)
+    assert contract().schemas.at(LOCATION).is_valid(address)
     path = urlsplit(urljoin("http://service/", address)).path
     match = re.fullmatch(r"/api/([^/]+)/tasks/([0-9]+)", path)
     assert match is not None
@@ -50,7 +49,7 @@ def test_the_next_page(user: str, q: str | None, limit: int) -> None:
     rest = {"status": "incomplete", "sort": "-created_at", "limit": str(limit), "cursor": "0f" * 31}
     link = next_page(user, {"q": q, **rest})
 
-    assert contract().validator(LINK).is_valid(link)
+    assert contract().schemas.at(LINK).is_valid(link)
     address = urlsplit(urljoin("http://service/", link[1 : link.index(">")]))
     assert user == unquote(address.path.removeprefix("/api/").removesuffix("/tasks"))
     expected = rest if q is None else {"q": q, **rest}

@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from db.orders import ORDERS
 from handlers.cursors import decode_cursor, encode_cursor
-from openapi.bridge.document.places import Place
 from openapi.contract import contract
 from openapi.types import Sort
 
 SCHEMA = contract().schema("Cursor")
-VALIDATOR = contract().validator(Place("/components/schemas/Cursor", SCHEMA))
+VALIDATOR = contract().schemas.validator("/components/schemas/Cursor")
 
 sorts = st.sampled_from(list(ORDERS))
 tasks = st.fixed_dictionaries(

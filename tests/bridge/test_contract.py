@@ -33,7 +33,7 @@ def refusal(response: Json, status: str = "409", **components: Any) -> Refusal |
 )
 def test_a_refusal_has_the_contracts_words(response: Json, sentence: str) -> None:
     """A refusal says `x-message`, its braces filled from the response, or the description where there is none."""
-    assert Refusal(409, sentence, {}) == refusal(response)
+    assert Refusal(409, sentence) == refusal(response)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,7 @@ def test_a_refusal_is_one_that_an_operation_can_answer() -> None:
 def test_a_refusal_may_be_known_by_two_names() -> None:
     """A response component that only refers to another is the same refusal under its own name."""
     other = {"description": "No"}
-    assert Refusal(409, "No", {}) == refusal(
-        {"$ref": "#/components/responses/Other"}, responses={"Other": other}
-    )
+    assert Refusal(409, "No") == refusal({"$ref": "#/components/responses/Other"}, responses={"Other": other})
 
 
 @pytest.mark.parametrize("limit", [1, 131072])
@@ -85,7 +83,7 @@ def test_a_contract_need_not_name_its_refusals() -> None:
     """A document without refusals, limit and headers is served with what the failures say themselves."""
     contract = contract_of(document(components={}))
     sentence = "The request body must be 1048576 bytes or less"
-    assert Refusal(413, sentence, {}) == contract.refusal(ContentTooLarge())
+    assert Refusal(413, sentence, {}, "content-too-large") == contract.refusal(ContentTooLarge())
 
 
 def test_schemas_are_found_by_name() -> None:

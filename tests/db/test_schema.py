@@ -12,7 +12,6 @@ from psycopg2.errors import InsufficientPrivilege, QueryCanceled
 from sqlalchemy import make_url
 
 from db.migrations import migrations
-from openapi.bridge.document.places import Place
 from openapi.contract import contract
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 
@@ -247,7 +246,7 @@ TRICKY = st.sampled_from(
 )
 def test_the_database_has_the_limits_of_the_contract(limits: str, data: st.DataObject, name: str) -> None:
     """A column takes exactly the values that the contract's schema takes."""
-    schema = Place("/components/schemas/Task/properties", contract().schema("Task")["properties"]) / name
+    schema = contract().schemas.at(f"/components/schemas/Task/properties/{name}")
     most = {"title": 255, "description": 5000}.get(name, 0)
     words = st.sampled_from(["incomplete", "complete", "low", "medium", "high"])
     kinds = {"due_date": DATES, "tags": st.lists(texts(50) | words | TRICKY, max_size=22)}
@@ -259,4 +258,4 @@ def test_the_database_has_the_limits_of_the_contract(limits: str, data: st.DataO
         taken = True
     except (psycopg2.IntegrityError, psycopg2.DataError):
         taken = False
-    assert contract().validator(schema).is_valid(value) == taken
+    assert schema.is_valid(value) == taken

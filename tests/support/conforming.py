@@ -123,4 +123,4 @@ def _check_json(response: httpx.Response, schema: str) -> None:
 
 @cache
 def _validator(pointer: str) -> jsonschema_rs.Draft202012Validator:
-    return contract().validator(Place(pointer, {}))
+    return contract().schemas.validator(pointer)

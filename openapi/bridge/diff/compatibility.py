@@ -159,7 +159,7 @@ def _contents(old: Part, new: Part, *, sent: bool) -> Iterator[Difference]:
     """What differs in the schemas, or in the media types and theirs; `sent` tells requests from answers."""
     has_schema = ["schema" in part.place.node for part in (old, new)]
     if all(has_schema):
-        was, now = (part.contract.schema_at(part.place / "schema") for part in (old, new))
+        was, now = (part.contract.schemas.at(f"{part.place.pointer}/schema") for part in (old, new))
         for effect, sentence in changes(was, now):
             yield Difference(effect.senders if sent else effect.readers, sentence)
     elif any(has_schema):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -14,9 +14,10 @@ import jsonschema_rs
 from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.document.schemas import Schemas, one_line
+from openapi.bridge.document.schemas import Schemas, Validator, one_line
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
+_META_SCHEMA = Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
 # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
 _HEADERS = {
     "type": "object",
@@ -31,6 +32,7 @@ _DISCRIMINATOR = {
         "mapping": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
+_IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validate_formats=True).is_valid
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
 _EXTENSIONS: dict[tuple[str, str], tuple[Json, str]] = {
@@ -70,7 +72,7 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
 
 
 @cache
-def _grammar() -> jsonschema_rs.Draft202012Validator:
+def _grammar() -> Validator:
     """The schema that the OpenAPI Initiative publishes for 3.1, which openapi-spec-validator ships.
 
     The package's further checks are left out since they name no place, and fail on schemas with `$id` or `$anchor`.
@@ -95,18 +97,19 @@ def _grammar() -> jsonschema_rs.Draft202012Validator:
         "type": "object",
         "patternProperties": {"^(?!x-)": callbacks["additionalProperties"]},
     }
-    return jsonschema_rs.Draft202012Validator(schema)
+    return Validator(schema)
 
 
 def _grammar_problems(document: Json) -> Iterator[str]:
     errors = list(_grammar().iter_errors(document))
-    faulty = [tuple(error.instance_path) for error in errors]
+    paths = [tuple(error.instance_path) for error in errors]
+    faulty = {path[:length] for path in paths for length in range(len(path) + 1)}
     for error in errors:
         path = tuple(error.instance_path)
         if error.kind.name == "unevaluatedProperties":
             # What holds a faulty object counts as not evaluated, which only follows from the fault.
             names = error.kind.as_dict()["unexpected"]
-            names = [name for name in names if not any(_leads(other, (*path, name)) for other in faulty)]
+            names = [name for name in names if (*path, name) not in faulty]
             if names:
                 listed = ", ".join(f"'{name}'" for name in names)
                 verb = "was" if len(names) == 1 else "were"
@@ -115,10 +118,6 @@ def _grammar_problems(document: Json) -> Iterator[str]:
                 )
         else:
             yield f"#{pointer_to('', *path)}: {one_line(error)}"
-
-
-def _leads(path: Sequence[str | int], start: Sequence[str | int]) -> bool:
-    return path[: len(start)] == start
 
 
 def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
@@ -132,19 +131,11 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             if (kind, key) == ("document", "jsonSchemaDialect"):
                 yield f"{where}: it must be the URI of a dialect, such as {_DIALECT}"
             # In schemas their own meta-schema says so.
-            if key == "$ref" and kind != "schemas" and not _rule("uri-reference").is_valid(value):
+            if key == "$ref" and kind != "schemas" and not _IS_REFERENCE(value):
                 yield f"{where}: {value!r} is no URI reference (RFC 3986)"
-            if (kind, key) in _EXTENSIONS and not _rule(kind, key).is_valid(value):
-                yield f"{where}: {_EXTENSIONS[kind, key][1]}"
-
-
-@cache
-def _rule(*name: str) -> jsonschema_rs.Draft202012Validator:
-    if name == ("uri-reference",):
-        rule: Json = {"type": "string", "format": "uri-reference"}
-    else:
-        rule, _ = _EXTENSIONS[name[0], name[1]]
-    return jsonschema_rs.Draft202012Validator(rule, validate_formats=True)
+            rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
+            if rule is not None and not Validator(rule).is_valid(value):
+                yield f"{where}: {sentence}"
 
 
 def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
@@ -154,7 +145,7 @@ def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
         if kind == "schemas" and (root is None or not place.pointer.startswith(f"{root}/")):
             root = place.pointer
             if isinstance(place.node, dict):
-                for error in _dialect().iter_errors(place.node):
+                for error in _META_SCHEMA.iter_errors(place.node):
                     # Whether a pattern is one is found out by compiling it.
                     if error.kind.as_dict() != {"format": "regex"}:
                         yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
@@ -168,13 +159,6 @@ def _pattern_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             yield f"#{place.pointer}/pattern: {said}"
 
 
-@cache
-def _dialect() -> jsonschema_rs.Draft202012Validator:
-    return jsonschema_rs.Draft202012Validator(
-        {"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True
-    )
-
-
 def _reference_problems(
     document: Json, objects: Sequence[tuple[str, Place]], schemas: Schemas
 ) -> Iterator[str]:
@@ -185,7 +169,7 @@ def _reference_problems(
             if not isinstance(reference, str):
                 continue
             if kind == "schemas":
-                said = _fault_in_schema(schemas, place.pointer, reference)
+                said = _fault_in_schema(schemas, kinds, place.pointer, reference)
             else:
                 try:
                     target = follow(document, place)
@@ -197,7 +181,7 @@ def _reference_problems(
                 yield f"#{place.pointer}: the {key} {reference!r} {said}"
 
 
-def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | None:
+def _fault_in_schema(schemas: Schemas, kinds: Mapping[str, str], pointer: str, reference: str) -> str | None:
     schema = schemas.at(pointer)
     try:
         target = schema.follow(reference)
@@ -206,7 +190,8 @@ def _fault_in_schema(schemas: Schemas, pointer: str, reference: str) -> str | No
             return "leads out of the document, which is not followed"
         return "leads nowhere" if schema.is_in_document else f"leads nowhere below the $id {schema.base}"
     is_pointer = reference.startswith("#/") and schema.is_in_document
-    if not isinstance(target.node, dict | bool) or (is_pointer and not schemas.holds(unquote(reference[1:]))):
+    is_schema = not is_pointer or kinds.get(unquote(reference[1:])) == "schemas"
+    if not isinstance(target.node, dict | bool) or not is_schema:
         return "leads to what is no schema"
     try:
         return "leads back to itself" if schema.is_circular() else None

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from openapi.bridge.document import strict_yaml
-from openapi.bridge.document.grammar import SECTIONS, parts
-from openapi.bridge.document.places import ContractError, Json, Place, copy_of, look_up, pointer_to
+from openapi.bridge.document.grammar import SECTIONS, beside_identifiers, parts
+from openapi.bridge.document.places import ContractError, Json, Place, copy_of, keys_of, look_up, pointer_to
 from openapi.bridge.request import strict_json
 
 _LARGEST_FILE = 32 * 1024 * 1024
@@ -78,16 +78,17 @@ def load(path: Path) -> Bundle:
     """
     text = _read(path)
     document = parse(text, path.suffix == ".json")
-    if not isinstance(document, dict):
-        return Bundle(text, document, {})
     bundler = _Bundler(path, document)
+    bundle = Bundle(text, document, bundler.origins)
     try:
         bundler.run()
     except ContractError as error:
-        raise Bundle(text, document, bundler.origins).located(error) from None
-    if bundler.origins:
-        text = json.dumps(document, ensure_ascii=False, indent=2)
-    return Bundle(text, document, bundler.origins)
+        raise bundle.located(error) from None
+    return (
+        bundle._replace(text=json.dumps(document, ensure_ascii=False, indent=2))
+        if bundler.origins
+        else bundle
+    )
 
 
 def _read(path: Path) -> str:
@@ -104,7 +105,7 @@ def _read(path: Path) -> str:
 class _Bundler:
     """Rewrites the references of a document; each target is copied into the components once, however often named."""
 
-    def __init__(self, path: Path, document: Json) -> None:
+    def __init__(self, path: Path, document: Any) -> None:
         self._folder = path.absolute().parent.resolve()
         self._name = path.name
         self._document = document
@@ -119,15 +120,9 @@ class _Bundler:
         """Raises ContractError with a line for each reference that cannot be followed."""
         while self._waiting:
             kind, root, file = self._waiting.pop()
-            based: list[str] = []
             # A list, since what is copied meanwhile is looked through by itself, as of another file.
-            for part, place in list(parts(root.node, kind, root.pointer)):
-                if not isinstance(place.node, dict) or part not in SECTIONS:
-                    continue
-                if part == "schemas" and isinstance(place.node.get("$id"), str):
-                    based.append(place.pointer)
-                # Below an `$id` references are relative to that, not to the file.
-                if not any(f"{place.pointer}/".startswith(f"{base}/") for base in based):
+            for part, place in list(beside_identifiers(parts(root.node, kind, root.pointer))):
+                if isinstance(place.node, dict) and part in SECTIONS:
                     self._rewrite(part, place, file)
         if self._problems:
             raise ContractError(*self._problems)
@@ -182,10 +177,8 @@ class _Bundler:
             raise ContractError(f"leads to what is not among {kind}")
         components = self._document.setdefault("components", {})
         section = components.setdefault(kind, {}) if isinstance(components, dict) else {}
-        wanted = pointer.rpartition("/")[2] or PurePosixPath(file).stem
-        base = (
-            re.sub(r"[^A-Za-z0-9._-]+", "_", wanted.replace("~1", "/").replace("~0", "~")).strip("_") or kind
-        )
+        wanted = (keys_of(pointer) or [""])[-1] or PurePosixPath(file).stem
+        base = re.sub(r"[^A-Za-z0-9._-]+", "_", wanted).strip("_") or kind
         name, number = base, 2
         while name in section:
             name, number = f"{base}_{number}", number + 1

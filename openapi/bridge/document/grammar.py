@@ -1,6 +1,6 @@
 """What stands where in an OpenAPI 3.1 document, by the specification's own grammar."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from openapi.bridge.document.places import Place
@@ -76,6 +76,18 @@ def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tupl
     for key, below in _BELOW.get(kind, {}).items():
         if key in node:
             yield from _parts_below(place / key, below)
+
+
+def beside_identifiers(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Place]]:
+    """Of objects in the order of `parts` those whose references are relative to the document, not to an `$id`."""
+    identified = None
+    for kind, place in objects:
+        if identified is not None and f"{place.pointer}/".startswith(identified):
+            continue
+        if kind == "schemas" and isinstance(place.node, dict) and isinstance(place.node.get("$id"), str):
+            identified = f"{place.pointer}/"
+        else:
+            yield kind, place
 
 
 def _parts_below(place: Place, kind: str) -> Iterator[tuple[str, Place]]:

@@ -52,17 +52,14 @@ class Operation:
         return next((name for name in names if name in self.responses), None)
 
 
-def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]:
+def read_operations(document: Json, problems: list[str]) -> list[Operation]:
     """The operations of a document that can be reached, in its order.
 
     Args:
-        is_sound: whether the document has passed `check_document`; if not, what that has reported is passed over.
-
-    Raises:
-        ContractError: with a line for each fault of an operation.
+        problems: what `check_document` has reported, which is passed over here; each fault of an operation is added.
     """
     operations: list[Operation] = []
-    problems: list[str] = []
+    is_sound = not problems
     templates: dict[str, Place] = {}
     ids: dict[str, Place] = {}
 
@@ -75,24 +72,23 @@ def read_operations(document: Json, *, is_sound: bool = True) -> list[Operation]
         for method in METHODS:
             place = next((item / method for item in items if method in item.node), None)
             if place is not None:
-                with collected(problems, is_sound):
+                with _collected(problems, is_sound):
                     identifier = place.node.get("operationId", f"{method.upper()} {template}")
-                    with collected(problems, is_sound):
+                    with _collected(problems, is_sound):
                         _note(ids, identifier, place, f"the operationId {identifier!r}")
                     operations.append(_operation(document, template, items, place, identifier))
 
-    paths = Place("/paths", document.get("paths", {}))
-    for template in paths.node:
-        if not template.startswith("x-"):
-            with collected(problems, is_sound):
-                read(paths / template, template)
-    if problems:
-        raise ContractError(*dict.fromkeys(problems))
+    with _collected(problems, is_sound):
+        paths = Place("/paths", document.get("paths", {}))
+        for template in paths.node:
+            if not template.startswith("x-"):
+                with _collected(problems, is_sound):
+                    read(paths / template, template)
     return operations
 
 
 @contextmanager
-def collected(problems: list[str], is_sound: bool = True) -> Iterator[None]:
+def _collected(problems: list[str], is_sound: bool = True) -> Iterator[None]:
     """Keeps what is wrong for later, so that one fault does not hide the next."""
     with suppress(*(() if is_sound else _CONSEQUENCES)):
         try:
@@ -110,9 +106,9 @@ def _note(seen: dict[str, Place], key: str, place: Place, what: str) -> None:
 def _operation(document: Json, path: str, items: Sequence[Place], place: Place, identifier: str) -> Operation:
     parameters = _parameters(document, (*reversed(items), place))
     faults: list[str] = []
-    with collected(faults):
+    with _collected(faults):
         _check_template(path, place, parameters)
-    with collected(faults):
+    with _collected(faults):
         security = _security(document, place)
     if faults:
         raise ContractError(*faults)

@@ -33,10 +33,14 @@ def pointer_to(pointer: str, *keys: object) -> str:
     return pointer + "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 
+def keys_of(pointer: str) -> list[str]:
+    """The keys that a JSON pointer names, the outermost first."""
+    return [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+
+
 def look_up(document: Any, pointer: str) -> Any:
     """What a JSON pointer (RFC 6901) leads to; raises KeyError, IndexError, ValueError or TypeError if nothing."""
-    for part in pointer.split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
+    for key in keys_of(pointer):
         document = document[int(key)] if isinstance(document, list) else document[key]
     return document
 

@@ -1,14 +1,14 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.grammar import beside_identifiers, parts
 from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
 
@@ -20,6 +20,9 @@ _OUTSIDE = {"$comment": "outside of the document"}
 # Keywords that lay further rules over a value, and those that do so on a condition.
 _LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
 _CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
+_TYPES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null"}
+
+Validator = jsonschema_rs.Draft202012Validator
 
 
 class Schemas:
@@ -30,23 +33,21 @@ class Schemas:
         self._all = {place.pointer for kind, place in parts(document) if kind == "schemas"}
         self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
         """Of those that stand in no other."""
-        self._validators: dict[tuple[int, str], tuple[Schema, jsonschema_rs.Draft202012Validator]] = {}
+        self._validators: dict[tuple[int, str], tuple[Schema, Validator]] = {}
         self._register(document)
-        if any(isinstance(node, dict) and "$id" in node for node in map(self._node, self._all)):
+        nodes = (look_up(document, pointer) for pointer in self._all)
+        if any(isinstance(node, dict) and "$id" in node for node in nodes):
             self._register(self._linked())
 
     def _register(self, document: Json) -> None:
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is not one of them.
         definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
-        self._document = {**document, "$defs": definitions}
-        self._registry = jsonschema_rs.Registry([(_BASE, self._document)], retriever=lambda _uri: _OUTSIDE)
-
-    def _node(self, pointer: str) -> Any:
-        return look_up(self._document, pointer)
+        self.document = {**document, "$defs": definitions}
+        self._registry = jsonschema_rs.Registry([(_BASE, self.document)], retriever=lambda _uri: _OUTSIDE)
 
     def _linked(self) -> Json:
         """The document with references to schemas that have an `$id` led by a way on which that is found."""
-        document: Json = copy_of(self._document)
+        document: Json = copy_of(self.document)
         for pointer in self._all:
             node = look_up(document, pointer)
             reference = node.get("$ref") if isinstance(node, dict) else None
@@ -60,52 +61,39 @@ class Schemas:
                     node["$ref"] = self._fragment(target)
         return document
 
-    def validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
-        """A compiled validator for the schema at `pointer`, of a document that has been checked."""
-        return jsonschema_rs.Draft202012Validator(
-            {"$ref": _BASE + self._fragment(pointer)},
-            registry=self._registry,
-            # OpenAPI's users expect a format to be a rule, not only a note.
-            validate_formats=True,
-            offline=True,
-        )
+    def validator(self, pointer: str) -> Validator:
+        """A compiled validator for the schema at `pointer`; where none stands, all is valid."""
+        return self._compiled(pointer not in self._all or {"$ref": _BASE + self._fragment(pointer)})
+
+    def _compiled(self, node: Any) -> Validator:
+        # OpenAPI's users expect a format to be a rule, not only a note.
+        return Validator(node, registry=self._registry, validate_formats=True, offline=True)
 
     def is_valid(self, schema: "Schema", value: Any) -> bool:
         """Whether `value` is valid by a schema of this document, wherever it stands."""
         key = (id(schema.node), schema.base)
         if key not in self._validators:
             # The schema is kept, so that no other one gets its identity.
-            self._validators[key] = (
-                schema,
-                jsonschema_rs.Draft202012Validator(
-                    _absolute(schema.node, schema.base),
-                    registry=self._registry,
-                    validate_formats=True,
-                    offline=True,
-                ),
-            )
+            self._validators[key] = schema, self._compiled(_absolute(schema.node, schema.base))
         return self._validators[key][1].is_valid(value)
 
     def at(self, pointer: str) -> "Schema":
-        """The schema at `pointer`."""
-        resolved = self._registry.resolver(_BASE).lookup(self._fragment(pointer))
-        return Schema(look_up(self._document, pointer), self._document, resolved.resolver)
-
-    def names(self, schema: "Schema") -> list[str]:
-        """The names of the components that lead to a schema; one may be a reference to another."""
-        return self._names.get(id(schema.end().node), [])
+        """The schema at `pointer`; where none stands, what allows everything."""
+        resolver = self._registry.resolver(_BASE)
+        if pointer not in self._all:
+            return Schema(True, self, resolver)
+        return Schema(
+            look_up(self.document, pointer), self, resolver.lookup(self._fragment(pointer)).resolver
+        )
 
     @cached_property
-    def _names(self) -> dict[int, list[str]]:
+    def names(self) -> dict[int, list[str]]:
+        """The names of the components that lead to a schema, by the identity of its node."""
         names: dict[int, list[str]] = {}
-        for name in self._document.get("components", {}).get("schemas", {}):
+        for name in self.document.get("components", {}).get("schemas", {}):
             target = self.at(pointer_to("/components/schemas", name)).end()
             names.setdefault(id(target.node), []).append(name)
         return names
-
-    def holds(self, pointer: str) -> bool:
-        """Whether a schema stands at `pointer`."""
-        return pointer in self._all
 
     def _root(self, pointer: str) -> str:
         """The outermost schema in which the one at `pointer` stands."""
@@ -135,21 +123,13 @@ def _compilable(document: Json) -> Json:
 def _absolute(node: Any, base: str) -> Any:
     """A copy of a schema whose references do not depend on where it stands."""
     node = copy_of(node)
-    identified: list[str] = []
-    for _, place in parts(node, "schemas"):
-        if not isinstance(place.node, dict) or any(
-            place.pointer.startswith(f"{each}/") for each in identified
-        ):
-            continue
-        if "$id" in place.node:
-            identified.append(place.pointer)
-            continue
-        for keyword in ("$ref", "$dynamicRef"):
-            reference = place.node.get(keyword, "")
-            if reference.startswith("#"):
-                place.node[keyword] = base.partition("#")[0] + reference
-            elif reference:
-                place.node[keyword] = urljoin(base, reference)
+    for _, place in beside_identifiers(parts(node, "schemas")):
+        for keyword in {"$ref", "$dynamicRef"} & place.node.keys() if isinstance(place.node, dict) else ():
+            reference = place.node[keyword]
+            is_fragment = reference.startswith("#")
+            place.node[keyword] = (
+                base.partition("#")[0] + reference if is_fragment else urljoin(base, reference)
+            )
     return node
 
 
@@ -158,7 +138,7 @@ class Schema:
     """A schema, true or false included, and where its own references lead."""
 
     node: Any
-    _document: Json
+    _schemas: Schemas
     _resolver: jsonschema_rs.Resolver
 
     def follow(self, reference: str) -> "Schema":
@@ -168,8 +148,8 @@ class Schema:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
         # The document's own nodes are taken where they can be, since they have their members in order.
         own = reference.startswith("#/") and self.is_in_document
-        node = look_up(self._document, unquote(reference[1:])) if own else resolved.contents
-        return Schema(node, self._document, resolved.resolver)
+        node = look_up(self._schemas.document, unquote(reference[1:])) if own else resolved.contents
+        return Schema(node, self._schemas, resolved.resolver)
 
     def end(self) -> "Schema":
         """The schema that this one leads to as long as it is nothing but a reference."""
@@ -178,6 +158,10 @@ class Schema:
             schema = schema.follow(schema.node["$ref"])
         return schema
 
+    def names(self) -> list[str]:
+        """The names of the components that lead to this schema; one may be a reference to another."""
+        return self._schemas.names.get(id(self.end().node), [])
+
     def below(self, *keys: str | int) -> "Schema":
         """The schema that stands in this one below some keys; raises KeyError, IndexError or TypeError if none."""
         node = self.node
@@ -185,11 +169,11 @@ class Schema:
             node = node[key]
         has_base = isinstance(node, dict) and "$id" in node
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
-        return Schema(node, self._document, resolver)
+        return Schema(node, self._schemas, resolver)
 
-    def beside(self, node: Any) -> "Schema":
-        """Another schema whose references are relative to the same place."""
-        return Schema(node, self._document, self._resolver)
+    def is_valid(self, value: Any) -> bool:
+        """Whether `value` is valid by this schema."""
+        return self._schemas.is_valid(self, value)
 
     @property
     def is_in_document(self) -> bool:
@@ -231,9 +215,10 @@ class Schema:
             else:
                 yield self.below(keyword)
 
-    def find(self, keyword: str) -> "Schema | None":
-        """What stands below the keyword in the outermost layer that has it, or None."""
-        return next((layer.below(keyword) for layer in self.layers() if keyword in layer.node), None)
+    def find(self, keyword: str) -> "Schema":
+        """What stands below the keyword in the outermost layer that has it; where none has it, all is allowed."""
+        found = (layer.below(keyword) for layer in self.layers() if keyword in layer.node)
+        return next(found, replace(self, node=True))
 
     def members(self) -> "dict[str, Schema]":
         """The schemas of an object's members by name; where several layers name one, the outermost decides."""
@@ -259,7 +244,7 @@ class Schema:
             types.update([declared] if isinstance(declared, str) else declared)
             values = [*layer.node.get("enum", []), *([layer.node["const"]] if "const" in layer.node else [])]
             if not declared:
-                types.update(_type_of(value) for value in values)
+                types.update(_TYPES.get(type(value), "string") for value in values)
         return types
 
     @property
@@ -272,28 +257,11 @@ class Schema:
         return self.types() <= {"string", "null"} and (is_named or (is_raw and not is_encoded))
 
 
-def _type_of(value: Any) -> str:
-    names = {
-        bool: "boolean",
-        int: "integer",
-        float: "number",
-        list: "array",
-        dict: "object",
-        type(None): "null",
-    }
-    return names.get(type(value), "string")
-
-
 def one_line(error: Exception) -> str:
     """What an error of the validator says, on one line and not too long."""
     return " ".join(str(error).partition("\n\n")[0].split())[:200]
 
 
-def schema_of(parameter: Place) -> Place:
-    """The schema of a parameter, or of its one media type."""
-    holder = parameter
-    if "content" in parameter.node:
-        (media_type,) = parameter.node["content"]
-        holder = parameter / "content" / media_type
-    schema: Place = holder / "schema"
-    return schema
+def schema_holder(parameter: Place) -> Place:
+    """What holds the schema and the examples of a parameter or header: itself, or its one media type."""
+    return next((parameter / "content" / key for key in parameter.node.get("content", ())), parameter)

@@ -38,15 +38,12 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
     """
     seen: Json = copy_of(document)
     for pointer in schemas.pointers:
-        holder, _, key = pointer.rpartition("/")
-        node = look_up(seen, holder)
-        node[key.replace("~1", "/").replace("~0", "~")] = copy_of(
-            _rewritten(schemas.at(pointer), barred, set(), schemas)
-        )
+        if isinstance(node := look_up(seen, pointer), dict):
+            node.update(copy_of(_rewritten(schemas.at(pointer), barred, set())))
     return Schemas(seen)
 
 
-def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -> Any:
+def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
     if not isinstance(schema.node, dict):
         return schema.node
     node: Json = dict(schema.node)
@@ -56,18 +53,16 @@ def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -
         if keyword not in node:
             continue
         inner = names if keyword in _SAME_VALUE else set()
-        rewrite = partial(_rewritten, barred=barred, above=inner, schemas=schemas)
+        rewrite = partial(_rewritten, barred=barred, above=inner)
         if kind == "schemas":
             node[keyword] = rewrite(schema.below(keyword))
         elif kind == "[schemas]":
             branches = [schema.below(keyword, index) for index in range(len(node[keyword]))]
             node[keyword] = [rewrite(branch) for branch in branches]
             if keyword in ("anyOf", "oneOf") and "discriminator" in node:
-                rules = [_discriminated(schema, branch, schemas) for branch in branches]
-                chosen = [
-                    {"allOf": [each, rule]} if rule else each
-                    for each, rule in zip(node[keyword], rules, strict=True)
-                ]
+                rules = [_discriminated(schema, branch) for branch in branches]
+                pairs = zip(node[keyword], rules, strict=True)
+                chosen = [{"allOf": [each, rule]} if rule else each for each, rule in pairs]
                 if barred == ANSWER:
                     # Clients that know no discriminator have to find an answer valid too.
                     node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
@@ -95,7 +90,7 @@ def _rewritten(schema: Schema, barred: str, above: set[str], schemas: Schemas) -
     return node
 
 
-def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | None:
+def _discriminated(schema: Schema, branch: Schema) -> Json | None:
     """What a discriminator says of a branch that is a reference: its values are those which lead to it.
 
     Those are the ones of the mapping and the names of the branch, as far as the branch itself allows them; and those of
@@ -109,11 +104,11 @@ def _discriminated(schema: Schema, branch: Schema, schemas: Schemas) -> Json | N
     mapping = rules.get("mapping", {})
     values = [value for value, led in mapping.items() if _may_lead(schema, led, target)]
     if not any({"anyOf", "oneOf"} & layer.node.keys() for layer in layers):
-        values += [each for each in schemas.names(target) if each not in mapping]
+        values += [each for each in target.names() if each not in mapping]
     members = [
         layer.below("properties", name) for layer in layers if name in layer.node.get("properties", {})
     ]
-    values = [value for value in values if all(schemas.is_valid(member, value) for member in members)]
+    values = [value for value in values if all(member.is_valid(value) for member in members)]
     return {"properties": {name: {"enum": values}}} if values else None
 
 

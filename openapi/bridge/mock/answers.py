@@ -11,22 +11,14 @@ from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
-from openapi.bridge.failures import Failure
-from openapi.bridge.media_types import MediaType, read_media_type
-from openapi.bridge.mock.generate import Generator, NoValueError
+from openapi.bridge.document.schemas import schema_holder
+from openapi.bridge.media_types import MediaType, accepted, read_media_type
+from openapi.bridge.mock.generate import value_of
 
 _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
 # What a key is taken for that is no media type.
 _UNNAMED = MediaType("application", "octet-stream", {})
-_WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 _PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
-
-
-class NoExample(Failure):
-    """The contract has no example of an answer, and none could be made from its schema."""
-
-    status_code = 501
-    sentence = "No valid answer could be made from the contract: give this operation's response an example"
 
 
 class Wish(NamedTuple):
@@ -54,17 +46,13 @@ class ExampleAnswers:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._schemas = contract.answers
-        self._generator = Generator(self._schemas.is_valid)
-        self._made = cache(self._make)
+        # The same pointer comes with every request.
+        self._made = cache(lambda pointer: value_of(contract.answers.at(pointer)))
 
     def answer(self, operation: Operation, wish: Wish) -> Answer[Any]:
         """An answer that the contract allows; raises NoExample if none was found."""
-        status = wish.code or operation.success
+        status = wish.code if wish.code and operation.response_name(wish.code) else operation.success
         response = self.response(operation, status)
-        if response is None:
-            status = operation.success
-            response = self.response(operation, status)
         if response is None:
             return Answer(None, status=status)
         headers = dict(self._headers(response))
@@ -83,27 +71,17 @@ class ExampleAnswers:
         name = operation.response_name(status)
         return self._contract.follow(operation.place / "responses" / name) if name else None
 
-    def is_valid(self, media_type: Place, value: Any) -> bool:
-        """Whether a value is one that the schema of a media type allows."""
-        if "schema" not in media_type.node:
-            return True
-        return self._schemas.is_valid(self._schemas.at(f"{media_type.pointer}/schema"), value)
-
     def _headers(self, response: Place) -> Iterator[tuple[str, str]]:
         for name in response.node.get("headers", {}):
             header = self._contract.follow(response / "headers" / name)
             if header.node.get("required") and name.lower() != "content-type":
-                holder = header
+                value = self._body(schema_holder(header), None)
                 if "content" in header.node:
-                    holder = header / "content" / next(iter(header.node["content"]))
-                value = self._body(holder, None)
-                is_spread = header.node.get("explode", False) and isinstance(value, dict)
-                text = (
-                    ",".join(f"{key}={_text(each)}" for key, each in value.items())
-                    if is_spread
-                    else _text(value)
-                )
-                yield name, text if holder is header else json.dumps(value)
+                    yield name, json.dumps(value)
+                elif header.node.get("explode", False) and isinstance(value, dict):
+                    yield name, ",".join(f"{key}={_text(each)}" for key, each in value.items())
+                else:
+                    yield name, _text(value)
 
     def _body(self, holder: Place, example: str | None) -> Any:
         """The value of a media type or header."""
@@ -114,16 +92,12 @@ class ExampleAnswers:
         given = [examples[example]] if example in examples else []
         if "example" in holder.node:
             given.append({"value": holder.node["example"]})
+        pointer = f"{holder.pointer}/schema"
+        schema = self._contract.answers.at(pointer)
         for each in (*given, *examples.values()):
-            if "value" in each and self.is_valid(holder, each["value"]):
+            if "value" in each and schema.is_valid(each["value"]):
                 return each["value"]
-        return self._made(f"{holder.pointer}/schema") if "schema" in holder.node else "text"
-
-    def _make(self, pointer: str) -> Any:
-        try:
-            return self._generator.value(self._schemas.at(pointer))
-        except NoValueError:
-            raise NoExample(pointer) from None
+        return self._made(pointer) if "schema" in holder.node else "text"
 
 
 def _chosen(content: Json, accept: str) -> tuple[str, str]:
@@ -133,7 +107,7 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
     """
     offered = [(key, read_media_type(key) or _UNNAMED) for key in content]
     offered.sort(key=lambda each: not each[1].is_json)
-    for wanted in _accepted(accept):
+    for wanted in accepted(accept):
         for key, media_type in offered:
             if wanted.covers(media_type):
                 return key, _concrete(media_type.name, key)
@@ -145,17 +119,6 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
 def _concrete(name: str, written: str) -> str:
     return _CONCRETE.get(name, "text/plain") if "*" in name else written
-
-
-def _accepted(accept: str) -> list[MediaType]:
-    ranges = []
-    for each in accept.split(","):
-        media_range = read_media_type(each)
-        if media_range is not None:
-            weight = media_range.parameters.get("q", "1")
-            wanted = media_range._replace(parameters={})
-            ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))
-    return [wanted for weight, wanted in sorted(ranges, key=lambda each: -each[0]) if weight > 0]
 
 
 def _text(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain, product
 from typing import Any
 
@@ -122,7 +123,7 @@ class Rules:
         return tuple(found) or self.below("unevaluatedProperties") or self.anything()
 
     def anything(self) -> Schemas:
-        return (self._layers[0].beside({"type": "string"}),)
+        return (replace(self._layers[0], node={"type": "string"}),)
 
 
 def _is_found(pattern: str, text: str) -> bool:

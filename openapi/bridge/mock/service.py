@@ -1,7 +1,7 @@
 """A contract served without handlers and without a database, for those who build and test clients."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,9 +11,9 @@ from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Json, copy_of
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
-from openapi.bridge.mock.answers import ExampleAnswers, NoExample, Wish, wish_of
+from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
+from openapi.bridge.mock.generate import NoExample
 from openapi.bridge.operation import Handler
 from openapi.bridge.service import ContractService
 
@@ -39,7 +39,7 @@ class MockService:
         contract = Contract(json.dumps(_without_owners(contract.document)))
         self.contract = contract
         self.operations = contract.operations
-        self._bases = sorted({operation.base for operation in contract.operations.values()})
+        self._bases = sorted({operation.base for operation in contract.operations.values()} - {""})
         self._answers = ExampleAnswers(contract)
         self.writer = _MockWriter(contract, self._answers)
         self._service = ContractService(
@@ -60,48 +60,30 @@ class MockService:
         return answer
 
     async def _beyond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        others = scope.setdefault("mock_paths", list(self._other_paths(scope)))
-        if others:
-            path, raw_path = others[0]
-            await self._service(
-                {**scope, "path": path, "raw_path": raw_path, "mock_paths": others[1:]}, receive, send
-            )
-        elif scope["path"] in self._published and scope["method"] in ("GET", "HEAD"):
-            content, media_type = self._published[scope["path"]]
+        path = scope["path"]
+        if path in self._published and scope["method"] in ("GET", "HEAD"):
+            content, media_type = self._published[path]
             await self.writer.write(200, content, media_type=media_type).send(send)
-        else:
+            return
+        # Whoever leaves the path of the server out means the same path below one of the servers'.
+        below = [{"path": base + path, "raw_path": base.encode() + scope["raw_path"]} for base in self._bases]
+        others = scope.setdefault("mock_paths", below)
+        if not others:
             raise PathNotFound
-
-    def _other_paths(self, scope: Scope) -> Iterator[tuple[str, bytes]]:
-        """The same path below each server's, for those who leave the server's path out."""
-        if scope["path"] not in self._published:
-            yield from (
-                (base + scope["path"], base.encode() + scope["raw_path"]) for base in self._bases if base
-            )
+        await self._service({**scope, **others[0], "mock_paths": others[1:]}, receive, send)
 
 
-def _without_owners(document: Json) -> Json:
-    def cleaned(node: Any) -> Any:
-        if isinstance(node, dict):
-            return {key: cleaned(value) for key, value in node.items() if key != "x-owner"}
-        return [cleaned(item) for item in node] if isinstance(node, list) else node
-
-    made: Json = cleaned(copy_of(document))
-    return made
+def _without_owners(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_owners(value) for key, value in node.items() if key != "x-owner"}
+    return [_without_owners(item) for item in node] if isinstance(node, list) else node
 
 
 def _verifiers(contract: Contract) -> dict[str, Any]:
     """What takes any credentials of a scheme's form, and grants every scope."""
     schemes = contract.document.get("components", {}).get("securitySchemes", {})
-    granted = sorted(
-        {
-            scope
-            for operation in contract.operations.values()
-            for requirement in operation.security
-            for scopes in requirement.values()
-            for scope in scopes
-        }
-    )
+    required = (each for operation in contract.operations.values() for each in operation.security)
+    granted = sorted({scope for each in required for scopes in each.values() for scope in scopes})
 
     def verify(*credentials: str) -> Mapping[str, Any]:
         if not all(credentials):
@@ -129,12 +111,9 @@ class _MockWriter(AnswerWriter):
             example = self._answers.answer(operation, Wish(code=refused.status))
         except NoExample:
             return refused
+        declared = {name.lower().encode(): value.encode("latin-1") for name, value in example.headers.items()}
         given = {name for name, _ in refused.fields}
-        missing = [
-            (name.lower().encode(), value.encode("latin-1"))
-            for name, value in example.headers.items()
-            if name.lower().encode() not in given
-        ]
+        missing = [each for each in declared.items() if each[0] not in given]
         refused = refused._replace(fields=[*refused.fields, *missing])
         try:
             self._rules[operation.id].check(refused)

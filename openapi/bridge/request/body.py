@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import ContractError, Place
+from openapi.bridge.document.places import ContractError, Place, pointer_to
 from openapi.bridge.failures import (
     BadRequest,
     ContentTooLarge,
@@ -38,19 +38,6 @@ class ReceivedBody(NamedTuple):
 NO_BODY = ReceivedBody(b"")
 
 
-class _Range(NamedTuple):
-    media_range: MediaType
-    readers: dict[str, ContentReader]
-
-
-def _range(contract: Contract, place: Place) -> _Range:
-    key = place.pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
-    media_range = read_media_type(key)
-    if media_range is None:
-        raise ContractError(f"#{place.pointer}: it is no media type (RFC 9110, section 8.3.1)")
-    return _Range(media_range, content_readers(contract, place, media_range))
-
-
 class BodyReader:
     """Reads the body of one operation; all that can be is compiled when it is made.
 
@@ -65,16 +52,22 @@ class BodyReader:
         self._media_types = ", ".join(body.node["content"])
         self._required: bool = body.node.get("required", False)
         self._max_bytes = contract.max_body_bytes
-        ranges = [_range(contract, body / "content" / key) for key in body.node["content"]]
-        self._defaults = next(iter(ranges[0].readers.values())).defaults if ranges else Defaults(None)
+        self._ranges: list[tuple[MediaType, dict[str, ContentReader]]] = []
         # Most clients write the media type as the contract does, which then needs no reading.
-        self._literal = {
-            key.encode(): ReceivedBody(b"", each.media_range, next(iter(each.readers.values())))
-            for key, each in zip(body.node["content"], ranges, strict=True)
-            if len(each.readers) == 1 and "*" not in key
-        }
+        self._literal: dict[bytes, ReceivedBody] = {}
+        for key in body.node["content"]:
+            place = body / "content" / key
+            media_range = read_media_type(key)
+            if media_range is None:
+                raise ContractError(f"#{place.pointer}: it is no media type (RFC 9110, section 8.3.1)")
+            readers = content_readers(contract, place, media_range)
+            self._ranges.append((media_range, readers))
+            if "*" not in key:
+                self._literal[key.encode()] = ReceivedBody(b"", media_range, *readers.values())
         # The most specific range that covers a media type decides.
-        self._ranges = sorted(ranges, key=lambda each: each.media_range.specificity, reverse=True)
+        self._ranges.sort(key=lambda each: each[0].specificity, reverse=True)
+        first = pointer_to(body.pointer, "content", next(iter(body.node["content"]), ""), "schema")
+        self._defaults = Defaults(contract.requests.at(first))
 
     @property
     def has_default(self) -> bool:

@@ -6,13 +6,13 @@ from typing import Any
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import Place, copy_of
 from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import BadRequest, Violation
+from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.forms import Form
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import converter
-from openapi.bridge.request.xml import XMLError, parse_xml, value_of
+from openapi.bridge.request.xml import parse_xml, value_of
 
 BODY = "The request body"
 
@@ -31,12 +31,11 @@ def content_readers(contract: Contract, place: Place, media_range: MediaType) ->
 
     A range of media types is read by the kind of the one that is sent, unless its schema asks for bytes.
     """
-    schema = place / "schema" if "schema" in place.node else None
     kinds = [content_kind(media_range)]
     if "*" in media_range[:2]:
-        is_bytes = schema is None or contract.requests.at(schema.pointer).is_binary
+        is_bytes = "schema" not in place.node or contract.requests.at(f"{place.pointer}/schema").is_binary
         kinds = ["bytes"] if is_bytes else [*_READERS]
-    return {kind: _READERS[kind](contract, schema, place) for kind in kinds}
+    return {kind: _READERS[kind](contract, place) for kind in kinds}
 
 
 def content_kind(media_type: MediaType) -> str:
@@ -53,9 +52,9 @@ def content_kind(media_type: MediaType) -> str:
 class Defaults:
     """The defaults of a body: of the whole, and of an object's members by name."""
 
-    def __init__(self, schema: Schema | None) -> None:
-        self._whole = next(iter(schema.defaults()), None) if schema else None
-        members = schema.members().items() if schema else ()
+    def __init__(self, schema: Schema) -> None:
+        self._whole = next(iter(schema.defaults()), None)
+        members = schema.members().items()
         self._members = {name: found[0] for name, member in members if (found := member.defaults())}
 
     def of_nothing(self) -> Any:
@@ -80,18 +79,19 @@ class ContentReader(ABC):
     charsets: tuple[str, ...] | None = _UTF_8
     takes_empty = True
 
-    def __init__(self, contract: Contract, schema: Place | None, _media_type: Place) -> None:
-        self._schema = contract.requests.at(schema.pointer) if schema else None
-        self._validator = SpeakingValidator(contract.requests, schema.pointer, BODY) if schema else None
-        self._types = self._schema.types() if self._schema else set()
-        self.defaults = Defaults(self._schema)
+    def __init__(self, contract: Contract, media_type: Place) -> None:
+        pointer = f"{media_type.pointer}/schema"
+        self._schema = contract.requests.at(pointer)
+        self._validator = SpeakingValidator(contract.requests, pointer, BODY)
+        self._types = self._schema.types()
+        self._fill = Defaults(self._schema).fill
 
     @abstractmethod
     def read(self, content: bytes, media_type: MediaType) -> Any:
         """The valid value; raises BadRequest for content that has no valid value."""
 
     def _check(self, value: Any) -> None:
-        if self._validator is not None and not self._validator.is_valid(value):
+        if not self._validator.is_valid(value):
             self._validator.check(value)
 
 
@@ -105,21 +105,21 @@ class _Json(ContentReader):
         except ValueError as error:
             raise unreadable(strict_json.reason(error)) from None
         self._check(value)
-        return self.defaults.fill(value)
+        return self._fill(value)
 
 
 class _Form(ContentReader):
     """The object that a form's fields are the members of; the members that are files are bytes."""
 
-    def __init__(self, contract: Contract, schema: Place | None, media_type: Place) -> None:
-        super().__init__(contract, schema, media_type)
+    def __init__(self, contract: Contract, media_type: Place) -> None:
+        super().__init__(contract, media_type)
         self._form = Form(self._schema, media_type.node.get("encoding", {}))
 
     def read(self, content: bytes, media_type: MediaType) -> Any:
         value = self._form.read(content, media_type)
         # A file's bytes are held to the schema as a string with a character for each byte.
         self._check({name: _as_text(member) for name, member in value.items()})
-        return self.defaults.fill(value)
+        return self._fill(value)
 
 
 class _Text(ContentReader):
@@ -153,15 +153,12 @@ class _Xml(_Bytes):
     takes_empty = False
 
     def read(self, content: bytes, media_type: MediaType) -> Any:
-        if self._schema is None or self._types <= {"string", "null"}:
+        if self._types <= {"string", "null"}:
             return super().read(content, media_type)
-        try:
-            # It names its charset itself.
-            value = value_of(parse_xml(content), self._schema)
-        except XMLError as error:
-            raise unreadable(str(error)) from None
+        # It names its charset itself.
+        value = value_of(parse_xml(content), self._schema)
         self._check(value)
-        return self.defaults.fill(value)
+        return self._fill(value)
 
 
 _READERS: dict[str, type[ContentReader]] = {
@@ -177,8 +174,3 @@ def _as_text(value: Any) -> Any:
     if isinstance(value, list):
         return [_as_text(item) for item in value]
     return value.decode("latin-1") if isinstance(value, bytes) else value
-
-
-def unreadable(sentence: str) -> BadRequest:
-    """A body that cannot be read at all."""
-    return BadRequest(sentence, [Violation(sentence, "content", pointer="")])

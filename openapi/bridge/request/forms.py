@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser
 
 from openapi.bridge.document.places import Json, pointer_to
 from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import BadRequest, Violation
+from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType, read_media_type, read_parameters
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.percent_encoding import decoded
@@ -52,19 +52,19 @@ class Form:
     the items of arrays are fields of the same name, and all else is text or bytes.
 
     Args:
-        schema: the schema of the whole form, None where any is taken.
+        schema: the schema of the whole form.
         encoding: the encoding object of each member that has one.
     """
 
-    def __init__(self, schema: Schema | None, encoding: Mapping[str, Json]) -> None:
+    def __init__(self, schema: Schema, encoding: Mapping[str, Json]) -> None:
         self._styled: dict[str, StyleReader] = {}
         self._members: dict[str, _Member] = {}
-        for name, member in schema.members().items() if schema else ():
+        for name, member in schema.members().items():
             rules = encoding.get(name, {})
             if any(keyword in rules for keyword in _STYLE_KEYWORDS):
                 self._styled[name] = StyleReader({**rules, "name": name, "in": "query"}, member)
             self._members[name] = _Member(name, member, rules.get("contentType", ""))
-        self._other = schema.find("additionalProperties") if schema else None
+        self._other = schema.find("additionalProperties")
 
     def read(self, content: bytes, media_type: MediaType) -> dict[str, Any]:
         """The object, not validated yet; the members that are files are bytes.
@@ -86,54 +86,44 @@ class Form:
                     for field in given
                 ]
             else:
-                value[name] = (self._members.get(name) or _Member(name, self._other, is_named=False)).read(
-                    given
-                )
+                member = self._members.get(name) or _Member(name, self._other, is_named=False)
+                value[name] = member.read(given)
         for name, reader in self._styled.items():
-            if name not in value and (member := reader.read(texts)) is not ABSENT:
-                value[name] = member
+            if name not in value and (read := reader.read(texts)) is not ABSENT:
+                value[name] = read
         return value
 
 
 class _Member:
     """One member of a form: an array of its fields, or the only one; where the schema has no type, it is what came."""
 
-    def __init__(
-        self, name: str, schema: Schema | None, content_types: str = "", *, is_named: bool = True
-    ) -> None:
+    def __init__(self, name: str, schema: Schema, content_types: str = "", *, is_named: bool = True) -> None:
         self._pointer = pointer_to("", name)
         # A name that the contract does not know is the client's, which no sentence repeats.
         self._subject = capital(name) if is_named else "A member of the request body"
         named = [read_media_type(each) for each in content_types.split(",")]
         self._media_types = [each for each in named if each is not None]
         is_json = any(each.is_json for each in self._media_types)
-        self._is_array = schema is not None and "array" in schema.types() and not is_json
-        item = schema.find("items") if schema is not None and self._is_array else schema
-        self._types = item.types() if item else set()
+        self._is_array = "array" in schema.types() and not is_json
+        item = schema.find("items") if self._is_array else schema
+        self._types = item.types()
         self._is_json = is_json or bool(self._types & {"array", "object"})
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
-        self._is_file = is_file or (item is not None and item.is_binary)
+        self._is_file = is_file or item.is_binary
         self._convert = converter(self._types)
 
     def read(self, fields: Sequence[Field]) -> Any:
         if self._is_array or (len(fields) > 1 and not self._types):
             return [self._read(field) for field in fields]
         if len(fields) > 1:
-            raise _refused(self._subject, self._pointer, "must be given once")
+            raise unreadable(f"{self._subject} must be given once", self._pointer)
         return self._read(fields[0])
 
     def _read(self, field: Field) -> Any:
         sent = field.media_type
-        if (
-            sent is not None
-            and self._media_types
-            and not any(each.covers(sent) for each in self._media_types)
-        ):
-            raise _refused(
-                self._subject,
-                self._pointer,
-                f"must be {' or '.join(each.name for each in self._media_types)}",
-            )
+        if sent and self._media_types and not any(each.covers(sent) for each in self._media_types):
+            names = " or ".join(each.name for each in self._media_types)
+            raise unreadable(f"{self._subject} must be {names}", self._pointer)
         if self._is_file or (
             not self._types and sent is not None and sent.type != "text" and not field.is_json
         ):
@@ -142,17 +132,17 @@ class _Member:
             try:
                 return strict_json.loads(field.content)
             except strict_json.JSONError:
-                raise _refused(self._subject, self._pointer, "must be valid JSON") from None
+                raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
         return self._convert(_text(field, self._subject, self._pointer))
 
 
 def _pairs(content: bytes) -> Iterator[Field]:
     """The fields of `application/x-www-form-urlencoded` (URL Standard, section 5.1), strictly UTF-8."""
     if not content.isascii() or decoded(content) is None:
-        raise _unreadable("must be percent-encoded UTF-8")
+        raise unreadable("The request body must be percent-encoded UTF-8")
     pairs = content.decode("ascii").split("&", MAX_FIELDS)
     if len(pairs) > MAX_FIELDS:
-        raise _unreadable(f"must have {MAX_FIELDS} fields or less")
+        raise unreadable(f"The request body must have {MAX_FIELDS} fields or less")
     for pair in filter(None, pairs):
         name, _, value = pair.partition("=")
         yield Field(unquote_plus(name), unquote_plus(value).encode(), encoded=value)
@@ -162,7 +152,9 @@ def _parts(content: bytes, media_type: MediaType) -> list[Field]:
     """The parts of `multipart/form-data` (RFC 7578)."""
     boundary = media_type.parameters.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
-        raise _unreadable("must be multipart/form-data with a boundary of 1 to 70 characters (RFC 2046)")
+        raise unreadable(
+            "The request body must be multipart/form-data with a boundary of 1 to 70 characters (RFC 2046)"
+        )
     parts = _Parts()
     parser = MultipartParser(
         boundary.encode("ascii"),
@@ -173,9 +165,9 @@ def _parts(content: bytes, media_type: MediaType) -> list[Field]:
     try:
         parser.write(content)
     except FormParserError:
-        raise _unreadable("must be well-formed multipart/form-data (RFC 7578)") from None
+        raise unreadable("The request body must be well-formed multipart/form-data (RFC 7578)") from None
     if not parts.has_ended:
-        raise _unreadable("must end with the last boundary of multipart/form-data")
+        raise unreadable("The request body must end with the last boundary of multipart/form-data")
     return parts.fields
 
 
@@ -190,17 +182,11 @@ class _Parts:
         self._name = self._value = b""
 
     def callbacks(self) -> Any:
-        return {
-            name: getattr(self, name)
-            for name in (
-                *("on_part_begin", "on_header_field", "on_header_value", "on_header_end"),
-                *("on_part_data", "on_part_end", "on_end"),
-            )
-        }
+        return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
 
     def on_part_begin(self) -> None:
         if len(self.fields) >= MAX_FIELDS:
-            raise _unreadable(f"must have {MAX_FIELDS} parts or less")
+            raise unreadable(f"The request body must have {MAX_FIELDS} parts or less")
         self._headers = {}
         self._content = bytearray()
 
@@ -222,7 +208,7 @@ class _Parts:
         kind, semicolon, _ = disposition.partition(";")
         parameters = read_parameters(disposition, len(kind)) if semicolon else None
         if kind.strip().lower() != "form-data" or parameters is None or "name" not in parameters:
-            raise _unreadable("must name each of its parts (RFC 7578, section 4.2)")
+            raise unreadable("The request body must name each of its parts (RFC 7578, section 4.2)")
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
         self.fields.append(Field(parameters["name"], bytes(self._content), read_media_type(content_type)))
 
@@ -234,14 +220,4 @@ def _text(field: Field, subject: str, pointer: str) -> str:
     try:
         return field.content.decode("utf-8")
     except UnicodeDecodeError:
-        raise _refused(subject, pointer, "must be text in UTF-8") from None
-
-
-def _refused(subject: str, pointer: str, what: str) -> BadRequest:
-    sentence = f"{subject} {what}"
-    return BadRequest(sentence, [Violation(sentence, "content", pointer=pointer)])
-
-
-def _unreadable(what: str) -> BadRequest:
-    sentence = f"The request body {what}"
-    return BadRequest(sentence, [Violation(sentence, "content", pointer="")])
+        raise unreadable(f"{subject} must be text in UTF-8", pointer) from None

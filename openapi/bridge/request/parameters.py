@@ -11,7 +11,7 @@ from starlette.types import Scope
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, copy_of
-from openapi.bridge.document.schemas import schema_of
+from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
@@ -133,20 +133,21 @@ class _Parameter:
 
     def __init__(self, contract: Contract, argument: str, place: Place) -> None:
         node = place.node
-        schema = schema_of(place)
+        pointer = f"{schema_holder(place).pointer}/schema"
+        schema = contract.requests.at(pointer)
         self.name: str = node["name"]
         self.location: str = node["in"]
         self.key = key_of(node)
         self.argument = argument
-        self.reader = StyleReader(node, contract.requests.at(schema.pointer))
+        self.reader = StyleReader(node, schema)
         self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
-        self.default = next(iter(contract.requests.at(schema.pointer).defaults()), None)
+        self.default = next(iter(schema.defaults()), None)
         # Where its name is not there, most often there is nothing to do.
         is_copied = isinstance(self.default, dict | list)
         self.is_read_always = self._required or is_copied or self.reader.is_spread_object
         self._takes_empty = node.get("allowEmptyValue", False) and self.location == "query"
-        self._validator = SpeakingValidator(contract.requests, schema.pointer, self.name, self.name)
+        self._validator = SpeakingValidator(contract.requests, pointer, self.name, self.name)
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""

@@ -92,9 +92,10 @@ class StyleReader:
             self._members = {name: converter(member.types()) for name, member in members}
             # OpenAPI leaves open how a member's items are written: each as a parameter of its own, as clients do.
             self._lists = {name: _items(member) for name, member in members if "array" in member.types()}
-            other = schema.find("additionalProperties")
+            others = (layer.node.get("additionalProperties") for layer in schema.layers())
+            is_open = next((each for each in others if each is not None), False) is not False
             # How members of other names are read, or None where there can be no others.
-            self._other = converter(other.types()) if other and other.node is not False else None
+            self._other = converter(schema.find("additionalProperties").types()) if is_open else None
             self.is_spread_object = is_spread
             self.read = self._read_spread if is_spread else self._read_object
         else:
@@ -215,8 +216,7 @@ def key_of(parameter: Json) -> str:
 
 
 def _items(schema: Schema) -> Convert:
-    items = schema.find("items")
-    return converter(items.types() if items else set())
+    return converter(schema.find("items").types())
 
 
 def converter(types: set[str]) -> Convert:

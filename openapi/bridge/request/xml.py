@@ -1,88 +1,79 @@
 """XML bodies: from elements and attributes to the value that they stand for (OpenAPI 3.1, "XML Object")."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
+from openapi.bridge.failures import unreadable
 from openapi.bridge.request.styles import converter
 
 _DEEPEST = 200
 
 
-class XMLError(ValueError):
-    """The text is no XML that is read; the message is a sentence for the client that does not echo the text."""
+class _Builder(TreeBuilder):
+    """Builds elements and attributes whose names are without their namespaces."""
+
+    _depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise unreadable(f"The request body must not be nested deeper than {_DEEPEST} levels")
+        # An attribute with a namespace, such as `xsi:type`, is no member.
+        own = {key: value for key, value in attrs.items() if "}" not in key}
+        return super().start(tag.rpartition("}")[2], own)
+
+    def end(self, tag: str, /) -> Element:
+        self._depth -= 1
+        return super().end(tag.rpartition("}")[2])
+
+    def doctype(self, *_: object) -> None:
+        # The entities of a document type could stand for anything.
+        raise unreadable("The request body must be XML without a document type")
 
 
 def parse_xml(content: bytes) -> Element:
-    """The root element; the names of elements and attributes are without their namespaces.
-
-    Raises:
-        XMLError: for what is not well-formed, and for a document type, whose entities could stand for anything.
-    """
-    builder, depth = TreeBuilder(), 0
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > _DEEPEST:
-            raise XMLError(f"The request body must not be nested deeper than {_DEEPEST} levels")
-        # An attribute with a namespace, such as `xsi:type`, is no member.
-        own = {key: value for key, value in attributes.items() if "}" not in key}
-        builder.start(name.rpartition("}")[2], own)
-
-    def end(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(name.rpartition("}")[2])
-
-    def refuse_doctype(*_: object) -> None:
-        raise XMLError("The request body must be XML without a document type")
-
-    parser = expat.ParserCreate(namespace_separator="}")
-    parser.StartElementHandler, parser.EndElementHandler = start, end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse_doctype
+    """The root element; raises BadRequest for what is not well-formed, and for a document type."""
+    parser = XMLParser(target=_Builder())  # noqa: S314 - what makes it dangerous is refused
     try:
-        parser.Parse(content, True)
-    except XMLError:
-        raise
+        parser.feed(content)
+        return parser.close()
     # Python refuses the encodings that it has no table of 256 characters for with a ValueError or a LookupError.
-    except (expat.ExpatError, LookupError, ValueError):
-        raise XMLError("The request body must be well-formed XML") from None
-    return builder.close()
+    except (ParseError, LookupError, ValueError):
+        raise unreadable("The request body must be well-formed XML") from None
 
 
-def value_of(element: Element, schema: Schema | None) -> Any:
+def value_of(element: Element, schema: Schema) -> Any:
     """The value of an element, not validated yet; what does not look like its schema is what it looks like."""
-    types = schema.types() if schema else set()
+    types = schema.types()
     text = "".join((element.text or "", *(child.tail or "" for child in element)))
     has_members = len(element) > 0 or bool(element.attrib)
-    if schema is not None and not text.strip():
+    if not text.strip():
         if "object" in types or (has_members and not types):
             return _object(element, schema)
         if "array" in types:
             return _list(element, schema.find("items"))
     if has_members:
-        return text.strip() or _object(element, None)
+        return text.strip() or _object(element, replace(schema, node=True))
     value = converter(types)(text)
     return None if value == "null" and "null" in types and "string" not in types else value
 
 
-def _list(elements: Iterable[Element], items: Schema | None) -> list[Any]:
+def _list(elements: Iterable[Element], items: Schema) -> list[Any]:
     return [value_of(element, items) for element in elements]
 
 
-def _object(element: Element, schema: Schema | None) -> Json:
+def _object(element: Element, schema: Schema) -> Json:
     children: dict[str, list[Element]] = {}
     for child in element:
         children.setdefault(child.tag, []).append(child)
     attributes = dict(element.attrib)
     value: Json = {}
-    required = schema.required() if schema else set()
-    for name, member in schema.members().items() if schema else ():
+    required = schema.required()
+    for name, member in schema.members().items():
         rules = _rules(member)
         tag = rules.get("name", name)
         if rules.get("attribute"):
@@ -99,12 +90,11 @@ def _object(element: Element, schema: Schema | None) -> Json:
                 value[name] = _list(found, items)
         elif found := children.pop(tag, []):
             value[name] = value_of(found[0], member) if len(found) == 1 else _list(found, member)
-    other = schema.find("additionalProperties") if schema else None
+    other = schema.find("additionalProperties")
     for tag, found in children.items():
         value[tag] = value_of(found[0], other) if len(found) == 1 else _list(found, other)
     return {**attributes, **value}
 
 
-def _rules(schema: Schema | None) -> Json:
-    found = schema.find("xml") if schema else None
-    return found.node if found else {}
+def _rules(schema: Schema) -> Json:
+    return next((layer.node["xml"] for layer in schema.layers() if "xml" in layer.node), {})
