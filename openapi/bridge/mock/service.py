@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -99,7 +100,8 @@ class _MockWriter(AnswerWriter):
     def __init__(self, contract: Contract, answers: ExampleAnswers) -> None:
         super().__init__(contract)
         self._answers = answers
-        self._rules = {name: AnswerRules(contract, each) for name, each in contract.operations.items()}
+        # Made for an operation when it first refuses, since those of a large contract take half a minute.
+        self._rules_of = cache(lambda name: AnswerRules(contract, contract.operations[name]))
 
     def refuse(
         self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
@@ -116,7 +118,7 @@ class _MockWriter(AnswerWriter):
         missing = [each for each in declared.items() if each[0] not in given]
         refused = refused._replace(fields=[*refused.fields, *missing])
         try:
-            self._rules[operation.id].check(refused)
+            self._rules_of(operation.id).check(refused)
         except InternalError:
             headers = {**example.headers, **failure.headers}
             return self.write(refused.status, example.body, headers, example.media_type)
