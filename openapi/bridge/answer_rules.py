@@ -159,8 +159,8 @@ def _visible(value: Any, schema: Schema) -> Any:
         return value
     members: dict[str, list[Schema]] = {}
     for layer in schema.layers():
-        for name in layer.node.get("properties", {}):
-            members.setdefault(name, []).append(layer.below("properties", name))
+        for name, member in layer.children("properties").items():
+            members.setdefault(name, []).append(member)
     others = [schema.find("additionalProperties")]
     kept = {}
     for name, member in value.items():

@@ -19,6 +19,7 @@ stands here is used where a contract does not name that response (`openapi.bridg
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -93,15 +94,16 @@ class BadRequest(Failure):
 
     def joined_by(self, check: Callable[[], object]) -> "BadRequest":
         """This refusal with the violations of a further check, which is made where the client wants to know."""
+        return BadRequest(self.reason, lambda: chain(self.violations(), violations_of([check])))
 
-        def joined() -> Iterator[Violation]:
-            yield from self.violations()
-            try:
-                check()
-            except BadRequest as refused:
-                yield from refused.violations()
 
-        return BadRequest(self.reason, joined)
+def violations_of(checks: Iterable[Callable[[], object]]) -> Iterator[Violation]:
+    """What the checks raise BadRequest for, all of it."""
+    for check in checks:
+        try:
+            check()
+        except BadRequest as refused:
+            yield from refused.violations()
 
 
 def unreadable(sentence: str, pointer: str = "") -> BadRequest:

@@ -9,7 +9,7 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json
 from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.media_types import read_media_type
-from openapi.bridge.request.body import BodyReader
+from openapi.bridge.request.body import NO_BODY, BodyReader
 from openapi.bridge.request.contents import content_kind
 from openapi.bridge.request.parameters import arguments_of
 
@@ -117,7 +117,8 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
         yield f"{name}: {_type(schema.node)}{'' if always else ' | None'}"
     if operation.body:
         body = _content(operation.body.node)
-        always = operation.body.node.get("required") or BodyReader(contract, operation.body).has_default
+        is_required = operation.body.node.get("required")
+        always = is_required or BodyReader(contract, operation.body).parse(NO_BODY) is not None
         yield f"body: {body if always else _union([body, 'None'])}"
 
 

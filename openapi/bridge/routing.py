@@ -56,6 +56,14 @@ def _generality(operation: Operation) -> list[tuple[bool, int]]:
     return [("{" in part, -len(re.sub(r"\{[^}]*\}", "", part))) for part in parts]
 
 
+async def _unreachable(*_: Any) -> None:
+    """Stands where Connexion wants an application behind it."""
+    raise NotImplementedError
+
+
+_RESOLVER = Resolver(lambda _operation_id: _unreachable)
+
+
 @dataclass(slots=True)
 class Path:
     """One path: how it is recognised, the names of its parameters and its operations by method."""
@@ -75,9 +83,11 @@ def paths_of(
     Stricter than Starlette's routers: no redirect from `/x/` to `/x` (it trusts the Host header), a complete `Allow`
     on 405 (Starlette names only the first route's methods), and the most specific path decides which methods there are.
     """
+    routing = RoutingMiddleware(_unreachable)
+    routing.add_api(specification, resolver=_RESOLVER)
     paths: dict[str, Path] = {}
     # Starlette lets GET take HEAD too; one that the contract declares comes after it and has the last word.
-    for route in sorted(routes_of(specification), key=lambda route: -len(route.methods)):
+    for route in sorted(routing.router.routes[-1].app.routes, key=lambda route: -len(route.methods)):
         operation = served[route.endpoint.operation_id]
         path = paths.setdefault(route.path, Path(route.path_regex.fullmatch))
         path.operations.update(dict.fromkeys(route.methods, operation))
@@ -90,34 +100,13 @@ def paths_of(
     return {text: path for text, path in paths.items() if not path.names}, by_slashes
 
 
-def routes_of(specification: OpenAPI31Specification) -> list[Any]:
-    """The routes, Starlette's, that Connexion's routing makes of a specification."""
-    routing = RoutingMiddleware(_unreachable)
-    routing.add_api(specification, resolver=Resolver(lambda _operation_id: _unreachable))
-    routes: list[Any] = routing.router.routes[-1].app.routes
-    return routes
-
-
 def verifications_of(
     specification: OpenAPI31Specification, security: Security
 ) -> dict[str, Callable[[Any], Awaitable[None]]]:
     """What Connexion's security calls with a request, by the id of each operation that asks for credentials."""
     middleware = SecurityMiddleware(_unreachable)
-    api = middleware.add_api(
-        specification,
-        resolver=Resolver(lambda _operation_id: _unreachable),
-        security_map=security.security_map(),
-    )
-    return {
-        identifier: operation.verification_fn
-        for identifier, operation in api.operations.items()
-        if operation.security
-    }
-
-
-async def _unreachable(*_: Any) -> None:
-    """Stands where Connexion wants an application behind it."""
-    raise NotImplementedError
+    api = middleware.add_api(specification, resolver=_RESOLVER, security_map=security.security_map())
+    return {name: each.verification_fn for name, each in api.operations.items() if each.security}
 
 
 def check_path_encoding(raw_path: bytes) -> None:

@@ -1,11 +1,11 @@
 """What the change of a schema means to those who send what it describes, and to those who read it."""
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import REFERENCES, Schema
 
 
 class Effect(NamedTuple):
@@ -43,22 +43,12 @@ _RESTRICTIONS = {"pattern", "format", "multipleOf", "uniqueItems", "dependentReq
 # Hold schemas whose change, whatever it is, cannot be told from what the keyword makes of it.
 _OPAQUE = {"not", "if", "then", "else", "anyOf", "oneOf", "prefixItems", "contains", "propertyNames"}
 _OPAQUE |= {"dependentSchemas", "patternProperties", "unevaluatedProperties", "unevaluatedItems"}
-_BY_NAME = {"properties", "patternProperties", "dependentSchemas"}
 _MEMBERS = {"properties", "additionalProperties"}
 _VALUES = {"enum", "const"}
-_REFERENCES = ("$ref", "$dynamicRef")
-_NO_RULES = {
-    "title",
-    "description",
-    "examples",
-    "example",
-    "deprecated",
-    "externalDocs",
-    "xml",
-    "$comment",
-    "allOf",
-}
-_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", *_REFERENCES}
+# Whose schemas apply to the same value in any case.
+_ALWAYS = {*REFERENCES, "allOf"}
+_NO_RULES = {"title", "description", "examples", "example", "deprecated", "externalDocs", "xml", "$comment"}
+_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", *_ALWAYS}
 
 
 def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list[Change]:
@@ -83,14 +73,7 @@ def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list
 
 def _layers(schema: Schema) -> Layers:
     """The schema and all that apply to the same value without a condition, the outermost first."""
-    layers = [schema]
-    node = schema.node if isinstance(schema.node, dict) else {}
-    for key in _REFERENCES:
-        if key in node:
-            layers += _layers(schema.follow(node[key]))
-    for index in range(len(node.get("allOf", ()))):
-        layers += _layers(schema.below("allOf", index))
-    return layers
+    return [schema, *(layer for part in schema.applied(_ALWAYS) for layer in _layers(part))]
 
 
 class _Comparison:
@@ -121,7 +104,7 @@ class _Comparison:
             yield from self._limits(keyword)
         elif keyword == "items":
             yield from self._pairs(
-                keyword, {keyword}, lambda old, new: self._below(*_both(keyword, old, new), "[]")
+                keyword, {keyword}, lambda old, new: self._below(_one(keyword, old), _one(keyword, new), "[]")
             )
         elif keyword in _OPAQUE:
             yield from self._pairs(keyword, {keyword}, lambda old, new: self._opaque(keyword, old, new))
@@ -138,7 +121,7 @@ class _Comparison:
         return f"{self._name}.{name}".strip(".")
 
     def _pairs(
-        self, what: str, keywords: Collection[str], compare: Callable[[Schema, Schema], Collection[Change]]
+        self, what: str, keywords: Collection[str], compare: Callable[[Schema, Schema], Iterable[Change]]
     ) -> Iterator[Change]:
         """Compares layer by layer, which is right since all of them apply."""
         olds = [layer for layer in self._olds if layer.node.keys() & keywords]
@@ -174,8 +157,8 @@ class _Comparison:
             narrower = old is None or (new is not None and tightest(old, new) == new)
             yield self._change(NARROWER if narrower else WIDER, _said(keyword, [old], [new]))
 
-    def _members(self, old: Schema, new: Schema) -> list[Change]:
-        olds, news = _parts("properties", old), _parts("properties", new)
+    def _members(self, old: Schema, new: Schema) -> Iterator[Change]:
+        olds, news = old.children("properties"), new.children("properties")
         others = old.node.get("additionalProperties", True)
         new_member = CANNOT_TELL
         if others is True and not _found("unevaluatedProperties", self._olds):
@@ -183,28 +166,22 @@ class _Comparison:
             new_member = NARROWER
         elif others is False and "patternProperties" not in old.node:
             new_member = NEW_MEMBER
-        found = []
         for name in dict.fromkeys((*olds, *news)):
             if name not in news:
-                found.append(self._change(CANNOT_TELL, "is gone", name))
+                yield self._change(CANNOT_TELL, "is gone", name)
             elif name in olds:
-                found += self._below(olds[name], news[name], name)
+                yield from self._below(olds[name], news[name], name)
             else:
-                found.append(self._change(new_member, "is new", name))
-        rest = _both("additionalProperties", old, new)
-        is_known = False not in (rest[0].node, rest[1].node)
-        for effect, sentence in self._below(*rest, "*"):
-            found.append(Change(effect if is_known else effect._replace(readers=False), sentence))
-        return found
+                yield self._change(new_member, "is new", name)
+        was, now = (_one("additionalProperties", each) for each in (old, new))
+        is_known = False not in (was.node, now.node)
+        for effect, sentence in self._below(was, now, "*"):
+            yield Change(effect if is_known else effect._replace(readers=False), sentence)
 
-    def _opaque(self, keyword: str, old: Schema, new: Schema) -> list[Change]:
-        olds, news = _parts(keyword, old), _parts(keyword, new)
-        differs = olds.keys() != news.keys() or any(self._below(olds[key], news[key]) for key in olds)
-        return (
-            [self._change(CANNOT_TELL, f"{keyword} is another, and what that means cannot be told")]
-            if differs
-            else []
-        )
+    def _opaque(self, keyword: str, old: Schema, new: Schema) -> Iterator[Change]:
+        olds, news = old.children(keyword), new.children(keyword)
+        if olds.keys() != news.keys() or any(self._below(olds[key], news[key]) for key in olds):
+            yield self._change(CANNOT_TELL, f"{keyword} is another, and what that means cannot be told")
 
     def _others(self, keyword: str) -> Iterator[Change]:
         olds, news = _found(keyword, self._olds), _found(keyword, self._news)
@@ -226,23 +203,9 @@ def _found(keyword: str, layers: Layers) -> list[Any]:
     return [layer.node[keyword] for layer in layers if keyword in layer.node]
 
 
-def _both(keyword: str, old: Schema, new: Schema) -> tuple[Schema, Schema]:
-    """The schemas below a keyword; where it is absent all is allowed."""
-    first, second = (
-        each.below(keyword) if keyword in each.node else replace(each, node=True) for each in (old, new)
-    )
-    return first, second
-
-
-def _parts(keyword: str, schema: Schema) -> Mapping[Any, Schema]:
-    value = schema.node.get(keyword, {})
-    if isinstance(value, list):
-        return {index: schema.below(keyword, index) for index in range(len(value))}
-    return (
-        {key: schema.below(keyword, key) for key in value}
-        if keyword in _BY_NAME
-        else {0: schema.below(keyword)}
-    )
+def _one(keyword: str, schema: Schema) -> Schema:
+    """The schema below a keyword; where it is absent all is allowed."""
+    return schema.children(keyword).get(None, replace(schema, node=True))
 
 
 def _values(layers: Layers) -> set[str] | None:

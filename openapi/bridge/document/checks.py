@@ -14,7 +14,7 @@ import jsonschema_rs
 from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.document.schemas import Schemas, Validator, one_line
+from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_line
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
 _META_SCHEMA = Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
@@ -86,17 +86,12 @@ def _grammar() -> Validator:
     # This edition calls a Link Object's `server` by another name, refuses what stands beside the `$ref` of a Reference
     # Object, which "SHALL be ignored", passes over what stands beside that of a path item, which is no such object,
     # and takes the extensions of a Callback Object for path items.
-    link, item, callbacks = definitions["link"], definitions["path-item"], definitions["callbacks"]
-    definitions["link"] = {**link, "properties": {**link["properties"], "server": link["properties"]["body"]}}
-    definitions["reference"] = {**definitions["reference"], "unevaluatedProperties": True}
-    definitions["path-item-or-reference"] = {
-        **item,
-        "properties": {**item["properties"], "$ref": {"type": "string"}},
-    }
-    definitions["callbacks"] = {
-        "type": "object",
-        "patternProperties": {"^(?!x-)": callbacks["additionalProperties"]},
-    }
+    definitions["link"]["properties"]["server"] = definitions["link"]["properties"]["body"]
+    definitions["reference"]["unevaluatedProperties"] = True
+    definitions["path-item-or-reference"] = definitions["path-item"]
+    definitions["path-item"]["properties"]["$ref"] = {"type": "string"}
+    items = definitions["callbacks"].pop("additionalProperties")
+    definitions["callbacks"]["patternProperties"] = {"^(?!x-)": items}
     return Validator(schema)
 
 
@@ -164,7 +159,7 @@ def _reference_problems(
 ) -> Iterator[str]:
     kinds = {place.pointer: kind for kind, place in objects}
     for kind, place in objects:
-        for key in ("$ref", "$dynamicRef"):
+        for key in REFERENCES:
             reference = place.node.get(key) if isinstance(place.node, dict) else None
             if not isinstance(reference, str):
                 continue
@@ -195,6 +190,6 @@ def _fault_in_schema(schemas: Schemas, kinds: Mapping[str, str], pointer: str, r
         return "leads to what is no schema"
     try:
         return "leads back to itself" if schema.is_circular() else None
-    except (jsonschema_rs.ReferencingError, TypeError):
-        # Another reference further on leads nowhere, or is no text, which is said where that one stands.
+    except (jsonschema_rs.ReferencingError, LookupError, TypeError):
+        # Something further on is not of the form that it should have, which is said where that stands.
         return None

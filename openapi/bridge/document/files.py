@@ -84,11 +84,9 @@ def load(path: Path) -> Bundle:
         bundler.run()
     except ContractError as error:
         raise bundle.located(error) from None
-    return (
-        bundle._replace(text=json.dumps(document, ensure_ascii=False, indent=2))
-        if bundler.origins
-        else bundle
-    )
+    if bundler.origins:
+        return bundle._replace(text=json.dumps(document, ensure_ascii=False, indent=2))
+    return bundle
 
 
 def _read(path: Path) -> str:

@@ -64,8 +64,6 @@ def read_operations(document: Json, problems: list[str]) -> list[Operation]:
     ids: dict[str, Place] = {}
 
     def read(path: Place, template: str) -> None:
-        if _is_unreachable(template):
-            return
         _note(templates, re.sub(r"\{[^}]*\}", "{}", template), path, "the same path")
         # What a path item's `$ref` leads to stands behind the item's own fields.
         items = [path, follow(document, path)] if "$ref" in path.node else [path]
@@ -81,7 +79,7 @@ def read_operations(document: Json, problems: list[str]) -> list[Operation]:
     with _collected(problems, is_sound):
         paths = Place("/paths", document.get("paths", {}))
         for template in paths.node:
-            if not template.startswith("x-"):
+            if not template.startswith("x-") and not _is_unreachable(template):
                 with _collected(problems, is_sound):
                     read(paths / template, template)
     return operations

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import beside_identifiers, parts
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, beside_identifiers, parts
 from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
 
@@ -17,6 +17,7 @@ _BASE = "contract:/openapi.yaml"
 _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
+REFERENCES = ("$ref", "$dynamicRef")
 # Keywords that lay further rules over a value, and those that do so on a condition.
 _LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
 _CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
@@ -29,20 +30,17 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
-        document = _compilable(document)
-        self._all = {place.pointer for kind, place in parts(document) if kind == "schemas"}
-        self.pointers = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
-        """Of those that stand in no other."""
         self._validators: dict[tuple[int, str], tuple[Schema, Validator]] = {}
-        self._register(document)
-        nodes = (look_up(document, pointer) for pointer in self._all)
-        if any(isinstance(node, dict) and "$id" in node for node in nodes):
+        self._register(_compilable(document))
+        if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
 
     def _register(self, document: Json) -> None:
+        self._all = {place.pointer: place.node for kind, place in parts(document) if kind == "schemas"}
+        self.outermost = [pointer for pointer in sorted(self._all) if self._root(pointer) == pointer]
+        """The pointers of those that stand in no other."""
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is not one of them.
-        definitions = {pointer: look_up(document, pointer) for pointer in self.pointers}
-        self.document = {**document, "$defs": definitions}
+        self.document = {**document, "$defs": {pointer: self._all[pointer] for pointer in self.outermost}}
         self._registry = jsonschema_rs.Registry([(_BASE, self.document)], retriever=lambda _uri: _OUTSIDE)
 
     def _linked(self) -> Json:
@@ -53,11 +51,8 @@ class Schemas:
             reference = node.get("$ref") if isinstance(node, dict) else None
             if isinstance(reference, str) and reference.startswith("#/"):
                 target = unquote(reference[1:])
-                if (
-                    target in self._all
-                    and self.at(pointer).is_in_document
-                    and not self.at(target).is_in_document
-                ):
+                has_own_base = target in self._all and not self.at(target).is_in_document
+                if has_own_base and self.at(pointer).is_in_document:
                     node["$ref"] = self._fragment(target)
         return document
 
@@ -82,9 +77,8 @@ class Schemas:
         resolver = self._registry.resolver(_BASE)
         if pointer not in self._all:
             return Schema(True, self, resolver)
-        return Schema(
-            look_up(self.document, pointer), self, resolver.lookup(self._fragment(pointer)).resolver
-        )
+        resolved = resolver.lookup(self._fragment(pointer))
+        return Schema(self._all[pointer], self, resolved.resolver)
 
     @cached_property
     def names(self) -> dict[int, list[str]]:
@@ -122,14 +116,12 @@ def _compilable(document: Json) -> Json:
 
 def _absolute(node: Any, base: str) -> Any:
     """A copy of a schema whose references do not depend on where it stands."""
-    node = copy_of(node)
+    node, start = copy_of(node), base.partition("#")[0]
     for _, place in beside_identifiers(parts(node, "schemas")):
-        for keyword in {"$ref", "$dynamicRef"} & place.node.keys() if isinstance(place.node, dict) else ():
-            reference = place.node[keyword]
-            is_fragment = reference.startswith("#")
-            place.node[keyword] = (
-                base.partition("#")[0] + reference if is_fragment else urljoin(base, reference)
-            )
+        for keyword in REFERENCES if isinstance(place.node, dict) else ():
+            if (reference := place.node.get(keyword)) is not None:
+                is_fragment = reference.startswith("#")
+                place.node[keyword] = start + reference if is_fragment else urljoin(base, reference)
     return node
 
 
@@ -171,6 +163,15 @@ class Schema:
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
         return Schema(node, self._schemas, resolver)
 
+    def children(self, keyword: str) -> "dict[Any, Schema]":
+        """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""
+        kind, held = SCHEMA_KEYWORDS[keyword], self.node.get(keyword, {})
+        if kind == "schemas" and keyword in self.node:
+            return {None: self.below(keyword)}
+        return {
+            key: self.below(keyword, key) for key in (range(len(held)) if isinstance(held, list) else held)
+        }
+
     def is_valid(self, value: Any) -> bool:
         """Whether `value` is valid by this schema."""
         return self._schemas.is_valid(self, value)
@@ -189,7 +190,7 @@ class Schema:
         """Whether this schema, applied to a value, applies itself to the same value without end."""
         if any(self.node == other.node and self.base == other.base for other in above):
             return True
-        return any(part.is_circular((*above, self)) for part in self._parts(_LAYERS | _CONDITIONS))
+        return any(part.is_circular((*above, self)) for part in self.applied(_LAYERS | _CONDITIONS))
 
     def layers(self, keywords: Set[str] = _LAYERS) -> "Iterator[Schema]":
         """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first.
@@ -198,22 +199,16 @@ class Schema:
         """
         if isinstance(self.node, dict):
             yield self
-            for part in self._parts(keywords):
+            for part in self.applied(keywords):
                 yield from part.layers(keywords)
 
-    def _parts(self, keywords: Set[str]) -> "Iterator[Schema]":
+    def applied(self, keywords: Set[str]) -> "Iterator[Schema]":
         """The schemas that these keywords of this one apply to the same value."""
-        for keyword, value in self.node.items() if isinstance(self.node, dict) else ():
-            if keyword not in keywords:
-                continue
-            if keyword == "$ref":
-                yield self.follow(value)
-            elif keyword == "dependentSchemas":
-                yield from (self.below(keyword, name) for name in value)
-            elif isinstance(value, list):
-                yield from (self.below(keyword, index) for index in range(len(value)))
-            else:
-                yield self.below(keyword)
+        for keyword in self.node if isinstance(self.node, dict) else ():
+            if keyword in keywords and keyword in REFERENCES:
+                yield self.follow(self.node[keyword])
+            elif keyword in keywords:
+                yield from self.children(keyword).values()
 
     def find(self, keyword: str) -> "Schema":
         """What stands below the keyword in the outermost layer that has it; where none has it, all is allowed."""
@@ -224,8 +219,8 @@ class Schema:
         """The schemas of an object's members by name; where several layers name one, the outermost decides."""
         members: dict[str, Schema] = {}
         for layer in self.layers():
-            for name in layer.node.get("properties", {}):
-                members.setdefault(name, layer.below("properties", name))
+            for name, member in layer.children("properties").items():
+                members.setdefault(name, member)
         return members
 
     def required(self) -> set[str]:

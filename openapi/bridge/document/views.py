@@ -1,7 +1,6 @@
 """A document's schemas as one direction sees them: what a request may hold, and what an answer may."""
 
 from collections.abc import Set
-from functools import partial
 from typing import Any
 
 from jsonschema_rs import ReferencingError
@@ -37,7 +36,7 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
         barred: `readOnly` for requests, `writeOnly` for answers.
     """
     seen: Json = copy_of(document)
-    for pointer in schemas.pointers:
+    for pointer in schemas.outermost:
         if isinstance(node := look_up(seen, pointer), dict):
             node.update(copy_of(_rewritten(schemas.at(pointer), barred, set())))
     return Schemas(seen)
@@ -53,14 +52,15 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         if keyword not in node:
             continue
         inner = names if keyword in _SAME_VALUE else set()
-        rewrite = partial(_rewritten, barred=barred, above=inner)
+        branches = schema.children(keyword)
+        made = {key: _rewritten(branch, barred, inner) for key, branch in branches.items()}
+        node[keyword] = made
         if kind == "schemas":
-            node[keyword] = rewrite(schema.below(keyword))
+            node[keyword] = made[None]
         elif kind == "[schemas]":
-            branches = [schema.below(keyword, index) for index in range(len(node[keyword]))]
-            node[keyword] = [rewrite(branch) for branch in branches]
+            node[keyword] = [*made.values()]
             if keyword in ("anyOf", "oneOf") and "discriminator" in node:
-                rules = [_discriminated(schema, branch) for branch in branches]
+                rules = [_discriminated(schema, branch) for branch in branches.values()]
                 pairs = zip(node[keyword], rules, strict=True)
                 chosen = [{"allOf": [each, rule]} if rule else each for each, rule in pairs]
                 if barred == ANSWER:
@@ -68,8 +68,6 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
                     node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
                 else:
                     node[keyword] = chosen
-        else:
-            node[keyword] = {name: rewrite(schema.below(keyword, name)) for name in node[keyword]}
     if "required" in node:
         somewhere = names | _barred(schema, barred, _LAYERS)
         node["required"] = [name for name in node["required"] if name not in somewhere]
@@ -126,6 +124,6 @@ def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
     return {
         name
         for layer in schema.layers(keywords)
-        for name in layer.node.get("properties", {})
-        if any(part.node.get(barred) is True for part in layer.below("properties", name).layers(_ALWAYS))
+        for name, member in layer.children("properties").items()
+        if any(part.node.get(barred) is True for part in member.layers(_ALWAYS))
     }

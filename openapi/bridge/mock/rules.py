@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import chain, product
 from typing import Any
 
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import REFERENCES, Schema
 
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
@@ -33,19 +33,14 @@ def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
             continue
         layers.append(schema)
         node = schema.node
-        waiting += (schema.follow(node[word]) for word in ("$ref", "$dynamicRef") if word in node)
-        waiting += (schema.below("allOf", index) for index in range(len(node.get("allOf", ()))))
-        choices += (
-            [(schema.below(keyword, index),) for index in range(len(node[keyword]))]
-            for keyword in ("oneOf", "anyOf")
-            if keyword in node
-        )
+        waiting += (schema.follow(node[word]) for word in REFERENCES if word in node)
+        waiting += schema.children("allOf").values()
+        branches = (schema.children(keyword).values() for keyword in ("oneOf", "anyOf") if keyword in node)
+        choices += ([(each,) for each in several] for several in branches)
         if "if" in node:
-            kept = (schema.below("if"), *([schema.below("then")] if "then" in node else []))
-            choices.append([kept, (schema.below("else"),) if "else" in node else ()])
-        choices += (
-            [(), (schema.below("dependentSchemas", name),)] for name in node.get("dependentSchemas", ())
-        )
+            kept = (schema.below("if"), *schema.children("then").values())
+            choices.append([kept, (*schema.children("else").values(),)])
+        choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
     if not choices:
         yield layers
         return
@@ -109,17 +104,12 @@ class Rules:
 
     def member(self, name: str) -> Schemas:
         """The schemas of an object's member."""
-        found = []
+        found: list[Schema] = []
         for layer in self._layers:
-            is_named = name in layer.node.get("properties", {})
-            if is_named:
-                found.append(layer.below("properties", name))
-            for pattern in layer.node.get("patternProperties", {}):
-                if _is_found(pattern, name):
-                    is_named = True
-                    found.append(layer.below("patternProperties", pattern))
-            if not is_named and "additionalProperties" in layer.node:
-                found.append(layer.below("additionalProperties"))
+            own = [layer.below("properties", name)] if name in layer.node.get("properties", {}) else []
+            patterns = layer.children("patternProperties").items()
+            own += (each for pattern, each in patterns if _is_found(pattern, name))
+            found += own or layer.children("additionalProperties").values()
         return tuple(found) or self.below("unevaluatedProperties") or self.anything()
 
     def anything(self) -> Schemas:

@@ -69,11 +69,6 @@ class BodyReader:
         first = pointer_to(body.pointer, "content", next(iter(body.node["content"]), ""), "schema")
         self._defaults = Defaults(contract.requests.at(first))
 
-    @property
-    def has_default(self) -> bool:
-        """Whether the contract has a value that stands for no body."""
-        return self._defaults.of_nothing() is not None
-
     async def receive(self, scope: Scope, receive: Receive) -> ReceivedBody:
         """The whole body as it was sent.
 
@@ -97,8 +92,7 @@ class BodyReader:
         is_encoded = not codings <= _NO_CODING
         choice = None if is_encoded else self._choose(content_types or [_UNNAMED])
         if not content:
-            takes_empty = choice is not None and choice.reader is not None and choice.reader.takes_empty
-            return choice if choice is not None and takes_empty else NO_BODY
+            return choice if choice and choice.reader and choice.reader.takes_empty else NO_BODY
         if choice is None:
             raise UnsupportedMediaType(self._media_types, scope.get("method", ""), is_encoded=is_encoded)
         return ReceivedBody(content, choice.media_type, choice.reader)

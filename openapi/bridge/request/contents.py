@@ -19,7 +19,8 @@ BODY = "The request body"
 _UTF_8 = ("utf-8", "utf8")
 # The charsets that are named in practice; a codec of Python's may be anything, also slow or no charset at all.
 _CODECS = {
-    **dict.fromkeys(_UTF_8, "utf-8"),
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
     "us-ascii": "ascii",
     "iso-8859-1": "latin-1",
     "latin1": "latin-1",
@@ -82,17 +83,13 @@ class ContentReader(ABC):
     def __init__(self, contract: Contract, media_type: Place) -> None:
         pointer = f"{media_type.pointer}/schema"
         self._schema = contract.requests.at(pointer)
-        self._validator = SpeakingValidator(contract.requests, pointer, BODY)
+        self._check = SpeakingValidator(contract.requests, pointer, BODY).check
         self._types = self._schema.types()
         self._fill = Defaults(self._schema).fill
 
     @abstractmethod
     def read(self, content: bytes, media_type: MediaType) -> Any:
         """The valid value; raises BadRequest for content that has no valid value."""
-
-    def _check(self, value: Any) -> None:
-        if not self._validator.is_valid(value):
-            self._validator.check(value)
 
 
 class _Json(ContentReader):

@@ -12,7 +12,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, copy_of
 from openapi.bridge.document.schemas import schema_holder
-from openapi.bridge.failures import BadRequest, Violation
+from openapi.bridge.failures import BadRequest, Violation, violations_of
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
@@ -93,11 +93,7 @@ class ParameterReader:
     def _violations(self, texts: Mapping[str, Texts]) -> Iterator[Violation]:
         checks = [partial(self._check_names, texts["query"])]
         checks += [partial(each.read, texts[each.location]) for each in self._parameters]
-        for check in checks:
-            try:
-                check()
-            except BadRequest as refused:
-                yield from refused.violations()
+        return violations_of(checks)
 
     def _read_headers(self, headers: Sequence[tuple[bytes, bytes]]) -> Texts:
         texts: dict[str, list[str]] = {}
@@ -169,8 +165,7 @@ class _Parameter:
             # The contract allows an empty value; where its schema does not, no value is meant.
             value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
-            if not self._validator.is_valid(value):
-                self._validator.check(value)
+            self._validator.check(value)
             return value
         if self._required:
             raise self._validator.missing()

@@ -3,13 +3,15 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from jsonschema_rs import ValidationError
 
 from openapi.bridge.contract import fill, quoted
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import Json, pointer_to
-from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.document.schemas import REFERENCES, Schema, Schemas
 from openapi.bridge.failures import BadRequest, Violation
 
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
@@ -52,8 +54,6 @@ _DERIVED = {
     "false": "{name} is not allowed",
 }
 _BY_KEYWORD = "{name} breaks the contract's rule '{keyword}'"
-# Keywords that hold several schemas, by a member's name or by a number.
-_KEYED = {"properties", "patternProperties", "dependentSchemas", "allOf", "anyOf", "oneOf", "prefixItems"}
 _PARTS = {
     **dict.fromkeys(("items", "prefixItems", "unevaluatedItems"), "An item of {name}"),
     **dict.fromkeys(
@@ -86,7 +86,7 @@ class SpeakingValidator:
             BadRequest: with a sentence that the contract fixes (`x-messages`) for one of the broken rules, or
                 else with one that is derived from the first of them, and with all violations.
         """
-        if not self._validator.is_valid(value):
+        if not self.is_valid(value):
             raise BadRequest(self._sentence(value), partial(self._violations, value))
 
     def missing(self) -> BadRequest:
@@ -99,9 +99,8 @@ class SpeakingValidator:
     def _sentence(self, value: Any) -> str:
         broken = self._broken_rules(value)
         first = next(broken)
-        if (fixed := first.fixed()) is not None:
-            return fixed
-        return next(filter(None, (rule.fixed() for rule in broken)), None) or first.derived()
+        fixed = (rule.fixed() for rule in chain([first], broken))
+        return next(filter(None, fixed), None) or first.derived()
 
     def _violations(self, value: Any) -> Iterator[Violation]:
         listed = set()
@@ -175,10 +174,10 @@ class _BrokenRule:
         within_part = False
         while path:
             schema, keyword = self.schemas[-1], str(path.pop(0))
-            if keyword in ("$ref", "$dynamicRef"):
+            if keyword in REFERENCES:
                 self.schemas.append(schema.follow(schema.node[keyword]))
                 continue
-            keys = [keyword, path.pop(0)] if keyword in _KEYED else [keyword]
+            keys = [keyword] if SCHEMA_KEYWORDS[keyword] == "schemas" else [keyword, path.pop(0)]
             self.schemas.append(schema.below(*keys))
             if keyword == "properties":
                 self.name, within_part = str(keys[1]), False

@@ -22,8 +22,6 @@ ABSENT: Final = object()
 # How a parameter is written where it does not say, by its location.
 DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|"}
-# Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
-_CHARSETS = {"header": "latin-1", "cookie": "latin-1"}
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -63,7 +61,7 @@ class StyleReader:
         self.decode: Convert = unquote_plus if self._location == "query" else str
         media_type = read_media_type(next(iter(parameter.get("content", ())), ""))
         self._prefix, self._delimiter = self._punctuation(schema.types())
-        self._choose_reader(schema, schema.types(), media_type)
+        self._choose_reader(schema, media_type)
 
     def _punctuation(self, types: set[str]) -> tuple[str, str]:
         """What stands before the value and between its parts."""
@@ -75,7 +73,8 @@ class StyleReader:
             return (";", ";") if is_object else (assignment, assignment if self._explode else ",")
         return "", _DELIMITERS.get(self._style, ",")
 
-    def _choose_reader(self, schema: Schema, types: set[str], media_type: MediaType | None) -> None:
+    def _choose_reader(self, schema: Schema, media_type: MediaType | None) -> None:
+        types = schema.types()
         is_spread = self._location in ("query", "cookie") and (self._explode or self._style == "deepObject")
         if media_type is not None and media_type.is_json:
             self.read = self._read_json
@@ -129,8 +128,10 @@ class StyleReader:
         text = self._one(texts)
         if text is None:
             return ABSENT
+        # Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
+        charset = "latin-1" if self._location in ("header", "cookie") else "utf-8"
         try:
-            return strict_json.loads(self.decode(text).encode(_CHARSETS.get(self._location, "utf-8")))
+            return strict_json.loads(self.decode(text).encode(charset))
         except strict_json.JSONError:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
