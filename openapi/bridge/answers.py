@@ -108,7 +108,9 @@ class AnswerWriter:
         declared = operation.responses if operation else {}
         if refusal.status == 400 and "400" not in declared and "422" in declared:
             refusal = refusal._replace(status=422)  # Some contracts have that number for what breaks a rule.
-        if any(each.name == PROBLEM for each in accepted(accept.decode("latin-1"))):
+        # Most clients do not name it, and to look is cheaper than to read.
+        is_named = b"problem+json" in accept.lower()
+        if is_named and any(each.name == PROBLEM for each in accepted(accept.decode("latin-1"))):
             return self.write(refusal.status, self._problem(failure, refusal), refusal.headers, PROBLEM)
         media_type, body = self._bodies.body(refusal, operation)
         return self.write(refusal.status, body, refusal.headers, media_type)

@@ -83,13 +83,17 @@ class ContentReader(ABC):
     def __init__(self, contract: Contract, media_type: Place) -> None:
         pointer = f"{media_type.pointer}/schema"
         self._schema = contract.requests.at(pointer)
-        self._check = SpeakingValidator(contract.requests, pointer, BODY).check
+        self._validator = SpeakingValidator(contract.requests, pointer, BODY)
         self._types = self._schema.types()
         self._fill = Defaults(self._schema).fill
 
     @abstractmethod
     def read(self, content: bytes, media_type: MediaType) -> Any:
         """The valid value; raises BadRequest for content that has no valid value."""
+
+    def _check(self, value: Any) -> None:
+        if not self._validator.is_valid(value):
+            self._validator.check(value)
 
 
 class _Json(ContentReader):

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
+from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
@@ -115,13 +116,8 @@ def _read_query(query: bytes) -> Texts:
 
 
 def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:
-    """The cookies by name (RFC 6265, section 5.4); of a name that comes twice the last."""
-    pairs = b";".join(value for name, value in headers if name == b"cookie").decode("latin-1").split(";")
-    return {
-        name.strip(): (re.sub('^"(.*)"$', r"\1", value.strip()),)
-        for name, equals, value in (pair.partition("=") for pair in pairs)
-        if equals
-    }
+    text = b";".join(value for name, value in headers if name == b"cookie").decode("latin-1")
+    return {name: (value,) for name, value in cookie_parser(text).items()}
 
 
 class _Parameter:
