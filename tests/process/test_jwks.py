@@ -368,6 +368,17 @@ def test_a_rotation_takes_effect_at_the_first_new_token(play: Play) -> None:
     play(scenario)
 
 
+def test_keys_may_share_a_name(play: Play) -> None:
+    """Of keys with one name, as an issuer may have them while it changes them, each is tried."""
+
+    async def scenario(setting: Setting) -> None:
+        keys = [jwk_of(key, kid="ed") for key in (private_key("EdDSA", 2), ED)]
+        setting.issuer.answer = content({"keys": keys})
+        assert "alice" == await setting.user(setting.issuer.token())
+
+    play(scenario)
+
+
 def test_a_withdrawn_key_ends_its_tokens_even_cached_ones(play: Play) -> None:
     """Once the renewed set lacks a key, tokens that it verified are refused, and others are not."""
 

@@ -37,7 +37,8 @@ class MockService:
             "/openapi.yaml": (contract.text.encode(), "application/yaml"),
             "/openapi.json": (json.dumps(contract.document, ensure_ascii=False).encode(), "application/json"),
         }
-        contract = Contract(json.dumps(_without_owners(contract.document)))
+        if any(operation.owner for operation in contract.operations.values()):
+            contract = Contract(json.dumps(_without_owners(contract.document)))
         self.contract = contract
         self.operations = contract.operations
         self._bases = sorted({operation.base for operation in contract.operations.values()} - {""})
