@@ -21,6 +21,9 @@ from openapi.bridge.request.body import NO_BODY
 from openapi.bridge.routing import OpenAPI31Specification, check_path_encoding, paths_of, verifications_of
 from openapi.bridge.security import Security, Verifiers, merged, without_keys
 
+# As a number, since to look for bytes in bytes raises and catches an exception first.
+_PERCENT = ord("%")
+
 
 class ContractService:
     """An ASGI application that serves every operation of a contract.
@@ -93,7 +96,7 @@ class ContractService:
         The operation is noted in `scope["operation"]`, the values of its path in `scope["path_params"]` and the claims
         of the credentials in `scope["claims"]`.
         """
-        if b"%" in scope["raw_path"]:
+        if _PERCENT in scope["raw_path"]:
             check_path_encoding(scope["raw_path"])
         text: str = scope["path"]
         values: Sequence[str] = ()

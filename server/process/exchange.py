@@ -172,7 +172,7 @@ def written(status: int, fields: Fields, content: bytes, *, is_head: bool = Fals
     if not has_length and not is_head and status not in _WITHOUT_CONTENT:
         lines.append(b"content-length: %d" % len(content))
     head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or 0 in head:
         raise ValueError("a header of the answer holds a line break")
     return b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], head, b"" if is_head else content)
 
