@@ -113,9 +113,8 @@ def _check_body(response: _Response, media_type: str, content: bytes) -> None:
     if read is not None and read.is_json:
         for error in found.validator.iter_errors(orjson.loads(content)):
             rule = pointer_to("", *error.evaluation_path[1:])
-            raise InternalError(
-                f"the body at {pointer_to('', *error.instance_path)!r} breaks the rule {rule}"
-            )
+            place = pointer_to("", *error.instance_path)
+            raise InternalError(f"the body at {place!r} breaks the rule {rule}")
 
 
 class AnswerValidation:

@@ -161,10 +161,8 @@ class Security:
     """
 
     def __init__(self, document: Json, verifiers: Verifiers) -> None:
-        place = Place(
-            "/components/securitySchemes", document.get("components", {}).get("securitySchemes", {})
-        )
-        self._schemes: dict[str, Json] = {name: follow(document, place / name).node for name in place.node}
+        schemes = document.get("components", {}).get("securitySchemes", {})
+        self._schemes = {name: follow(document, Place("", each)).node for name, each in schemes.items()}
         self._kinds = {
             name: str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
             for name, scheme in self._schemes.items()

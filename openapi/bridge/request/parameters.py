@@ -165,4 +165,4 @@ class _Parameter:
             return value
         if self._required:
             raise self._validator.missing()
-        return copy_of(self.default) if isinstance(self.default, dict | list) else self.default
+        return copy_of(self.default)

@@ -29,7 +29,7 @@ _TYPES = {
 }
 # {name} is the field; the other braces take the rule's own value.
 _DERIVED = {
-    "required": "{name} is required",
+    **dict.fromkeys(("required", "dependentRequired"), "{name} is required"),
     "minLength": "{name} must be {minLength} characters or more",
     "maxLength": "{name} must be {maxLength} characters or less",
     "pattern": "{name} must match the pattern {pattern}",
@@ -48,8 +48,7 @@ _DERIVED = {
     "unevaluatedItems": "{name} must not have more items than the contract lists",
     "minProperties": "{name} must have {minProperties} members or more",
     "maxProperties": "{name} must have {maxProperties} members or less",
-    "additionalProperties": "{name} must not have {only}",
-    "unevaluatedProperties": "{name} must not have {only}",
+    **dict.fromkeys(("additionalProperties", "unevaluatedProperties"), "{name} must not have {only}"),
     "type": "{name} must be {types}",
     "false": "{name} is not allowed",
 }
@@ -110,7 +109,7 @@ class SpeakingValidator:
             # Two rules with one sentence are one mistake to whoever has made it.
             if (sentence, pointer) not in listed:
                 listed.add((sentence, pointer))
-                yield Violation(sentence, rule.code, pointer, self._parameter)
+                yield Violation(sentence, rule.keyword, pointer, self._parameter)
 
     def _broken_rules(self, value: Any) -> "Iterator[_BrokenRule]":
         """All broken rules, or the first alone of a value that has many parts.
@@ -161,7 +160,6 @@ class _BrokenRule:
             member = error.kind.as_dict()["property"]
             if member in self.rules.get("properties", {}):
                 self.schemas.append(self.schemas[-1].below("properties", member))
-        self.code = self.keyword
         self.pointer = pointer_to("", *error.instance_path)
         if member is not None:
             self.name = str(member)
@@ -182,10 +180,8 @@ class _BrokenRule:
             if keyword == "properties":
                 self.name, within_part = str(keys[1]), False
             elif keyword in _PARTS and not within_part:
-                self.name, within_part = (
-                    fill(_PARTS[keyword], {"name": re.sub("^The ", "the ", self.name)}),
-                    True,
-                )
+                whole = re.sub("^The ", "the ", self.name)
+                self.name, within_part = fill(_PARTS[keyword], {"name": whole}), True
 
     def fixed(self) -> str | None:
         """The contract's own sentence for this rule, or None; the schema nearest to the use of a type decides."""
@@ -198,8 +194,6 @@ class _BrokenRule:
 
     def derived(self) -> str:
         """A sentence that names the field, with a capital letter where it begins the sentence, and the rule."""
-        if self.keyword == "dependentRequired":
-            return capital(fill(_DERIVED["required"], {"name": self.name}))
         types = self.rules.get("type", [])
         names = self._members()
         facts = {
