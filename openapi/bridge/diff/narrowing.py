@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from openapi.bridge.document.schemas import REFERENCES, Schema
+from openapi.bridge.document.schemas import ALWAYS, Schema
 
 
 class Effect(NamedTuple):
@@ -45,10 +45,8 @@ _OPAQUE = {"not", "if", "then", "else", "anyOf", "oneOf", "prefixItems", "contai
 _OPAQUE |= {"dependentSchemas", "patternProperties", "unevaluatedProperties", "unevaluatedItems"}
 _MEMBERS = {"properties", "additionalProperties"}
 _VALUES = {"enum", "const"}
-# Whose schemas apply to the same value in any case.
-_ALWAYS = {*REFERENCES, "allOf"}
 _NO_RULES = {"title", "description", "examples", "example", "deprecated", "externalDocs", "xml", "$comment"}
-_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", *_ALWAYS}
+_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", *ALWAYS}
 
 
 def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list[Change]:
@@ -73,7 +71,7 @@ def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list
 
 def _layers(schema: Schema) -> Layers:
     """The schema and all that apply to the same value without a condition, the outermost first."""
-    return [schema, *(layer for part in schema.applied(_ALWAYS) for layer in _layers(part))]
+    return [schema, *(layer for part in schema.applied(ALWAYS) for layer in _layers(part))]
 
 
 class _Comparison:

@@ -18,7 +18,8 @@ _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
 REFERENCES = ("$ref", "$dynamicRef")
-# Keywords that lay further rules over a value, and those that do so on a condition.
+# Keywords that lay further rules over a value, those that do so in any case, and those that do so on a condition.
+ALWAYS = {*REFERENCES, "allOf"}
 _LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
 _CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
 _TYPES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null"}

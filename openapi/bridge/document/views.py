@@ -59,20 +59,18 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
             node[keyword] = made[None]
         elif kind == "[schemas]":
             node[keyword] = [*made.values()]
-            if keyword in ("anyOf", "oneOf") and "discriminator" in node:
-                rules = [_discriminated(schema, branch) for branch in branches.values()]
-                pairs = zip(node[keyword], rules, strict=True)
-                chosen = [{"allOf": [each, rule]} if rule else each for each, rule in pairs]
-                if barred == ANSWER:
-                    # Clients that know no discriminator have to find an answer valid too.
-                    node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
-                else:
-                    node[keyword] = chosen
+        if keyword in ("anyOf", "oneOf") and "discriminator" in node:
+            rules = {key: _discriminated(schema, branch) for key, branch in branches.items()}
+            chosen = [{"allOf": [made[key], rule]} if rule else made[key] for key, rule in rules.items()]
+            if barred == ANSWER:
+                # Clients that know no discriminator have to find an answer valid too.
+                node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
+            else:
+                node[keyword] = chosen
     if "required" in node:
         somewhere = names | _barred(schema, barred, _LAYERS)
         node["required"] = [name for name in node["required"] if name not in somewhere]
-    own = names & node.get("properties", {}).keys()
-    if own:
+    if own := names & node.get("properties", {}).keys():
         node["dependentSchemas"] = {**node.get("dependentSchemas", {}), **dict.fromkeys(sorted(own), False)}
     if "dependentRequired" in node:
         node["dependentRequired"] = {

@@ -185,20 +185,13 @@ def _numbers(rules: Rules, default: float) -> Iterator[Any]:
 def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
     """Texts that match, as far as Python's expressions are those of ECMAScript."""
     letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
-    known = re.sub(r"\\u([0-9A-Fa-f]{4})", r"\\u\1", letters).replace(
-        r"\d", "[0-9]" if "[" not in letters else "0-9"
-    )
+    known = letters.replace(r"\d", "[0-9]" if "[" not in letters else "0-9")
     for seed, text in product(range(12), dict.fromkeys((known, letters, pattern))):
         try:
             found = Rstr(Random(seed)).xeger(text)  # noqa: S311 - the same value every time is what is wanted
         except Exception:  # noqa: S112 - the library raises what it likes for what it does not know
             continue
-        if least <= len(found) <= most:
-            yield found
-        elif len(found) < least:
-            yield found + found[-1:] * (least - len(found))
-        else:
-            yield found[:most]
+        yield (found + found[-1:] * (least - len(found)))[:most]
 
 
 _MAKERS: dict[str, Callable[[Rules, int], Iterable[Any]]] = {

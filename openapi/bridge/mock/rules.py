@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import chain, product
 from typing import Any
 
-from openapi.bridge.document.schemas import REFERENCES, Schema
+from openapi.bridge.document.schemas import ALWAYS, Schema
 
+_MOST_LAYERS = 200
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
 
@@ -28,16 +29,15 @@ def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
     waiting = list(schemas)
     while waiting:
         schema = waiting.pop(0)
-        if not isinstance(schema.node, dict) or len(layers) > 200:
-            layers.append(schema)
-            continue
         layers.append(schema)
-        node = schema.node
-        waiting += (schema.follow(node[word]) for word in REFERENCES if word in node)
-        waiting += schema.children("allOf").values()
-        branches = (schema.children(keyword).values() for keyword in ("oneOf", "anyOf") if keyword in node)
+        if not isinstance(schema.node, dict) or len(layers) > _MOST_LAYERS:
+            continue
+        waiting += schema.applied(ALWAYS)
+        branches = (
+            schema.children(keyword).values() for keyword in ("oneOf", "anyOf") if keyword in schema.node
+        )
         choices += ([(each,) for each in several] for several in branches)
-        if "if" in node:
+        if "if" in schema.node:
             kept = (schema.below("if"), *schema.children("then").values())
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())

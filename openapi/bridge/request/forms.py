@@ -124,9 +124,7 @@ class _Member:
         if sent and self._media_types and not any(each.covers(sent) for each in self._media_types):
             names = " or ".join(each.name for each in self._media_types)
             raise unreadable(f"{self._subject} must be {names}", self._pointer)
-        if self._is_file or (
-            not self._types and sent is not None and sent.type != "text" and not field.is_json
-        ):
+        if self._is_file or (not self._types and sent and sent.type != "text" and not field.is_json):
             return field.content
         if self._is_json or (field.is_json and "string" not in self._types):
             try:
