@@ -115,7 +115,8 @@ def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: st
             cursor.execute("SELECT FROM tasks FOR UPDATE")
             changes = [threads.submit(client.put, path, json={"title": f"{n}"}) for n in range(20)]
             wait_until(lambda: 20 == samples(port)[IN_USE] + samples(port)[WAITING])
-            assert 8 <= samples(port)[IN_USE] <= 16
+            # Which worker takes a connection is up to the system; a user has half of the connections of each.
+            assert 4 <= samples(port)[IN_USE] <= 8
         assert {200} == {change.result().status_code for change in changes}
     wait_until(lambda: 0 == samples(port)[IN_USE] == samples(port)[WAITING])
 
