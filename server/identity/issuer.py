@@ -105,7 +105,7 @@ def discovery_addresses(issuer: str) -> list[httpx.URL]:
     """
     address = trusted_address(issuer)
     path = address.raw_path.decode().rstrip("/")
-    if address.query or "?" in issuer or "#" in issuer:
+    if "?" in issuer or "#" in issuer:
         raise ValueError("the issuer's address must have neither a query nor a fragment")
     suffixes = (f"{path}/.well-known/openid-configuration", f"/.well-known/oauth-authorization-server{path}")
     return [address.copy_with(raw_path=suffix.encode()) for suffix in suffixes]
