@@ -58,6 +58,7 @@ class Database:
         self.pool = pool
         self._deadline = deadline
         self.register = tuple(register)
+        # The users whose row is known to be there.
         self.registered: set[str] = set()
         self.known_users = known_users
         asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)

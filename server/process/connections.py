@@ -56,7 +56,7 @@ class Connections:
         request_timeout: the seconds in which a request has to arrive whole, and an answer to be taken.
         keep_alive: the seconds for which a connection stays open between two requests.
         root_path: the path below which clients find the service, as ROOT_PATH has it.
-        most: how many there may be; as many as the process can open files for.
+        most: how many there may be; else as many as the process can open files for.
         state: what each connection knows beside what the application's start has made.
     """
 
