@@ -106,6 +106,7 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
 def _advice(error: Exception) -> str | None:
     """What the person who runs the command can do about `error`; None for a fault of ours."""
     from db.admin.backup import BackupError
+    from db.admin.isolation import IsolationError
     from db.admin.migrate import MigrationError
     from db.embedded.programs import EmbeddedPostgresError
     from openapi.bridge.document.places import ContractError
@@ -113,8 +114,8 @@ def _advice(error: Exception) -> str | None:
 
     if isinstance(error, ContractError):
         return "\n".join(f"openapi.yaml: {problem}" for problem in error.problems)
-    known = (BackupError, click.ClickException, EmbeddedPostgresError, MigrationError, SettingsError)
-    return str(error) if isinstance(error, known) else None
+    known = (BackupError, EmbeddedPostgresError, IsolationError, MigrationError, SettingsError)
+    return str(error) if isinstance(error, (click.ClickException, *known)) else None
 
 
 def _fail(lines: str, status: int = 1) -> NoReturn:

@@ -17,7 +17,7 @@ import click
 import uvicorn
 from starlette.types import ASGIApp
 
-from db.admin.isolation import IsolationError, require
+from db.admin.isolation import require
 from db.embedded.programs import EmbeddedPostgresError
 from openapi.bridge.addresses import address_of
 from server.app import create_app
@@ -81,13 +81,10 @@ def isolated_database(product: Product, settings: Settings) -> Iterator[str]:
     """Like `ready_database`, and only where row level security keeps the users apart.
 
     Raises:
-        StartError: if it does not.
+        IsolationError: if it does not.
     """
     with ready_database(product, settings) as url:
-        try:
-            require(url, product.tables.metadata, product.tables.names)
-        except IsolationError as error:
-            raise StartError(str(error)) from error
+        require(url, product.tables.metadata, product.tables.names)
         yield url
 
 
@@ -102,8 +99,8 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
     terminal was closed.
 
     Raises:
-        StartError: if the address cannot be had, the schema is another version's, the database would not keep users
-            apart, or a worker cannot start.
+        StartError: if the address cannot be had, the schema is another version's, or a worker cannot start.
+        IsolationError: if the database would not keep users apart.
     """
     product = load()
     # uvicorn raises the signal again after its shutdown; the default handler would end the process there and

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from db.admin.isolation import IsolationError
 from db.migrations import migrations
 from server.doctor import Finding, examine
 from server.process.listening import StartError
@@ -63,7 +64,7 @@ def faults(**environment: str) -> dict[str, str]:
 def refusal_to_start(url: str) -> str:
     """The sentence with which a server refuses a database."""
     settings = Settings(auth_jwt_secret=SECRET, database_url=url)
-    with pytest.raises(StartError) as error, isolated_database(todo(), settings):
+    with pytest.raises((StartError, IsolationError)) as error, isolated_database(todo(), settings):
         pass
     return str(error.value)
 
