@@ -21,7 +21,7 @@ from db.migrations import migrations
 from examples.library.product import library
 from openapi.contract import CONTRACT_FILE, contract
 from server.advice import shown_defaults
-from server.cli import group
+from server.cli import cli, group
 from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules
 from server.identity.keys import SharedSecret
@@ -75,13 +75,12 @@ def test_help_names_every_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(tmp_path: Path, command: str) -> None:
-    """`-h` after a command explains it and runs nothing."""
-    ended = todo_api(command, "-h", cwd=tmp_path)
+def test_every_command_has_help(command: str) -> None:
+    """`-h` after a command explains it and runs nothing, for which it would need the service."""
+    ended = CliRunner().invoke(cli, [command, "-h"], prog_name="todo-api")
 
-    assert (0, "") == (ended.returncode, ended.stderr)
+    assert (0, "") == (ended.exit_code, ended.stderr)
     assert ended.stdout.startswith(f"Usage: todo-api {command} ")
-    assert [] == list(tmp_path.iterdir())
 
 
 def test_help_does_not_wait_for_what_it_does_not_need() -> None:
