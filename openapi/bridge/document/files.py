@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from openapi.bridge.document import strict_yaml
-from openapi.bridge.document.grammar import SECTIONS, beside_identifiers, parts
+from openapi.bridge.document.grammar import SECTIONS, parts, relative_to_document
 from openapi.bridge.document.places import ContractError, Json, Place, copy_of, keys_of, look_up, pointer_to
 from openapi.bridge.request import strict_json
 
@@ -119,7 +119,7 @@ class _Bundler:
         while self._waiting:
             kind, root, file = self._waiting.pop()
             # A list, since what is copied meanwhile is looked through by itself, as of another file.
-            for part, place in list(beside_identifiers(parts(root.node, kind, root.pointer))):
+            for part, place in list(relative_to_document(parts(root.node, kind, root.pointer))):
                 if isinstance(place.node, dict) and part in SECTIONS:
                     self._rewrite(part, place, file)
         if self._problems:

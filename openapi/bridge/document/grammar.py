@@ -78,7 +78,7 @@ def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tupl
             yield from _parts_below(place / key, below)
 
 
-def beside_identifiers(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Place]]:
+def relative_to_document(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Place]]:
     """Of objects in the order of `parts` those whose references are relative to the document, not to an `$id`."""
     identified = None
     for kind, place in objects:

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, beside_identifiers, parts
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
 from openapi.bridge.document.patterns import compilable
 from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
 
@@ -118,7 +118,7 @@ def _compilable(document: Json) -> Json:
 def _absolute(node: Any, base: str) -> Any:
     """A copy of a schema whose references do not depend on where it stands."""
     node, start = copy_of(node), base.partition("#")[0]
-    for _, place in beside_identifiers(parts(node, "schemas")):
+    for _, place in relative_to_document(parts(node, "schemas")):
         for keyword in REFERENCES if isinstance(place.node, dict) else ():
             if (reference := place.node.get(keyword)) is not None:
                 is_fragment = reference.startswith("#")
@@ -166,12 +166,11 @@ class Schema:
 
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""
-        kind, held = SCHEMA_KEYWORDS[keyword], self.node.get(keyword, {})
-        if kind == "schemas" and keyword in self.node:
+        held = self.node.get(keyword, {})
+        if SCHEMA_KEYWORDS[keyword] == "schemas" and keyword in self.node:
             return {None: self.below(keyword)}
-        return {
-            key: self.below(keyword, key) for key in (range(len(held)) if isinstance(held, list) else held)
-        }
+        keys = range(len(held)) if isinstance(held, list) else held
+        return {key: self.below(keyword, key) for key in keys}
 
     def is_valid(self, value: Any) -> bool:
         """Whether `value` is valid by this schema."""
