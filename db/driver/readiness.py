@@ -6,7 +6,7 @@ from collections import deque
 import psycopg2
 from sqlalchemy import URL
 
-from db.driver.connection import Connection, Deadlines, open_connection
+from db.driver.connection import Connection, open_connection
 from db.driver.messages import Message
 from openapi.bridge.failures import Unavailable
 
@@ -32,7 +32,6 @@ class Readiness:
         self._connection: Connection | None = None
         self._asked: asyncio.Task[None] | None = None
         self._asked_at = 0.0
-        self._deadlines = Deadlines()
 
     async def check(self) -> None:
         """Returns if the database has answered within the last second.
@@ -54,7 +53,7 @@ class Readiness:
         others = len(self._users)
         while True:
             if self._connection is None or not self._connection.is_open:
-                self._connection = await open_connection(self._url, self._deadlines)
+                self._connection = await open_connection(self._url)
             values = {"tenant": self._users[0], "not_after": None}
             end = asyncio.get_running_loop().time() + DEADLINE_SECONDS
             try:
