@@ -86,11 +86,10 @@ class Pool:
             TooManyRequests: if too many calls of this user wait, or this one has waited for the user's others in vain.
             Unavailable: if too many calls of all users wait, or there is no connection in time.
         """
-        calls = self._users.get(user)
-        if calls is None:
-            calls = self._users[user] = _User()
+        calls = self._users.get(user) or _User()
         if self.in_use < self._size and self._may_start(calls, slow):
             # Nobody who waits could start, else they had been started. So this one passes nobody.
+            self._users[user] = calls
             self._start(calls, slow)
             if (connection := self._take_idle()) is not None:
                 return connection
@@ -178,10 +177,9 @@ class Pool:
         if len(calls.waiting) >= CALLS_EACH:
             raise TooManyRequests("too many calls of one user wait for the database")
         if self.waiting >= self._queue:
-            if not (calls.running or calls.waiting):
-                del self._users[user]
             raise Unavailable("the queue of requests that wait for the database is full")
         call = _Call(user, slow, asyncio.get_running_loop().create_future())
+        self._users[user] = calls
         calls.waiting.append(call)
         self.waiting += 1
         self._line_up(calls, slow)

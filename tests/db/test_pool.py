@@ -79,6 +79,15 @@ def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
             call.cancel()
         await asyncio.wait(greedy)
         assert (4, 0) == (pool.in_use, pool.waiting)
+        held = [(others[0], "modest"), (waiting.result(), "another")]
+        held += [(call.result(), "greedy") for call in greedy[:2]]
+        for connection, user in held:
+            pool.release(connection, user)
+        again = [asyncio.ensure_future(pool.acquire("greedy", later())) for _ in range(3)]
+        await asyncio.wait(again, return_when=asyncio.FIRST_COMPLETED)
+        assert (2, 1) == (pool.in_use, pool.waiting)
+        again[2].cancel()
+        await asyncio.wait(again)
 
     with_pool(database_url, use, size=4, queue=200)
 
