@@ -93,8 +93,8 @@ def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
 
 
 def test_calls_are_served_as_they_came(database_url: str) -> None:
-    """A call waits for those that came before it, and for few of them if they are one user's; where calls take long,
-    and for slow ones, for one of each user at a time."""
+    """A call waits for those that came before it and still wait, and for few of them if they are one user's; where
+    calls take long, and for slow ones, for one of each user at a time."""
 
     async def served(pool: Pool, *calls: tuple[str, bool], seconds: float = 0) -> str:
         held = await pool.acquire("holder", later())
@@ -106,6 +106,11 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
             served.append(user)
             pool.release(connection, user, slow)
 
+        given_up = [asyncio.ensure_future(call(f"gone {number}", False)) for number in range(500)]
+        await asyncio.sleep(0)
+        for gone in given_up:
+            gone.cancel()
+        await asyncio.wait(given_up)
         waiting = [asyncio.ensure_future(call(user, slow)) for user, slow in calls]
         await asyncio.sleep(0)
         pool.release(held, "holder")
@@ -122,7 +127,7 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
         ]
 
     expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
-    assert expected == with_pool(database_url, use, size=1, queue=20)
+    assert expected == with_pool(database_url, use, size=1, queue=500)
 
 
 def test_a_user_runs_one_slow_statement(database_url: str) -> None:
