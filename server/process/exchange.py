@@ -225,8 +225,11 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 def _is_host(value: bytes) -> bool:
     match = _HOST.fullmatch(value)
-    if match is None or match["ipv6"] is None:
-        return match is not None
+    if match is None:
+        return False
+    if match["ipv6"] is None:
+        # RFC 1035, section 2.3.4.
+        return len(value) <= 63 or all(len(label) <= 63 for label in value.partition(b":")[0].split(b"."))
     try:
         IPv6Address(match["ipv6"].decode())
     except AddressValueError:

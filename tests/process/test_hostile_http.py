@@ -612,6 +612,18 @@ def test_no_header_stands_twice(service: Service, tasks: str, identity: bytes, t
     assert sorted({name.lower() for name in names}) == sorted(name.lower() for name in names)
 
 
+def test_a_host_with_a_longer_label_than_names_have_is_refused(service: Service) -> None:
+    """No label of a name has more than 63 characters (RFC 1035, section 2.3.4), which holds for the pages too."""
+    for target in ("/docs/", "/health/live"):
+        long = [
+            request("GET", target).replace(b"Host: localhost", b"Host: %s.example:8000" % (b"a" * length))
+            for length in (63, 64)
+        ]
+        accepted, refused = (exchange(service, content) for content in long)
+        assert (200, 400) == (accepted.status, refused.status)
+        assert "The Host header must be a host name or address, with a port or without" == refused.sentence
+
+
 @pytest.mark.parametrize("host", [b"evil.example", b"a b", b"\xff\xfe"])
 def test_no_host_is_trusted_or_stumbled_over(
     service: Service, tasks: str, identity: bytes, host: bytes
