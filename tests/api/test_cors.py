@@ -18,7 +18,7 @@ def open_service(database_url: str) -> Iterator[Service]:
     """A service that one front end may call."""
     with service_in_thread(
         database_url,
-        settings_for(cors_origins=f"{FRONT_END},http://localhost:3000,https://*.preview.example"),
+        settings_for(cors_origins=(FRONT_END, "http://localhost:3000", "https://*.preview.example")),
     ) as service:
         yield service
 
@@ -155,7 +155,7 @@ def test_cookies_have_no_part_in_it(open_service: Service) -> None:
 
 def test_every_origin_may_call_where_the_settings_say_so(database_url: str) -> None:
     """With `*` any origin may call, which is safe because a token is never sent by a browser on its own."""
-    with service_in_thread(database_url, settings_for(cors_origins="*")) as service:
+    with service_in_thread(database_url, settings_for(cors_origins=("*",))) as service:
         response = preflight(service, OTHER)
 
     assert 200 == response.status_code

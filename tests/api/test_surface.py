@@ -17,7 +17,7 @@ FRONT_END = b"Origin: https://app.example"
 @pytest.fixture(scope="module")
 def service(database_url: str) -> Iterator[Service]:
     """A service that a front end may call."""
-    with service_in_thread(database_url, settings_for(cors_origins="https://app.example")) as running:
+    with service_in_thread(database_url, settings_for(cors_origins=("https://app.example",))) as running:
         yield running
 
 
