@@ -1,7 +1,7 @@
 """The parts of Connexion on which the bridge stands, imported in one place.
 
 Connexion imports requests, to fetch documents by their URLs, which the bridge never does (`document/files.py`). That
-would be 5 MB of each worker (docs/decisions/0006-what-was-worth-it.md), so it is imported when it is first used.
+would be 4 MB of each worker (docs/decisions/0006-what-was-worth-it.md), so it is imported when it is first used.
 """
 
 import sys
