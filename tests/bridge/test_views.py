@@ -106,11 +106,21 @@ PETS = {
         "allOf": [KIND, {"properties": {"kind": {"enum": ["dog", "cat"]}, "barks": {"type": "boolean"}}}]
     },
     "Fish": {"properties": {"kind": {"const": "carp"}}, "required": ["kind"]},
+    "Bird": {"oneOf": [{"required": ["beak"]}]},
     "Pet": {
-        "oneOf": [*({"$ref": PET + name} for name in ("Cat", "Dog", "Fish")), {"required": ["horse"]}],
+        "oneOf": [
+            *({"$ref": PET + name} for name in ("Cat", "Dog", "Fish", "Bird")),
+            {"required": ["horse"]},
+        ],
         "discriminator": {
             "propertyName": "kind",
-            "mapping": {"dog": PET + "Dog", "Dog": PET + "Dog", "hound": "Dog", "cow": "Cow"},
+            "mapping": {
+                "dog": PET + "Dog",
+                "Dog": PET + "Dog",
+                "hound": "Dog",
+                "cow": "Cow",
+                "parrot": "Bird",
+            },
         },
     },
 }
@@ -125,11 +135,13 @@ PETS = {
         ),
         ({"kind": "dog", "barks": 1}, False),
         ({"kind": "cow", "horse": 1}, False),
+        ({"kind": "parrot", "beak": 1}, True),
+        ({"kind": "Bird", "beak": 1}, False),
     ],
 )
 def test_a_discriminator_is_a_rule(value: Any, is_one: bool) -> None:
-    """The member chooses the branch: by the mapping or a name of it, as far as the branch itself allows that; what the
-    mapping leads nowhere may be any branch."""
+    """The member chooses the branch: by the mapping or a name of it, as far as the branch itself allows that, and not
+    by the name of several; what the mapping leads nowhere may be any branch."""
     assert is_one == contract(PETS).requests.validator("/components/schemas/Pet").is_valid(value)
 
 
