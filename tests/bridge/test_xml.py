@@ -6,6 +6,7 @@ import pytest
 
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.request.body import BodyReader
+from openapi.bridge.request.xml import parse_xml
 from tests.support.contracts import body_reader, parsed
 
 XML = "application/xml"
@@ -87,3 +88,13 @@ def test_what_is_refused(sent: str, sentence: str) -> None:
     with pytest.raises(BadRequest) as refused:
         parsed(xml(), sent.encode(), XML)
     assert sentence == refused.value.reason
+
+
+def test_the_entities_of_a_document_type_are_not_expanded() -> None:
+    """A document type ends the reading at once: the test would not end otherwise, as to expand these takes as long as
+    expat lets it."""
+    entities = "".join(f'<!ENTITY e{level} "{10 * f"&e{level - 1};"}">' for level in range(1, 12))
+    content = f'<!DOCTYPE t [<!ENTITY e0 "ha">{entities}]><t>&e11;</t>'.encode()
+    for _ in range(10_000):
+        with pytest.raises(BadRequest):
+            parse_xml(content)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
 
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
@@ -13,37 +14,42 @@ from openapi.bridge.request.styles import converter
 _DEEPEST = 200
 
 
-class _Builder(TreeBuilder):
-    """Builds elements and attributes whose names are without their namespaces."""
+def parse_xml(content: bytes) -> Element:
+    """The root element; the names of elements and attributes are without their namespaces.
 
-    _depth = 0
+    Raises:
+        BadRequest: for what is not well-formed, and for a document type, whose entities could stand for anything.
+    """
+    builder, depth = TreeBuilder(), 0
 
-    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
-        self._depth += 1
-        if self._depth > _DEEPEST:
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > _DEEPEST:
             raise unreadable(f"The request body must not be nested deeper than {_DEEPEST} levels")
         # An attribute with a namespace, such as `xsi:type`, is no member.
-        own = {key: value for key, value in attrs.items() if "}" not in key}
-        return super().start(tag.rpartition("}")[2], own)
+        own = {key: value for key, value in attributes.items() if "}" not in key}
+        builder.start(name.rpartition("}")[2], own)
 
-    def end(self, tag: str, /) -> Element:
-        self._depth -= 1
-        return super().end(tag.rpartition("}")[2])
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name.rpartition("}")[2])
 
-    def doctype(self, *_: object) -> None:
-        # The entities of a document type could stand for anything.
+    def refuse_doctype(*_: object) -> None:
         raise unreadable("The request body must be XML without a document type")
 
-
-def parse_xml(content: bytes) -> Element:
-    """The root element; raises BadRequest for what is not well-formed, and for a document type."""
-    parser = XMLParser(target=_Builder())  # noqa: S314 - what makes it dangerous is refused
+    # Not ElementTree's XMLParser, which reads on after a refusal, and so expands the entities that are refused.
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse_doctype
     try:
-        parser.feed(content)
-        return parser.close()
+        parser.Parse(content, True)
     # Python refuses the encodings that it has no table of 256 characters for with a ValueError or a LookupError.
-    except (ParseError, LookupError, ValueError):
+    except (expat.ExpatError, LookupError, ValueError):
         raise unreadable("The request body must be well-formed XML") from None
+    return builder.close()
 
 
 def value_of(element: Element, schema: Schema) -> Any:
