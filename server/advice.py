@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +17,8 @@ _OF_OTHERS = re.compile("OTEL_|XDG_")
 
 def warnings(settings: Settings, env_file: Path = ENV_FILE) -> list[str]:
     """A line for each thing in the environment, or in `env_file`, that is taken otherwise than it was written."""
-    return [*_spaces(env_file), *_left_out(settings), *_near_misses(env_file)]
+    texts = written(env_file)
+    return [*_spaces(texts), *_left_out(settings), *_near_misses(texts)]
 
 
 def in_force(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -44,8 +45,7 @@ def shown_defaults() -> Iterator[tuple[str, str, str]]:
         yield each.name.upper(), each.metadata["title"], shown
 
 
-def _spaces(env_file: Path) -> Iterator[str]:
-    texts = written(env_file)
+def _spaces(texts: Mapping[str, str]) -> Iterator[str]:
     for name in NAMES:
         if (text := texts.get(name, "")) != text.strip():
             yield f"{name} has white space around it, which is left out"
@@ -57,8 +57,7 @@ def _left_out(settings: Settings) -> Iterator[str]:
         yield f"DATABASE_URL has the parameter {name}, which is another tool's and is left out{more}"
 
 
-def _near_misses(env_file: Path) -> Iterator[str]:
-    texts = written(env_file)
+def _near_misses(texts: Mapping[str, str]) -> Iterator[str]:
     meant = [name for name in NAMES if name not in texts]
     for name in sorted(texts.keys() - {*NAMES}):
         if not _OF_OTHERS.match(name):

@@ -50,7 +50,7 @@ def examine(load: LoadProduct) -> Iterator[Finding]:
         return
     yield Finding("settings", True, f"in order; tokens come from {_source(settings)}")
     yield from (Finding("settings", False, line, is_warning=True) for line in warnings(settings))
-    if settings.has_issuer:
+    if settings.source_of_keys:
         yield _keys(IssuerClient(settings.auth_jwks_url, settings.auth_issuer))
     yield from _database(load(), settings)
 
@@ -65,8 +65,8 @@ def _contract(load: LoadProduct) -> Finding:
 
 
 def _source(settings: Settings) -> str:
-    if settings.has_issuer:
-        return f"the issuer of {'AUTH_JWKS_URL' if settings.auth_jwks_url else 'AUTH_ISSUER'}"
+    if settings.source_of_keys:
+        return f"the issuer of {settings.source_of_keys}"
     return (
         "the command `token`, in development mode" if settings.development else "whoever has AUTH_JWT_SECRET"
     )

@@ -117,13 +117,13 @@ def can_be_asked(issuer: str | None, earlier: Earlier) -> None:
 
 def is_given_with_an_issuer(audience: str | None, earlier: Earlier) -> None:
     """Refuses to take the tokens that an issuer makes for others."""
-    if audience is None and (source := _source_of_keys(earlier)):
+    if audience is None and (source := source_of_keys(earlier)):
         raise Reason(f"must be set beside {source}, to what the tokens for this service name as aud")
 
 
 def is_safe(host: str, earlier: Earlier) -> None:
     """Refuses to let other machines in where anybody can have a token."""
-    verified = _is_set(earlier, "auth_jwt_secret") or _source_of_keys(earlier)
+    verified = _is_set(earlier, "auth_jwt_secret") or source_of_keys(earlier)
     if not verified and not is_loopback(host):
         raise Reason(
             "must be 127.0.0.1, ::1 or localhost in development mode; to listen elsewhere, set AUTH_JWT_SECRET, "
@@ -145,7 +145,7 @@ def _is_set(earlier: Earlier, name: str) -> bool:
     return name not in earlier or earlier[name] is not None
 
 
-def _source_of_keys(earlier: Earlier) -> str | None:
+def source_of_keys(earlier: Earlier) -> str | None:
     """The setting that says where an issuer's keys are."""
     if _is_set(earlier, "auth_jwks_url"):
         return "AUTH_JWKS_URL"

@@ -28,6 +28,7 @@ from server.setting_rules import (
     number,
     one_of,
     setting,
+    source_of_keys,
 )
 
 ENV_FILE = Path(".env")
@@ -184,14 +185,12 @@ class Settings:
     @property
     def development(self) -> bool:
         """Whether the service makes its own tokens, because nobody else's can be verified."""
-        return self.auth_jwt_secret is None and not self.has_issuer
+        return self.auth_jwt_secret is None and self.source_of_keys is None
 
     @property
-    def has_issuer(self) -> bool:
-        """Whether tokens are verified with the public keys of an issuer."""
-        return self.auth_jwks_url is not None or (
-            self.auth_issuer is not None and self.auth_jwt_secret is None
-        )
+    def source_of_keys(self) -> str | None:
+        """The setting that says where the keys of an issuer are; None where no issuer's keys verify tokens."""
+        return source_of_keys(vars(self))
 
 
 NAMES = tuple(each.name.upper() for each in fields(Settings))

@@ -21,7 +21,7 @@ def create_verifier(settings: Settings, contract: Contract) -> BearerVerifier:
         SettingsError: if our own secret, in the data folder, cannot be used.
     """
     rules = _rules(settings, contract)
-    if settings.has_issuer:
+    if settings.source_of_keys:
         return BearerVerifier(JwksStore(IssuerClient(settings.auth_jwks_url, settings.auth_issuer)), rules)
     return BearerVerifier(SharedSecret(_signing_secret(settings)), rules)
 
@@ -36,8 +36,7 @@ def _rules(settings: Settings, contract: Contract) -> TokenRules:
 
 
 def _signing_secret(settings: Settings) -> bytes:
-    if settings.has_issuer:
-        name = "AUTH_JWKS_URL" if settings.auth_jwks_url else "AUTH_ISSUER"
+    if name := settings.source_of_keys:
         raise SettingsError(f"{name} is set, so only the issuer makes tokens: sign in there to get one")
     if settings.auth_jwt_secret:
         return settings.auth_jwt_secret

@@ -233,7 +233,11 @@ def test_an_issuer_alone_is_asked_where_its_keys_are(issuer: str) -> None:
     """AUTH_ISSUER without a source of keys is an address to ask, and needs an audience like any issuer."""
     settings = load(AUTH_ISSUER=issuer, AUTH_AUDIENCE="todo", HOST="0.0.0.0")
 
-    assert (False, True, issuer) == (settings.development, settings.has_issuer, settings.auth_issuer)
+    assert (False, "AUTH_ISSUER", issuer) == (
+        settings.development,
+        settings.source_of_keys,
+        settings.auth_issuer,
+    )
     (told,) = lines(AUTH_ISSUER=issuer)
     assert told.startswith("AUTH_AUDIENCE must be set beside AUTH_ISSUER, ")
 

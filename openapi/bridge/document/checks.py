@@ -32,19 +32,20 @@ _DISCRIMINATOR = {
         "mapping": {"type": "object", "additionalProperties": {"type": "string"}},
     },
 }
+_SENTENCE = Validator({"type": "string"})
 _IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validate_formats=True).is_valid
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
-_EXTENSIONS: dict[tuple[str, str], tuple[Json, str]] = {
-    ("document", "x-path-not-found"): ({"type": "string"}, "it must be a sentence"),
-    ("document", "x-headers"): (_HEADERS, "it must hold values by the names of headers"),
-    ("responses", "x-message"): ({"type": "string"}, "it must be a sentence"),
+_EXTENSIONS: dict[tuple[str, str], tuple[Validator, str]] = {
+    ("document", "x-path-not-found"): (_SENTENCE, "it must be a sentence"),
+    ("document", "x-headers"): (Validator(_HEADERS), "it must hold values by the names of headers"),
+    ("responses", "x-message"): (_SENTENCE, "it must be a sentence"),
     ("schemas", "discriminator"): (
-        _DISCRIMINATOR,
+        Validator(_DISCRIMINATOR),
         "it must have a propertyName, and references or names in its mapping",
     ),
     ("schemas", "x-messages"): (
-        {"type": "object", "additionalProperties": {"type": "string"}},
+        Validator({"type": "object", "additionalProperties": {"type": "string"}}),
         "it must hold sentences by keyword",
     ),
 }
@@ -129,7 +130,7 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             if key == "$ref" and kind != "schemas" and not _IS_REFERENCE(value):
                 yield f"{where}: {value!r} is no URI reference (RFC 3986)"
             rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
-            if rule is not None and not Validator(rule).is_valid(value):
+            if rule is not None and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
 
 
