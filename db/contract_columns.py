@@ -11,30 +11,106 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Column, Date, DateTime, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Date,
+    DateTime,
+    Numeric,
+    Text,
+    Uuid,
+    func,
+    literal_column,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import Json
+from openapi.bridge.document.places import ContractError, Json, pointer_to
+from openapi.bridge.document.schemas import ALWAYS, Schema
+
+_KINDS: dict[str, Any] = {
+    "string": Text(),
+    "integer": BigInteger(),
+    "number": Numeric(),
+    "boolean": Boolean(),
+    "object": JSONB(),
+    "array": JSONB(),
+}
+_FORMATS: dict[str, Any] = {"date": Date(), "date-time": DateTime(timezone=True), "uuid": Uuid()}
+_BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+# PostgreSQL cuts off what is longer.
+_LONGEST_NAME = 63
 
 
 def member(contract: Contract, schema: str, name: str) -> Json:
-    """The contract's rules for one member of an object schema, those of its and its items' named types included."""
-    rules = _followed(contract, contract.schema(schema)["properties"][name])
-    return {**rules, "items": _followed(contract, rules["items"])} if "items" in rules else rules
+    """The contract's rules for one member of an object schema, those of its and its items' named types included.
+
+    Raises:
+        ContractError: if there is no such schema or member.
+    """
+    pointer = pointer_to("/components/schemas", schema)
+    found = contract.schemas.at(pointer).members().get(name)
+    if found is None:
+        raise ContractError(
+            f"#{pointer}: a table has a column for its member {name!r}, which it does not have"
+        )
+    rules = _rules(found)
+    return {**rules, "items": _rules(found.find("items"))} if "items" in rules else rules
 
 
-def _followed(contract: Contract, declared: Json) -> Json:
-    named = contract.schema(declared["$ref"].rsplit("/", 1)[1]) if "$ref" in declared else {}
-    return {**named, **declared}
+def _rules(schema: Schema) -> Json:
+    """The rules that always hold for a value; where it is one thing or null, those of the one thing."""
+    rules: Json = {}
+    for layer in schema.layers(ALWAYS):
+        branches = [each for each in layer.applied({"anyOf", "oneOf"}) if each.types() != {"null"}]
+        rules = {**(_rules(branches[0]) if len(branches) == 1 else {}), **layer.node, **rules}
+    return {**rules, "type": sorted(schema.types())}
 
 
 def column(name: str, schema: Json) -> Column[Any]:
-    """A column of text, texts, dates or whole numbers, nullable and with a default where the contract says so."""
-    types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if "array" in types:
-        return Column(name, ARRAY(Text), nullable=False, server_default=text("'{}'"))
-    kind = BigInteger if "integer" in types else Date if schema.get("format") == "date" else Text
-    return Column(name, kind, nullable="null" in types, server_default=schema.get("default"))
+    """A column for the values of a schema, nullable and with a default where the contract says so.
+
+    An array of texts is one in PostgreSQL too; objects and other arrays are JSON.
+
+    Raises:
+        ContractError: if the schema does not say one type.
+    """
+    kind, default = _kind(name, schema), schema.get("default")
+    if isinstance(kind, ARRAY) and default is not None:
+        default = _array(default)
+    elif isinstance(default, (list, dict)):
+        default = json.dumps(default)
+    elif default is not None and not isinstance(default, str):
+        default = literal_column(json.dumps(default))
+    return Column(name, kind, nullable="null" in _types(schema), server_default=default)
+
+
+def _array(texts: list[str]) -> ColumnElement[Any]:
+    """A text of PostgreSQL's for an array."""
+    escaped = (each.replace("\\", "\\\\").replace('"', '\\"') for each in texts)
+    return literal_column(sql_text("{" + ",".join(f'"{each}"' for each in escaped) + "}"))
+
+
+def _types(schema: Json) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else types
+
+
+def _kind(column: str, schema: Json) -> Any:
+    types = [each for each in _types(schema) if each != "null"]
+    if len(types) != 1:
+        raise ContractError(
+            f"the column {column} is made from a schema of {len(types)} types beside null: write it as a Column instead"
+        )
+    if types == ["string"]:
+        return _FORMATS.get(schema.get("format", ""), _KINDS["string"])
+    items = schema.get("items", {})
+    is_texts = types == ["array"] and _types(items) == ["string"] and items.get("format") not in _FORMATS
+    return ARRAY(Text) if is_texts else _KINDS[types[0]]
 
 
 def created_at(name: str = "created_at") -> Column[Any]:
@@ -43,49 +119,61 @@ def created_at(name: str = "created_at") -> Column[Any]:
 
 
 def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
-    """The constraints for which a schema's lengths, `pattern` of one character, `enum`, dates and items stand."""
-    if schema["type"] == "array":
-        yield from _item_checks(table, column, schema)
-    elif schema.get("format") == "date":
+    """The constraints for a schema's lengths, bounds, `pattern` of one character, `enum`, dates and items."""
+    for name, rule in _checks(column, schema, _kind(column, schema)):
+        full = f"{table}_{column}_{name}"
+        if len(full.encode()) > _LONGEST_NAME:
+            full = f"{table}_{column}_{_digest(name)}"
+        yield CheckConstraint(rule, name=full)
+
+
+def _checks(column: str, schema: Json, kind: Any) -> Iterator[tuple[str, str]]:
+    """What each constraint's name ends in, and its rule."""
+    if isinstance(kind, ARRAY):
+        yield from _item_checks(column, schema)
+    elif isinstance(kind, Date):
         # The years of RFC 3339, of which Python lacks the year 0; PostgreSQL has more, and infinity.
-        rule = f"{column} BETWEEN '{date.min}' AND '{date.max}'"
-        yield CheckConstraint(rule, name=f"{table}_{column}_years_{date.min.year}_{date.max.year}")
-    elif "maxLength" in schema:
-        least, most = schema.get("minLength", 0), schema["maxLength"]
-        rule = f"char_length({column}) BETWEEN {least} AND {most}"
-        yield CheckConstraint(rule, name=f"{table}_{column}_length_{least}_{most}")
-    if (pattern := refused_by_class(schema)) is not None:
-        rule = f"{column} !~ {sql_text(pattern)}"
-        yield CheckConstraint(rule, name=f"{table}_{column}_not_{_digest(pattern)}")
+        yield (
+            f"years_{date.min.year}_{date.max.year}",
+            f"{column} BETWEEN '{date.min}' AND '{date.max}'",
+        )
+    elif isinstance(kind, Text):
+        if "maxLength" in schema:
+            least, most = schema.get("minLength", 0), schema["maxLength"]
+            yield f"length_{least}_{most}", f"char_length({column}) BETWEEN {least} AND {most}"
+        if (pattern := refused_by_class(schema)) is not None:
+            yield f"not_{_digest(pattern)}", f"{column} !~ {sql_text(pattern)}"
+    elif isinstance(kind, (Numeric, BigInteger)):
+        for keyword, operator in _BOUNDS.items():
+            if keyword in schema:
+                yield f"{keyword.lower()}_{schema[keyword]}", f"{column} {operator} {schema[keyword]}"
     if "enum" in schema:
-        values = ", ".join(map(sql_text, schema["enum"]))
-        yield CheckConstraint(f"{column} IN ({values})", name=f"{table}_{column}_{'_'.join(schema['enum'])}")
+        values = [each for each in schema["enum"] if each is not None]
+        shown = ", ".join(sql_text(each) if isinstance(each, str) else json.dumps(each) for each in values)
+        yield "_".join(map(str, values)), f"{column} IN ({shown})"
 
 
-def _item_checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
-    """The CHECK constraints of an array of texts that are all different.
+def _item_checks(column: str, schema: Json) -> Iterator[tuple[str, str]]:
+    """The constraints of an array of texts.
 
     An object that is made of the items has each of them once, as key and as value. Functions on it are immutable, and
     need no subquery, which a constraint must not have.
     """
-    items, most = schema["items"], schema["maxItems"]
-    each = f"jsonb_object({column}, {column})"
-    yield CheckConstraint(
-        f"cardinality({column}) BETWEEN 0 AND {most}", name=f"{table}_{column}_items_0_{most}"
-    )
-    yield CheckConstraint(
-        f"jsonb_array_length(jsonb_path_query_array({each}, '$.*')) = cardinality({column})",
-        name=f"{table}_{column}_unique",
-    )
-    least, longest, blank = items["minLength"], items["maxLength"], refused_by_class(items)
-    assert blank is not None
-    for rule, path in {
-        f"length_{least}_{longest}": f'$.* ? (!(@ like_regex "^.{{{least},{longest}}}$" flag "s"))',
-        f"not_{_digest(blank)}": f"$.* ? (@ like_regex {json.dumps(blank)})",
-    }.items():
-        yield CheckConstraint(
-            f"NOT jsonb_path_exists({each}, {sql_text(path)})", name=f"{table}_{column}_item_{rule}"
-        )
+    items, each = schema["items"], f"jsonb_object({column}, {column})"
+    if "maxItems" in schema:
+        least, most = schema.get("minItems", 0), schema["maxItems"]
+        yield f"items_{least}_{most}", f"cardinality({column}) BETWEEN {least} AND {most}"
+    if schema.get("uniqueItems"):
+        different = f"jsonb_array_length(jsonb_path_query_array({each}, '$.*'))"
+        yield "unique", f"{different} = cardinality({column})"
+    paths = {}
+    if "maxLength" in items:
+        least, most = items.get("minLength", 0), items["maxLength"]
+        paths[f"length_{least}_{most}"] = f'$.* ? (!(@ like_regex "^.{{{least},{most}}}$" flag "s"))'
+    if (blank := refused_by_class(items)) is not None:
+        paths[f"not_{_digest(blank)}"] = f"$.* ? (@ like_regex {json.dumps(blank)})"
+    for rule, path in paths.items():
+        yield f"item_{rule}", f"NOT jsonb_path_exists({each}, {sql_text(path)})"
 
 
 def refused_by_class(schema: Json) -> str | None:

@@ -81,7 +81,8 @@ def serve_contract(
     product: Product, caller_of: CallerOf, verify: Verifier, beyond: ASGIApp
 ) -> ContractService:
     """The contract's operations, each with its handler; raises ContractError as `ContractService` does."""
-    return ContractService(product.contract, product.find_handler, caller_of, {"bearer": verify}, beyond)
+    verifiers = {"bearer": verify, **product.verifiers}
+    return ContractService(product.contract, product.find_handler, caller_of, verifiers, beyond)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from starlette.routing import Router
 from db.admin.deployment import describe
 from db.admin.isolation import IsolationError, isolation_of
 from db.admin.migrate import MigrationError
+from db.driver.ownership import owners
 from db.embedded.programs import EmbeddedPostgresError
 from db.tables import Tables
 from openapi.bridge.document.places import ContractError
@@ -101,6 +102,12 @@ def _database(product: Product, settings: Settings) -> Iterator[Finding]:
         yield Finding("schema", False, str(error))
 
 
+def _owned(tables: Tables) -> str:
+    owned = owners(tables.metadata)
+    names = [table.name for table in tables.metadata.tables.values() if table in owned]
+    return ", ".join(names) or "no table, since all are shared"
+
+
 def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     asked_at = time.time()
     try:
@@ -113,7 +120,7 @@ def _isolation(tables: Tables, url: str) -> Iterator[Finding]:
     )
     in_order = {
         "role": f"{tables.names.tenant} is bound by row level security",
-        "row level security": f"in force on {', '.join(tables.metadata.tables)}",
+        "row level security": f"in force on {_owned(tables)}",
         "rows": "requests can read every table, on every machine that has a part of it",
         "search path": "nobody else may create what requests would run",
     }

@@ -1,11 +1,13 @@
 """What a service is, apart from the process that serves it: its contract, its handlers and its tables."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from db.tables import Tables
 from openapi.bridge.contract import Contract
 from openapi.bridge.operation import Handler
+from openapi.bridge.python_names import python_name
+from openapi.bridge.security import Verifier
 
 
 @dataclass(frozen=True)
@@ -13,12 +15,15 @@ class Product:
     """One service. `server.todo` is ours, and `docs/start-your-own.md` makes another.
 
     Args:
-        handlers: modules, or other objects, with a function for each operationId.
+        handlers: modules, or other objects, with a function for each operationId (`python_name`).
+        verifiers: what verifies credentials that are no bearer tokens, by the names or kinds of their security schemes
+            (`openapi.bridge.security`). Their claims name the user as `sub`.
     """
 
     contract: Contract
     handlers: Sequence[object]
     tables: Tables
+    verifiers: Mapping[str, Verifier] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -31,9 +36,9 @@ class Product:
         return str(self.contract.document["info"]["version"])
 
     def find_handler(self, operation_id: str) -> Handler | None:
-        """The handler that has the name of the operationId, or None."""
+        """The handler that has the name of the operationId in Python, or None."""
         for module in self.handlers:
-            if (handler := getattr(module, operation_id, None)) is not None:
+            if (handler := getattr(module, python_name(operation_id), None)) is not None:
                 return handler  # type: ignore[no-any-return]
         return None
 

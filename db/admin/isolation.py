@@ -80,7 +80,7 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
     with closing(Database(Pool(normalise(url), size=1, queue=0), names)) as database:
         (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
         (found,) = await database.run(Message.of(question), parameters)
-        return {**schemas, **found, "unread": await _unread(database, list(columns))}
+        return {**schemas, **found, "unread": await _unread(database, list(metadata.tables))}
 
 
 async def _unread(database: Database, tables: list[str]) -> str | None:
@@ -135,13 +135,13 @@ def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
         faults["row level security"] = f"widened by the policy {found['wider_policies']}: {remedy}"
     elif found["unread"]:
         faults["rows"] = (
-            f"{found['unread']}; on Citus each machine must run and let {role} log in from the others "
-            "(docs/deploy/citus.md)"
+            f"{found['unread']}: have a migration grant {role} the right to SELECT; on Citus each machine must run and "
+            f"let {role} log in from the others (docs/deploy/citus.md)"
         )
     if found["open_schemas"]:
         faults["search path"] = (
             f"others may create functions in {found['open_schemas']}, which requests would run: have its owner run "
-            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks"
+            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all rows"
         )
     return Isolation(found["version"], found["time"], faults)
 

@@ -30,6 +30,8 @@ SLOW_DEADLINE_SECONDS = 2.5
 # The database gives up so long before the service does, which leaves time for its answer; and a call that has no
 # connection by then is not started with less time than that.
 MARGIN_SECONDS = 0.5
+# No token can name it.
+NOBODY = ""
 
 
 class Database:
@@ -65,10 +67,11 @@ class Database:
         self._readiness = Readiness(pool.url, asked)
 
     def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":
-        """Whom a handler works for: the tenant of an `identity` with `sub` and `email`, the database itself without."""
+        """Whom a handler works for: the tenant of an identity's `sub`, and `email` if it has one; the database itself
+        without an identity."""
         if identity is None:
             return self
-        return Tenant(self, identity["sub"], {"email": identity["email"]})
+        return Tenant(self, identity["sub"], {"email": identity.get("email")})
 
     async def ping(self) -> None:
         """Returns if the database answers, asked beside all users; raises Unavailable if it does not."""
@@ -78,6 +81,19 @@ class Database:
         """Closes the connections that nobody uses."""
         self._readiness.close()
         self.pool.close()
+
+    async def fetch(self, statement: ReturnsRows, **values: Any) -> list[Any]:
+        """The rows that a statement answers to somebody who is not signed in, to whom only shared tables have any.
+
+        Raises:
+            Unavailable: for trouble that passes.
+        """
+        message = as_tenant(statement, self.names)
+        return await self.run(message, {**message.constants, **values, "tenant": NOBODY}, NOBODY)
+
+    async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
+        """The first row that the statement answers, or None; see `fetch`."""
+        return first(await self.fetch(statement, **values))
 
     async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
@@ -216,5 +232,9 @@ class Tenant:
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        rows = await self.fetch(statement, **values)
-        return rows[0] if rows else None
+        return first(await self.fetch(statement, **values))
+
+
+def first(rows: Sequence[Any]) -> Any:
+    """The first of some rows, or None."""
+    return rows[0] if rows else None

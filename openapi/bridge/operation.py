@@ -10,6 +10,7 @@ from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError
+from openapi.bridge.python_names import python_name
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.parameters import ParameterReader
 from openapi.bridge.security import OperationSecurity
@@ -51,7 +52,9 @@ def bind(
     """
     where = f"{operation.method} {operation.path}"
     if handler is None:
-        raise ContractError(f"{where}: no handler has the name of the operationId {operation.id!r}")
+        in_python = python_name(operation.id)
+        spelt = "" if in_python == operation.id else f", which is {in_python} in Python"
+        raise ContractError(f"{where}: no handler has the name of the operationId {operation.id!r}{spelt}")
     served = ServedOperation(
         operation,
         handler,

@@ -202,7 +202,7 @@ class Security:
             name = next(name for name in operation.security[0] if name not in self._verifiers)
             raise ContractError(
                 f"#{operation.place.pointer}: no verifier is there for the security scheme {name!r} "
-                f"({self._kinds[name]})"
+                f"({self._kinds[name]}): `verifiers` needs one by that name or kind"
             )
         return sorted(possible, key=lambda requirement: not requirement)
 

@@ -83,6 +83,16 @@ def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {"created-at": int, "class": Literal["a"]} == get_type_hints(made.Thing)
 
 
+def test_names_that_python_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operations and parameters whose names are no identifiers have the nearest ones, and the module is Python."""
+    parameters = [{"name": name, "in": "query", "schema": {"type": "string"}} for name in ("from", "X-Size")]
+    text = generated({}, operation("get-it", parameters=parameters), operation("class"))
+    monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
+    exec(text, vars(made))
+    assert "def get_it(self, caller: Caller, /, *, from_: str | None, x_size: str | None)" in text
+    assert "def class_(self" in text
+
+
 @pytest.mark.parametrize("name", ["My-Thing", "a.b", "class"])
 def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
     """A schema whose name is no identifier is refused in one line that names it."""
@@ -183,4 +193,5 @@ def test_a_tag_becomes_a_protocol() -> None:
     text = generated({}, operation("first", tags=["my things"]), operation("second", tags=["my things"]))
     assert "class MyThingsHandlers(Protocol[Caller]):\n    async def first(" in text
     assert text.index("def first(") < text.index("def second(")
+    assert "class _1StHandlers(" in generated({}, operation(tags=["1st"]))
     assert "user_id" not in generate(contract()).partition("class TasksHandlers")[2]

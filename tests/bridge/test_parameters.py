@@ -470,6 +470,8 @@ def test_a_default_is_the_handlers_own() -> None:
         ("query", "filter[size]", "filter_size_"),
         ("cookie", "SessionID", "sessionid"),
         ("path", "task-id", "task_id"),
+        ("query", "from", "from_"),
+        ("query", "2nd", "_2nd"),
     ],
 )
 def test_the_argument_is_the_name_in_python(where: str, name: str, argument: str) -> None:

@@ -357,6 +357,11 @@ def test_an_operation_without_a_handler() -> None:
     """An operation whose operationId no handler has is refused."""
     made = of_operation(responses=refusing(*ALWAYS))
     assert "GET /things/{id}: no handler has the name of the operationId 'act'" == binding(made)
+    made["paths"]["/things/{id}"]["get"]["operationId"] = "get-it"
+    expected = (
+        "GET /things/{id}: no handler has the name of the operationId 'get-it', which is get_it in Python"
+    )
+    assert expected == binding(made)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import pytest
 
 from db.admin.isolation import IsolationError
 from db.migrations import migrations
+from examples.library.product import library
 from server.doctor import Finding, examine
 from server.process.listening import StartError
 from server.process.serve import isolated_database
+from server.product import LoadProduct
 from server.settings import NAMES, Settings
 from server.todo import todo
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
@@ -48,12 +50,12 @@ def nothing_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def findings(**environment: str) -> dict[str, Finding]:
-    """What is found with these settings, by subject."""
+def findings(load: LoadProduct = todo, **environment: str) -> dict[str, Finding]:
+    """What is found about a service with these settings, by subject."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {"AUTH_JWT_SECRET": SECRET.decode(), **environment}.items():
             patch.setenv(name, value)
-        return {finding.subject: finding for finding in examine(todo)}
+        return {finding.subject: finding for finding in examine(load)}
 
 
 def faults(**environment: str) -> dict[str, str]:
@@ -94,12 +96,23 @@ def test_rows_that_cannot_be_read(url: str) -> None:
     run(url, "REVOKE SELECT ON tasks FROM todo_tenant")
 
     sentence = (
-        "tasks cannot be read: database: InsufficientPrivilege (SQLSTATE 42501); on Citus each machine must run and "
-        "let todo_tenant log in from the others (docs/deploy/citus.md)"
+        "tasks cannot be read: database: InsufficientPrivilege (SQLSTATE 42501): have a migration grant todo_tenant "
+        "the right to SELECT; on Citus each machine must run and let todo_tenant log in from the others "
+        "(docs/deploy/citus.md)"
     )
     assert {"rows": sentence} == faults(DATABASE_URL=url)
     with isolated_database(todo(), Settings(auth_jwt_secret=SECRET, database_url=url)):
         pass
+
+
+def test_shared_tables(server: Cluster) -> None:
+    """Row level security is said of tables that have owners, and a shared one that no request can read is found too."""
+    with server.database() as url:
+        library().tables.migrations.upgrade(url)
+        found = findings(library, DATABASE_URL=url)
+        assert "in force on loans, renewals" == found["row level security"].sentence
+        run(url, "REVOKE SELECT ON books FROM library_tenant")
+        assert findings(library, DATABASE_URL=url)["rows"].sentence.startswith("books cannot be read: ")
 
 
 def test_the_ordinary_login_that_migrated_is_well(server: Cluster) -> None:
@@ -230,7 +243,7 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             None,
             "search path",
             "others may create functions in public, which requests would run: have its owner run "
-            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all tasks",
+            "REVOKE CREATE ON SCHEMA ... FROM PUBLIC, and from every role that must not read all rows",
         ),
         (
             "UPDATE alembic_version SET version_num = 'next'",

@@ -1,6 +1,5 @@
 """The parameters of one operation, from the request to typed and valid values."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, copy_of
 from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.failures import BadRequest, Violation, violations_of
+from openapi.bridge.python_names import python_name
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
@@ -23,11 +23,12 @@ _LONGEST_NAME = 100
 
 
 def arguments_of(operation: Operation) -> dict[str, Place]:
-    """The parameters by the handler's keyword arguments: `If-Match` becomes `if_match`, and a second `id` `id_2`."""
+    """The parameters by the handler's keyword arguments: `If-Match` becomes `if_match`, `from` `from_`, a second `id`
+    `id_2`."""
     taken: dict[str, Place] = {"body": operation.body} if operation.body else {}
     for place in operation.parameters:
         if not place.node.get("x-owner"):
-            base = argument = re.sub(r"\W", "_", place.node["name"]).lower()
+            base = argument = python_name(place.node["name"].lower())
             number = 2
             while argument in taken:
                 argument, number = f"{base}_{number}", number + 1
