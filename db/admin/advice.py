@@ -23,6 +23,9 @@ _REFUSALS = {
     "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it, and may ask "
     "for TLS (sslmode=require)",
     "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
+    # The server's own word, whatever comes after it: it is there, and has another reason.
+    "FATAL:": "The database answered and refused the connection: its log says why; check what DATABASE_URL asks of it "
+    "beside host, port and login",
 }
 _UNREACHABLE = "The database cannot be reached at {}: check that it runs, and host and port in DATABASE_URL"
 

@@ -15,18 +15,21 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 CONNECT_TIMEOUT_SECONDS = 3
 
-# User and password may hold what RFC 3986 would have encoded, an @ too: taken for a host, its rest would be shown.
+_PLACE = r"(?:\[[^\]/?@]*\]|[^\[\]:,/?@]*)(?::[0-9]*)?"
+# User and password may hold what RFC 3986 would have encoded, an @ too: taken for a host, its rest would be shown. An @
+# that no login can be meant by stands behind hosts, ports and the name of a parameter.
 _URL = re.compile(
     r"postgres(?:ql)?(?:\+\w+)?://"
-    r"(?:(?P<user>[^:/?]*?)(?::(?P<password>.*?))?@)?(?P<place>[^?@]*)(?:\?(?P<query>.*))?",
+    rf"(?:(?!{_PLACE}(?:,{_PLACE})*(?:/[^?@]*)?\?\w+=)"
+    r"(?P<user>[^:/?]*?)(?::(?P<password>.*?))?@)?(?P<place>[^?@]*)(?:\?(?P<query>.*))?",
     re.DOTALL,
 )
 # What other tools read from the same URL and the server never sees: Prisma, Supabase, node-postgres, postgres.js,
-# JDBC, pgx, lib/pq, asyncpg, Rails, Doctrine. Nothing here needs them.
+# JDBC, pgx, lib/pq, asyncpg, Rails, Doctrine. Nothing here needs them, and texts are sent as UTF-8 in any case.
 _OF_OTHER_TOOLS = frozenset(
     """
-    binary_parameters charset command_timeout connection_limit default_query_exec_mode encoding fetch_types
-    idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
+    binary_parameters charset client_encoding command_timeout connection_limit default_query_exec_mode encoding
+    fetch_types idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
     pool_health_check_period pool_max_conn_idle_time pool_max_conn_lifetime pool_max_conns pool_min_conns pool_mode
     pool_size pool_timeout prepare prepareThreshold prepared_statement_cache_size prepared_statements query_timeout
     reconnect serverVersion single_use_connections socket_timeout sslaccept sslidentity statement-cache-capacity

@@ -8,6 +8,8 @@ _WORD = r"[!#-'*+.^-z|~0-9A-Z-]++"
 _TYPE = re.compile(rf"({_WORD})/({_WORD})")
 # Parameters may be left out between semicolons (RFC 9110, section 5.6.6).
 _PARAMETER = re.compile(rf'(?:[ \t]*+;)++[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?', re.DOTALL)
+# What stands between commas; one within quotation marks is a parameter's (RFC 9110, section 5.6.1.2).
+_ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL)
 _WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 _JSON = re.compile(r"application/json|[^/]+/[^/]+\+json")
 
@@ -86,7 +88,7 @@ def read_parameters(text: str, start: int) -> dict[str, str] | None:
 def accepted(accept: str) -> list[MediaType]:
     """The media ranges that an `Accept` header takes, the most wanted first (RFC 9110, section 12.5.1)."""
     ranges = []
-    for media_range in filter(None, map(read_media_type, accept.split(","))):
+    for media_range in filter(None, map(read_media_type, _ELEMENT.findall(accept))):
         weight = media_range.parameters.get("q", "1")
         wanted = media_range._replace(parameters={})
         ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))

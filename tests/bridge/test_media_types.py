@@ -2,7 +2,7 @@
 
 import pytest
 
-from openapi.bridge.media_types import read_media_type
+from openapi.bridge.media_types import accepted, read_media_type
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,17 @@ def test_a_hostile_one_is_read_in_linear_time(text: str) -> None:
     """What made the parser of mail work for seconds is read in one pass: the test would not end otherwise."""
     for _ in range(20):
         read_media_type(text)
+
+
+@pytest.mark.parametrize(
+    ("accept", "names"),
+    [
+        ('text/a;q=0.5, text/b ; p="x,y;q=0\\",", ,text/c;q=0', ["text/b", "text/a"]),
+        ('text/a;p="x, text/b', []),
+        ('text/a;p="' + '\\",' * 20_000, []),
+    ],
+)
+def test_an_accept_is_read_with_its_weights(accept: str, names: list[str]) -> None:
+    """The most wanted stands first, what has no weight is left out, and a comma in quotation marks ends no range (RFC
+    9110, section 12.5.1)."""
+    assert names == [each.name for each in accepted(accept)]

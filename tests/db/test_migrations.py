@@ -260,6 +260,17 @@ def test_what_keeps_one_out(clusters: Clusters, change: dict[str, Any], sentence
         assert sentence == str(caught.value)
 
 
+def test_a_server_that_answers_is_not_called_unreachable(clusters: Clusters) -> None:
+    """Where the server itself refuses, for whatever reason, nobody is sent to look at host and port."""
+    url = make_url(clusters(15).url).update_query_dict({"options": "-c no_such_setting=1"})
+    with pytest.raises(MigrationError) as caught:
+        migrations.check(url.render_as_string(hide_password=False))
+    assert (
+        "The database answered and refused the connection: its log says why; check what DATABASE_URL asks of it "
+        "beside host, port and login"
+    ) == str(caught.value)
+
+
 def test_a_schema_of_somebody_else(clusters: Clusters) -> None:
     """A login that may not make tables is told whose login to take."""
     server = clusters(15)

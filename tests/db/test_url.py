@@ -34,6 +34,14 @@ def test_each_scheme_and_any_login_is_taken(scheme: str, login: str, query: str)
     assert ("::1", 6432, "todo") == (url.host, url.port, url.database)
 
 
+@pytest.mark.parametrize("places", ["db.example:6432", "[::1]", "a.example:1,b.example"])
+def test_an_at_sign_in_the_query_ends_no_login(places: str) -> None:
+    """Behind hosts and the name of a parameter an @ is the parameter's, so no part of its value is shown as a host."""
+    url = normalise(f"postgresql://{places}/todo?user=me@tenant&password=p@ss")
+
+    assert ("me@tenant", "p@ss", "todo") == (url.username, url.password, url.database)
+
+
 @pytest.mark.parametrize(
     ("query", "ignored"),
     [
@@ -47,6 +55,7 @@ def test_each_scheme_and_any_login_is_taken(scheme: str, login: str, query: str)
         ("prepareThreshold=0&currentSchema=public", ["prepareThreshold", "currentSchema"]),
         ("pool_max_conns=5&default_query_exec_mode=exec", ["pool_max_conns", "default_query_exec_mode"]),
         ("serverVersion=16&charset=utf8", ["serverVersion", "charset"]),
+        ("client_encoding=latin1", ["client_encoding"]),
     ],
 )
 def test_what_is_other_tools_is_left_out(query: str, ignored: list[str]) -> None:
