@@ -2,10 +2,10 @@
 contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from a2wsgi import WSGIMiddleware
 from starlette.routing import Router
@@ -23,10 +23,13 @@ from openapi.bridge.security import Verifier
 from openapi.bridge.service import ContractService
 from server.cors import CrossOrigin
 from server.identity.verifier import create_verifier, demo_token
-from server.pages.site import create_pages, is_page
+from server.pages.paths import is_page
 from server.product import Product
 from server.settings import Settings
 from server.telemetry.observe import REQUEST_ID, create_observer
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 CONNECTIONS = 8
 QUEUE = 1024
@@ -59,15 +62,19 @@ def create_app(
     cross_origin = CrossOrigin(product.contract, writer, origins) if origins else None
 
     @cache
-    def pages() -> Any:
-        # Most workers are never asked for a page, which takes 2 MB.
-        wsgi: Any = create_pages(
-            product.contract, partial(demo_token, settings, product.contract), settings.root_path
-        )
-        return WSGIMiddleware(wsgi)
+    def pages() -> "Flask":
+        # Most workers are never asked for a page, for which they would need 5 MB.
+        from server.pages.site import create_pages
 
+        issue_token = partial(demo_token, settings, product.contract)
+        return create_pages(product.contract, issue_token, settings.root_path)
+
+    def wsgi(environ: Any, start_response: Any) -> Any:
+        return pages()(environ, start_response)
+
+    on_threads: Any = WSGIMiddleware(wsgi)
     beyond = Router(
-        default=partial(answer_pages, pages),
+        default=partial(answer_pages, on_threads),
         lifespan=partial(
             lifespan, database, {"observer": observer, "writer": writer, "cross_origin": cross_origin}
         ),
@@ -103,8 +110,8 @@ def open_database(product: Product, url: str) -> Database:
     return Database(pool, tables.names, register=tables.register, probe=own_row(tables.metadata))
 
 
-async def answer_pages(pages: Callable[[], Any], scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_pages(pages: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Has the pages for people, which are Flask's, answer; raises PathNotFound for any path but theirs."""
     if not is_page(scope["path"]):
         raise PathNotFound
-    await pages()(scope, receive, send)
+    await pages(scope, receive, send)

@@ -1,11 +1,13 @@
 """The parts of Connexion on which the bridge stands, imported in one place.
 
-Connexion imports requests, to fetch documents by their URLs, which the bridge never does (`document/files.py`). That
-would be 4 MB of each worker (docs/decisions/0006-what-was-worth-it.md), so it is imported when it is first used.
+Connexion imports requests, to fetch documents by their URLs, which the bridge never does (`document/files.py`), and
+Flask, for an application object that the bridge does not use. That would be 7 MB of each worker
+(docs/decisions/0006-what-was-worth-it.md), so Connexion finds no Flask, which it allows, and requests is imported when
+it is first used.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -18,19 +20,20 @@ class _ImportedWhenUsed(ModuleType):
 
 
 @contextmanager
-def _when_used(name: str) -> Iterator[None]:
-    """What imports the module in this context gets one that is imported when it is first used.
+def _finding(modules: Mapping[str, ModuleType | None]) -> Iterator[None]:
+    """What is imported in this context finds these modules, or that there is none, unless they are imported already.
 
     importlib's LazyLoader does not serve, since Python 3.11 looks into such a module at its next `import`.
     """
-    if is_missing := name not in sys.modules:
-        sys.modules[name] = _ImportedWhenUsed(name)
+    imported: dict[str, Any] = sys.modules
+    put = {name: module for name, module in modules.items() if name not in imported}
+    imported.update(put)
     yield
-    if is_missing:
-        del sys.modules[name]
+    for name in put:
+        del imported[name]
 
 
-with _when_used("requests"):
+with _finding({"requests": _ImportedWhenUsed("requests"), "flask": None}):
     from connexion.exceptions import ProblemException as ProblemException
     from connexion.middleware.routing import RoutingMiddleware as RoutingMiddleware
     from connexion.middleware.security import SecurityMiddleware as SecurityMiddleware

@@ -21,8 +21,6 @@ from openapi.bridge.document.places import Json, Place
 from openapi.bridge.failures import BadRequest, Failure, InternalError, MethodNotAllowed, PathNotFound
 from server.identity.issuer import is_loopback
 
-PATHS = frozenset({"/", "/docs", "/openapi.yaml", "/openapi.json"})
-
 STATIC = Path(__file__).with_name("static")
 SWAGGER_UI = Path(flask_swagger_ui.__file__).with_name("dist")
 SWAGGER_UI_VERSION = version("flask-swagger-ui")
@@ -52,11 +50,6 @@ class PageHasChanged(Failure):
 
     status_code = HTTPStatus.PRECONDITION_FAILED
     sentence = exceptions.PreconditionFailed.description or ""
-
-
-def is_page(path: str) -> bool:
-    """Whether a request's path, decoded and without its query, belongs to the pages."""
-    return path in PATHS or path.startswith("/docs/")
 
 
 def create_pages(

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from server.pages.site import is_page
+from server.pages.paths import is_page
 from server.settings import Settings
 from server.telemetry.logs import request_fields
 

@@ -20,14 +20,8 @@ from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import make_server
 
 from openapi.contract import CONTRACT_FILE, contract
-from server.pages.site import (
-    PATHS,
-    SECURITY_HEADERS,
-    SWAGGER_UI_FILES,
-    SWAGGER_UI_VERSION,
-    create_pages,
-    is_page,
-)
+from server.pages.paths import PATHS, is_page
+from server.pages.site import SECURITY_HEADERS, SWAGGER_UI_FILES, SWAGGER_UI_VERSION, create_pages
 from tests.support.browser import console, needs_chromium, open_browser, requests
 from tests.support.running import service_in_thread, settings_for
 

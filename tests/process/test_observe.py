@@ -143,7 +143,7 @@ def test_a_traceparent_is_taken_as_the_w3c_has_it(traceparent: str, taken: bool)
 
 
 def test_what_is_off_is_not_even_imported() -> None:
-    """Without their settings neither Prometheus's library nor OpenTelemetry's SDK is loaded."""
+    """Neither Prometheus's library nor OpenTelemetry's SDK is loaded without its setting, nor Flask without a page."""
     script = (
         "import sys\nfrom server.app import create_app\nfrom server.todo import todo\n"
         "from tests.support.running import settings_for\n"
@@ -153,4 +153,4 @@ def test_what_is_off_is_not_even_imported() -> None:
     modules = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.split()
 
     assert "server.telemetry.observe" in modules
-    assert [] == [name for name in modules if name in ("prometheus_client", "opentelemetry.sdk")]
+    assert [] == [name for name in modules if name in ("flask", "opentelemetry.sdk", "prometheus_client")]
