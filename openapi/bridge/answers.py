@@ -13,7 +13,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.error_bodies import ErrorBodies
 from openapi.bridge.failures import BadRequest, Failure, Refusal
-from openapi.bridge.media_types import accepted
+from openapi.bridge.media_types import JSON, accepted
 
 Body = TypeVar("Body", covariant=True)
 
@@ -32,15 +32,16 @@ def as_json(value: Any) -> bytes:
 
 
 class Answer(NamedTuple, Generic[Body]):
-    """A body, headers by name and a status, which is the operation's 2xx of the contract unless it is given.
+    """A body, headers by name, a status and a media type.
 
-    A body of None is no body at all (204, 304); one of bytes is sent as it is.
+    Where they are not given, the status is the operation's 2xx of the contract, and the media type the first of JSON
+    that it declares. A body of None is no body at all (204, 304); one of bytes is sent as it is.
     """
 
     body: Body
     headers: Mapping[str, str] = _NO_HEADERS
     status: int | None = None
-    media_type: str = "application/json"
+    media_type: str | None = None
 
 
 class WrittenAnswer(NamedTuple):
@@ -70,7 +71,7 @@ class AnswerWriter:
         status: int,
         body: object,
         headers: Mapping[str, str] = _NO_HEADERS,
-        media_type: str = "application/json",
+        media_type: str = JSON,
         *,
         is_head: bool = False,
     ) -> WrittenAnswer:

@@ -8,9 +8,8 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import pointer_to
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Refusal
-from openapi.bridge.media_types import read_media_type
+from openapi.bridge.media_types import JSON, read_media_type
 
-JSON = "application/json"
 # How deep the form of an error is followed; real ones have two or three levels.
 _DEEPEST = 4
 # Members that may be left out, but mean what a refusal has to say.

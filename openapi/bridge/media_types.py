@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+JSON = "application/json"
+
 _WORD = r"[!#-'*+.^-z|~0-9A-Z-]++"
 _TYPE = re.compile(rf"({_WORD})/({_WORD})")
 # Parameters may be left out between semicolons (RFC 9110, section 5.6.6).

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from openapi.bridge.answer_rules import AnswerRules
@@ -29,6 +30,7 @@ class ServedOperation:
         security: how the credentials of a request are verified; None where the operation asks for none.
         body: reads the body; None where the operation takes none.
         rules: what is left out of answers; None where the contract has nothing that is.
+        json_type: the media type of an answer by its status, where the handler names none.
     """
 
     operation: Operation
@@ -37,6 +39,7 @@ class ServedOperation:
     parameters: ParameterReader
     body: BodyReader | None
     rules: AnswerRules | None
+    json_type: Callable[[int], str]
 
 
 def bind(
@@ -62,6 +65,7 @@ def bind(
         ParameterReader(contract, operation),
         BodyReader(contract, operation.body) if operation.body else None,
         AnswerRules(contract, operation) if contract.hides_members else None,
+        cache(operation.json_type),
     )
     arguments = [*served.parameters.arguments, *(["body"] if served.body else [])]
     try:

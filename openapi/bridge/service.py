@@ -140,10 +140,11 @@ class ContractService:
 
         answer = await served.handler(self._caller_of(claims), **arguments)
         status, content = answer.status or served.operation.success, answer.body
+        media_type = answer.media_type or served.json_type(status)
         if served.rules is not None:
-            content = served.rules.visible(status, content, answer.media_type)
+            content = served.rules.visible(status, content, media_type)
         is_head = scope["method"] == "HEAD"
-        return self._write(status, content, answer.headers, answer.media_type, is_head=is_head)
+        return self._write(status, content, answer.headers, media_type, is_head=is_head)
 
 
 class CredentialsRequest:

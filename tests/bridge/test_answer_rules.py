@@ -91,3 +91,20 @@ def test_answers_that_the_contract_has() -> None:
     content = {"no media type": {}, "*/*": {}}
     text = Answer(b"text", media_type="text/plain")
     assert 200 == answered(text, {"default": {"description": "", "content": content}}).status_code
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        (["text/csv", "application/vnd.a+json", "application/json"], "application/vnd.a+json"),
+        (["application/json; charset=utf-8"], "application/json; charset=utf-8"),
+        (["*/*", "application/*+json"], "application/json"),
+    ],
+)
+def test_a_handler_need_not_name_the_media_type_of_json(declared: list[str], expected: str) -> None:
+    """The first of JSON that the contract declares for the status is sent, unless the handler names another."""
+    responses = {"2XX": {"description": "Done", "content": {name: {} for name in declared}}}
+    assert expected == answered(Answer({}), responses).headers["content-type"]
+    assert (
+        "text/csv" == answered(Answer(b"", media_type="text/csv"), responses, False).headers["content-type"]
+    )

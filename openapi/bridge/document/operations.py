@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from openapi.bridge.document.grammar import METHODS, parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
+from openapi.bridge.media_types import JSON, read_media_type
 
 # OpenAPI has parameters for these headers ignored.
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")
@@ -50,6 +51,12 @@ class Operation:
         """The name under which answers of a status are declared: its number, its class (`4XX`) or `default`."""
         names = (str(status), f"{status // 100}XX", "default")
         return next((name for name in names if name in self.responses), None)
+
+    def json_type(self, status: int) -> str:
+        """The first media type of JSON that answers of a status are declared to have, as it is written there."""
+        response = self.responses.get(self.response_name(status) or "", {})
+        written = (key for key in response.get("content", {}) if "*" not in key)
+        return next((key for key in written if (read := read_media_type(key)) and read.is_json), JSON)
 
 
 def read_operations(document: Json, problems: list[str]) -> list[Operation]:

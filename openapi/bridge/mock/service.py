@@ -13,6 +13,7 @@ from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
+from openapi.bridge.media_types import JSON
 from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
 from openapi.bridge.mock.generate import NoExample
 from openapi.bridge.operation import Handler
@@ -122,5 +123,5 @@ class _MockWriter(AnswerWriter):
             self._rules_of(operation.id).check(refused)
         except InternalError:
             headers = {**example.headers, **failure.headers}
-            return self.write(refused.status, example.body, headers, example.media_type)
+            return self.write(refused.status, example.body, headers, example.media_type or JSON)
         return refused
