@@ -9,7 +9,7 @@ from math import inf
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_WRITE
+from psycopg2.extensions import DECIMAL, FLOAT, POLL_OK, POLL_WRITE, new_type, register_type
 from sqlalchemy import URL
 
 from db.driver.faults import is_disconnect
@@ -32,6 +32,8 @@ _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60
 SWEEP_SECONDS = 0.25
+# As the types that are generated from a contract call a number.
+_NUMBER = new_type(DECIMAL.values, "NUMBER", FLOAT)
 
 
 class Deadlines:
@@ -78,6 +80,7 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
             with ExitStack() as undo:
                 opened = psycopg2.connect(async_=True, **await connection_arguments(url))
                 undo.callback(opened.close)
+                register_type(_NUMBER, opened)
                 while (state := opened.poll()) != POLL_OK:
                     await _ready(opened.fileno(), writing=state == POLL_WRITE)
                 connection = Connection(opened, deadlines or Deadlines())

@@ -12,16 +12,23 @@ from collections.abc import Awaitable, Hashable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
-from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from db.driver.connection import STATEMENT_SECONDS, Connection
-from db.driver.faults import failure_of, is_disconnect, is_outdated, is_too_late, is_unprepared
+from db.driver.faults import (
+    ConstraintError,
+    failure_of,
+    is_disconnect,
+    is_outdated,
+    is_too_late,
+    is_unprepared,
+)
 from db.driver.messages import Message, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
 from db.driver.readiness import Readiness
+from openapi.bridge.answers import as_json
 from openapi.bridge.failures import Unavailable
 
 # How long a call may take with all its waiting; a statement that is marked as slow has less, since it holds up others.
@@ -105,11 +112,15 @@ class Database:
         Raises:
             TooManyRequests: if the user has too many calls under way.
             Unavailable: for trouble that passes: no connection, a timeout, a full disk.
-            ForeignKeyViolation: as the driver raises it.
+            ConstraintError: for rows that a constraint of the tables does not take.
             InternalError: for anything else.
         """
         seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline
         end = asyncio.get_running_loop().time() + seconds
+        if message.json:
+            documents = {name: parameters[name] for name in message.json if parameters[name] is not None}
+            texts = {name: as_json(document).decode() for name, document in documents.items()}
+            parameters = {**parameters, **texts}
         try:
             try:
                 return await self._send(message, parameters, user, end)
@@ -117,8 +128,6 @@ class Database:
                 if not (message.only_reads and is_disconnect(error)):
                     raise
             return await self._send(message, parameters, user, end)
-        except ForeignKeyViolation:
-            raise
         except psycopg2.Error as error:
             # Without its cause: the driver quotes the statement, and with it what the client has sent.
             raise failure_of(error) from None
@@ -210,15 +219,17 @@ class Tenant:
 
         Raises:
             Unavailable: for trouble that passes.
+            ConstraintError: for rows that a constraint of the tables does not take.
         """
         database, values = self._database, {**values, **self._identity}
         message = as_tenant(statement, database.names, before)
         if not (message.inserts and database.register) or self.user_id in database.registered:
             try:
                 return await database.run(message, {**message.constants, **values}, self.user_id)
-            except ForeignKeyViolation:
-                # The user's row has been erased by another process since it was made.
-                pass
+            except ConstraintError as broken:
+                # The user's row may have been erased by another process since it was made.
+                if not (broken.is_foreign_key and database.register):
+                    raise
         message = as_tenant(statement, database.names, (*database.register, *before))
         rows = await database.run(message, {**message.constants, **values}, self.user_id)
         if len(database.registered) >= database.known_users:

@@ -18,14 +18,36 @@ _TEMPORARY = {
 }
 
 
+_FOREIGN_KEY = "23503"
+
+
+class ConstraintError(InternalError):
+    """What was to be stored breaks a constraint of the tables, by which a handler may know what to refuse.
+
+    Args:
+        error: as the driver raises it; its details quote rows, and are left out.
+    """
+
+    def __init__(self, error: psycopg2.Error) -> None:
+        self.constraint = error.diag.constraint_name
+        """The constraint's name."""
+        self.is_foreign_key = error.pgcode == _FOREIGN_KEY
+        super().__init__(f"database: {type(error).__name__} of {self.constraint} (SQLSTATE {error.pgcode})")
+
+
 def failure_of(error: psycopg2.Error) -> Failure:
-    """Unavailable for trouble that passes, InternalError for what should not happen; the reason is for the log."""
+    """Unavailable for trouble that passes, ConstraintError for rows that the tables do not take, else InternalError for
+    what should not happen; the reason is for the log."""
     state = error.pgcode
     if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return Unavailable("the connection to the database failed or was lost")
     for prefix, meaning in _TEMPORARY.items():
         if state is not None and state.startswith(prefix):
             return Unavailable(f"database: {meaning} ({state})")
+    if state is None and isinstance(error, psycopg2.ProgrammingError):
+        return InternalError(f"the driver refused to send a statement: {error}")
+    if state is not None and state.startswith("23"):
+        return ConstraintError(error)
     return InternalError(f"database: {type(error).__name__} (SQLSTATE {state})")
 
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement, Dialect, Executable, Insert
+from sqlalchemy import JSON, ClauseElement, Dialect, Executable, Insert
 from sqlalchemy.dialects.postgresql.base import PGCompiler
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.sql.dml import UpdateBase
@@ -49,6 +49,7 @@ class Message(NamedTuple):
         only_reads: whether it can be sent again without harm.
         inserts: whether it can make a row.
         slow: whether it may take long.
+        json: the names of the parameters that are sent as JSON.
     """
 
     plain: str
@@ -60,6 +61,7 @@ class Message(NamedTuple):
     only_reads: bool = True
     inserts: bool = False
     slow: bool = False
+    json: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, text: str) -> "Message":
@@ -86,7 +88,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     enter = f"SELECT {names.enter}(%(tenant)s, %(not_after)s)"
     statements = (*before, statement)
     compiled = [_compiled(each) for each in statements]
-    constants = {name: value for _, values in compiled for name, value in values.items()}
+    constants = {name: value for each in compiled for name, value in each.values.items()}
     parts = [part for each in statements for part in iterate(each)]
     only_reads = not any(isinstance(part, UpdateBase) for part in parts)
     options = [part.get_execution_options() for part in parts if isinstance(part, Executable)]
@@ -94,10 +96,10 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
-        *(_as_prepared(text, list(values), names) for text, values in compiled),
+        *(_as_prepared(each.text, list(each.values), names) for each in compiled),
     ]
     return Message(
-        plain="; ".join([enter, *(text for text, _ in compiled)]),
+        plain="; ".join([enter, *(each.text for each in compiled)]),
         execute="; ".join(each.execute for each in prepared),
         direct="; ".join([settings, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
         prepared={each.name: each.prepare for each in prepared},
@@ -106,18 +108,27 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
         only_reads=only_reads,
         inserts=any(isinstance(part, Insert) for part in parts),
         slow=any(SLOW in each for each in options),
+        json=frozenset().union(*(each.json for each in compiled)),
     )
 
 
 def as_purger(statement: ReturnsRows, names: Names) -> Message:
     """The message that enters the role which reaches only what has expired, and runs `statement`."""
-    text, _ = _compiled(statement)
-    return Message.of(f"SELECT {names.enter_purger}(); {text}")._replace(only_reads=False)
+    return Message.of(f"SELECT {names.enter_purger}(); {_compiled(statement).text}")._replace(
+        only_reads=False
+    )
 
 
-def _compiled(statement: ClauseElement) -> tuple[str, Mapping[str, Any]]:
-    compiled = statement.compile(dialect=DIALECT)
-    return str(compiled), compiled.params
+class _Compiled(NamedTuple):
+    text: str
+    values: Mapping[str, Any]
+    json: frozenset[str]
+
+
+def _compiled(statement: ClauseElement) -> _Compiled:
+    compiled: Any = statement.compile(dialect=DIALECT)
+    json = frozenset(name for bound, name in compiled.bind_names.items() if isinstance(bound.type, JSON))
+    return _Compiled(str(compiled), compiled.params, json)
 
 
 class _Prepared(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from psycopg2.errors import ForeignKeyViolation
 from sqlalchemy import make_url
 
 from db.driver.database import Database
+from db.driver.faults import ConstraintError
 from db.driver.messages import Message
 from db.driver.pool import Pool
 from db.driver.url import normalise
@@ -190,6 +190,10 @@ def test_each_sqlstate_has_its_failure(own_url: str, state: str, failure: type[E
 
 
 def test_a_missing_user_is_told_as_such(own_url: str) -> None:
-    """A foreign key's violation comes through as it is, since the caller knows what it means."""
-    with pytest.raises(ForeignKeyViolation):
-        answer_of(own_url, "DO $$ BEGIN RAISE SQLSTATE '23503'; END $$")
+    """A constraint that was broken is named, since the caller knows what it means, and the rows are not quoted."""
+    text = "DO $$ BEGIN RAISE SQLSTATE '{}' USING CONSTRAINT = 'a_key', DETAIL = 'Key (id)=(secret)'; END $$"
+    for state, is_foreign_key in (("23503", True), ("23505", False)):
+        with pytest.raises(ConstraintError) as caught:
+            answer_of(own_url, text.format(state))
+        assert ("a_key", is_foreign_key) == (caught.value.constraint, caught.value.is_foreign_key)
+        assert "secret" not in str(caught.value)

@@ -81,6 +81,8 @@ def test_it_holds_what_runs_and_nothing_for_developers(wheel: Path) -> None:
     migrations = {f"db/alembic/versions/{file.name}" for file in PROJECT.glob("alembic/versions/*.py")}
     assert {"openapi/openapi.yaml", "db/alembic/env.py", *migrations} <= {*names}
     assert any(name.startswith("server/pages/static/") for name in names)
+    # So that mypy sees the types in whatever is built on it (PEP 561).
+    assert {f"{package}/py.typed" for package in ("openapi", "handlers", "db", "server")} <= {*names}
 
 
 def test_its_own_migrations_are_run(unpacked: Path, tmp_path: Path) -> None:
