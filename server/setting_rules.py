@@ -59,6 +59,9 @@ def number(kind: Callable[[str], float], most: int) -> Callable[[str], float]:
     """Reads a number above 0, of the kind `int` or `float`."""
 
     def read(text: str) -> float:
+        # Python would take 80_00 too, and the digits of any script.
+        if not re.fullmatch("[0-9.eE+-]+", text):
+            raise ValueError
         value = kind(text)
         if not 0 < value <= most:
             raise ValueError

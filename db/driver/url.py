@@ -25,11 +25,11 @@ _URL = re.compile(
     re.DOTALL,
 )
 # What other tools read from the same URL and the server never sees: Prisma, Supabase, node-postgres, postgres.js,
-# JDBC, pgx, lib/pq, asyncpg, Rails, Doctrine. Nothing here needs them, and texts are sent as UTF-8 in any case.
+# JDBC, pgx, lib/pq, asyncpg, Rails, Doctrine. Nothing here needs them.
 _OF_OTHER_TOOLS = frozenset(
     """
-    binary_parameters charset client_encoding command_timeout connection_limit default_query_exec_mode encoding
-    fetch_types idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
+    binary_parameters charset command_timeout connection_limit default_query_exec_mode encoding fetch_types
+    idle_timeout max max_connection_lifetime max_idle_connection_lifetime max_lifetime pgbouncer pool
     pool_health_check_period pool_max_conn_idle_time pool_max_conn_lifetime pool_max_conns pool_min_conns pool_mode
     pool_size pool_timeout prepare prepareThreshold prepared_statement_cache_size prepared_statements query_timeout
     reconnect serverVersion single_use_connections socket_timeout sslaccept sslidentity statement-cache-capacity
@@ -181,6 +181,8 @@ def _parameters(query: str | None) -> tuple[list[str], list[str]]:
     for name, equals, value in pairs:
         # libpq has a second `=` encoded.
         name, value = unquote(name), value.replace("=", "%3D")
+        if name == "client_encoding":
+            continue  # Texts are UTF-8 on their way, whatever other programs want.
         if name in _OF_OTHER_TOOLS or (name in _SCHEMAS and value == "public"):
             ignored.append(name)
         elif name in _SCHEMAS:

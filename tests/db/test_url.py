@@ -55,7 +55,6 @@ def test_an_at_sign_in_the_query_ends_no_login(places: str) -> None:
         ("prepareThreshold=0&currentSchema=public", ["prepareThreshold", "currentSchema"]),
         ("pool_max_conns=5&default_query_exec_mode=exec", ["pool_max_conns", "default_query_exec_mode"]),
         ("serverVersion=16&charset=utf8", ["serverVersion", "charset"]),
-        ("client_encoding=latin1", ["client_encoding"]),
     ],
 )
 def test_what_is_other_tools_is_left_out(query: str, ignored: list[str]) -> None:
@@ -64,6 +63,11 @@ def test_what_is_other_tools_is_left_out(query: str, ignored: list[str]) -> None
 
     assert ignored == ignored_parameters(url)
     assert set() == set(ignored) & set(normalise(url).query)
+
+
+def test_texts_are_utf8_whatever_the_url_says() -> None:
+    """Another encoding, which a program beside this one may need, is passed over: no text would survive it."""
+    assert {} == arguments("postgresql://?client_encoding=latin1")
 
 
 def test_what_is_libpqs_reaches_it() -> None:

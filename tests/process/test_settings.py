@@ -148,6 +148,7 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "80.5"),
+        ("PORT", "80_00"),
         ("WEB_CONCURRENCY", "0"),
         ("WEB_CONCURRENCY", "many"),
         ("WEB_CONCURRENCY", "257"),
