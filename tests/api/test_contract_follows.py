@@ -193,14 +193,17 @@ def test_the_document_is_published_as_it_is(chores: Service) -> None:
 
 
 def test_paths_move(start: Start, user: str) -> None:
-    """Paths follow the first server and their own names, with the addresses in answers, and the old ones are gone."""
+    """Paths follow the first server and their own names, also that of the parameter that names the user, with the
+    addresses in answers, and the old ones are gone."""
     document = json.loads(contract_with({"/servers": [{"url": "https://todo.example/v2"}]}))
     document["paths"] = {
         path.replace("/api/{user_id}/tasks", "/chores-of/{user_id}"): item
         for path, item in document["paths"].items()
         if not path.startswith("/health")
     } | {"/health/live": {**document["paths"]["/health/live"], "servers": [{"url": "/"}]}}
-    with start(json.dumps(document)).client(user) as client:
+    document["components"]["parameters"]["UserId"]["name"] = "member"
+    text = json.dumps(document).replace("{user_id}", "{member}").replace('"user_id": "$', '"member": "$')
+    with start(text).client(user) as client:
         created = client.post(f"/v2/chores-of/{user}", json={"title": "Buy milk"})
         client.post(f"/v2/chores-of/{user}", json={"title": "Buy tea"})
         assert f"/v2/chores-of/{user}/{created.json()['id']}" == created.headers["Location"]
