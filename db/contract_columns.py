@@ -42,6 +42,14 @@ _KINDS: dict[str, Any] = {
 }
 _FORMATS: dict[str, Any] = {"date": Date(), "date-time": DateTime(timezone=True), "uuid": Uuid()}
 _BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+# What the formats allow and PostgreSQL, or Python, does not: U+0000, the year 0, years beyond 9999 once they are in
+# UTC, and offsets from 16 hours on.
+_BEYOND: dict[type, tuple[Any, ...]] = {
+    Text: ("\0", "a\0"),
+    BigInteger: (2**63, -(2**63) - 1),
+    Date: ("0000-01-01",),
+    DateTime: ("0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "2000-01-01T00:00:00+16:00"),
+}
 # PostgreSQL cuts off what is longer.
 _LONGEST_NAME = 63
 
@@ -50,7 +58,7 @@ def member(contract: Contract, schema: str, name: str) -> Json:
     """The contract's rules for one member of an object schema, those of its and its items' named types included.
 
     Raises:
-        ContractError: if there is no such schema or member.
+        ContractError: if there is no such schema or member, or it allows what no column holds.
     """
     pointer = pointer_to("/components/schemas", schema)
     found = contract.schemas.at(pointer).members().get(name)
@@ -59,7 +67,29 @@ def member(contract: Contract, schema: str, name: str) -> Json:
             f"#{pointer}: a table has a column for its member {name!r}, which it does not have"
         )
     rules = _rules(found)
-    return {**rules, "items": _rules(found.find("items"))} if "items" in rules else rules
+    if "items" in rules:
+        rules["items"] = _rules(found.find("items"))
+    allowed, stored = contract.requests.at(pointer).members()[name], rules
+    if _holds_texts(rules):
+        allowed, stored = allowed.find("items"), rules["items"]
+    for value in () if rules.get("readOnly") else _beyond(stored):
+        if allowed.is_valid(value):
+            raise ContractError(
+                f"#{pointer}: {name} may be {json.dumps(value)}, which no column holds: exclude it by a rule such as "
+                "`pattern`, or write the column out"
+            )
+    return rules
+
+
+def _beyond(schema: Json) -> Iterator[Any]:
+    """Values of a schema's type that a column of it does not hold."""
+    for each in _types(schema):
+        kind = type(
+            _FORMATS.get(schema.get("format", ""), _KINDS["string"]) if each == "string" else _KINDS.get(each)
+        )
+        for value in _BEYOND.get(kind, ()):
+            # As long as the schema asks for.
+            yield value if kind is not Text else value.rjust(schema.get("minLength", 0), "a")
 
 
 def _rules(schema: Schema) -> Json:
@@ -108,9 +138,12 @@ def _kind(column: str, schema: Json) -> Any:
         )
     if types == ["string"]:
         return _FORMATS.get(schema.get("format", ""), _KINDS["string"])
+    return ARRAY(Text) if types == ["array"] and _holds_texts(schema) else _KINDS[types[0]]
+
+
+def _holds_texts(schema: Json) -> bool:
     items = schema.get("items", {})
-    is_texts = types == ["array"] and _types(items) == ["string"] and items.get("format") not in _FORMATS
-    return ARRAY(Text) if is_texts else _KINDS[types[0]]
+    return _types(items) == ["string"] and items.get("format") not in _FORMATS
 
 
 def created_at(name: str = "created_at") -> Column[Any]:
@@ -136,6 +169,11 @@ def _checks(column: str, schema: Json, kind: Any) -> Iterator[tuple[str, str]]:
         yield (
             f"years_{date.min.year}_{date.max.year}",
             f"{column} BETWEEN '{date.min}' AND '{date.max}'",
+        )
+    elif isinstance(kind, DateTime):
+        yield (
+            f"years_{date.min.year}_{date.max.year}",
+            f"{column} BETWEEN '{date.min}T00:00Z' AND '{date.max}T23:59:59.999999Z'",
         )
     elif isinstance(kind, Text):
         if "maxLength" in schema:

@@ -16,13 +16,16 @@ from openapi.bridge.request.parameters import arguments_of
 
 _HEADER = '''"""The contract's schemas and operations as Python types. Generated from it."""
 
-from datetime import date, datetime
-from typing import Any, Literal, NotRequired, Protocol, TypedDict, TypeVar
+{imports}
 
 from openapi.bridge.answers import Answer
 
 Caller = TypeVar("Caller", contravariant=True)
 '''
+_IMPORTS = {
+    "datetime": ("date", "datetime"),
+    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypedDict", "TypeVar"),
+}
 _SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict[str, Any]"}
 _FORMATS = {"date-time": "datetime", "date": "date"}
 
@@ -40,7 +43,15 @@ def generate(contract: Contract) -> str:
     for operation in contract.operations.values():
         by_tag.setdefault(operation.tag, []).append(operation)
     parts += [_protocol(contract, tag, operations) for tag, operations in by_tag.items()]
-    return re.sub("\n{4,}", "\n\n\n", "\n".join(parts))
+    text = re.sub("\n{4,}", "\n\n\n", "\n".join(parts))
+    return text.replace("{imports}", "\n".join(_imports(text)))
+
+
+def _imports(text: str) -> Iterator[str]:
+    """The imports of the names that a module uses."""
+    for module, names in _IMPORTS.items():
+        if used := [name for name in names if re.search(rf"\b{name}\b", text)]:
+            yield f"from {module} import {', '.join(used)}"
 
 
 def _definition(name: str, schema: Json) -> str:

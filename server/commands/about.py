@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from openapi.bridge.python_names import python_name
+
 if TYPE_CHECKING:
     from openapi.bridge.document.operations import Operation
     from server.product import LoadProduct
@@ -31,7 +33,7 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
     rows = []
     for operation in load().contract.operations.values():
         handler = load().find_handler(operation.id)
-        name = f"{handler.__module__}.{operation.id}" if handler else "(no handler)"
+        name = f"{handler.__module__}.{python_name(operation.id)}" if handler else "(no handler)"
         rows.append((operation.method, operation.path, name, _access(operation)))
     if as_json:
         members = ("method", "path", "handler", "access")

@@ -194,4 +194,5 @@ def test_a_tag_becomes_a_protocol() -> None:
     assert "class MyThingsHandlers(Protocol[Caller]):\n    async def first(" in text
     assert text.index("def first(") < text.index("def second(")
     assert "class _1StHandlers(" in generated({}, operation(tags=["1st"]))
+    assert "\nfrom typing import Protocol, TypeVar\n" in generated({}, operation())
     assert "user_id" not in generate(contract()).partition("class TasksHandlers")[2]

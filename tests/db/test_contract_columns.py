@@ -13,24 +13,33 @@ from openapi.bridge.document.places import ContractError
 from tests.support.clusters import Cluster, run
 from tests.support.contracts import contract_of, document
 
+NO_NUL = {"pattern": r"^[^\u0000]*$"}
 SCHEMAS: dict[str, Any] = {
-    "Text": {"type": "string", "maxLength": 3},
+    "Text": {"type": "string", "maxLength": 3, **NO_NUL},
     "Nullable": {"anyOf": [{"$ref": "#/components/schemas/Text"}, {"type": "null"}]},
     "Named": {"$ref": "#/components/schemas/Text"},
     "Base": {"type": "object", "properties": {"inherited": {"type": "boolean", "default": True}}},
 }
 # By member: its schema, the column's type with what follows it, and the constraints: name and rule.
 MEMBERS: dict[str, tuple[Any, str, dict[str, str]]] = {
-    "whole": ({"type": "integer", "minimum": -1}, "BIGINT NOT NULL", {"minimum_-1": "whole >= -1"}),
+    "whole": (
+        {"type": "integer", "minimum": -1, "format": "int64"},
+        "BIGINT NOT NULL",
+        {"minimum_-1": "whole >= -1"},
+    ),
     "price": (
         {"type": "number", "exclusiveMinimum": 0, "maximum": 9.5, "multipleOf": 0.5, "default": 1.5},
         "NUMERIC DEFAULT 1.5 NOT NULL",
         {"exclusiveminimum_0": "price > 0", "maximum_9.5": "price <= 9.5"},
     ),
     "key": ({"type": "string", "format": "uuid", "maxLength": 36}, "UUID NOT NULL", {}),
-    "moment": ({"type": "string", "format": "date-time"}, "TIMESTAMP WITH TIME ZONE NOT NULL", {}),
+    "moment": (
+        {"type": "string", "format": "date-time", "pattern": "Z$", "not": {"pattern": "^0000"}},
+        "TIMESTAMP WITH TIME ZONE NOT NULL",
+        {"years_1_9999": "moment BETWEEN '0001-01-01T00:00Z' AND '9999-12-31T23:59:59.999999Z'"},
+    ),
     "day": (
-        {"type": ["string", "null"], "format": "date"},
+        {"type": ["string", "null"], "format": "date", "not": {"pattern": "^0000"}},
         "DATE",
         {"years_1_9999": "day BETWEEN '0001-01-01' AND '9999-12-31'"},
     ),
@@ -45,9 +54,14 @@ MEMBERS: dict[str, tuple[Any, str, dict[str, str]]] = {
         {"length_0_3": "char_length(nullable) BETWEEN 0 AND 3"},
     ),
     "either": (
-        {"anyOf": [{"type": "string", "maxLength": 1}, {"type": "string", "maxLength": 2}]},
+        {"anyOf": [{"type": "string", "maxLength": 1}, {"type": "string", "maxLength": 2}], **NO_NUL},
         "TEXT NOT NULL",
         {},
+    ),
+    "made": (
+        {"type": "string", "format": "date-time", "readOnly": True},
+        "TIMESTAMP WITH TIME ZONE NOT NULL",
+        {"years_1_9999": "made BETWEEN '0001-01-01T00:00Z' AND '9999-12-31T23:59:59.999999Z'"},
     ),
     "inherited": ({}, "BOOLEAN DEFAULT true NOT NULL", {}),
     "objects": (
@@ -67,7 +81,7 @@ MEMBERS: dict[str, tuple[Any, str, dict[str, str]]] = {
         },
     ),
     "defaults": (
-        {"type": "array", "items": {"type": "string"}, "default": ['a"b', "c\\d"]},
+        {"type": "array", "items": {"type": "string", **NO_NUL}, "default": ['a"b', "c\\d"]},
         """TEXT[] DEFAULT '{"a\\"b","c\\\\d"}' NOT NULL""",
         {},
     ),
@@ -109,8 +123,8 @@ def test_postgresql_takes_them_all(database_url: str) -> None:
     )
     with Cluster(database_url).database() as url:
         run(url, created.replace("%%", "%"))
-        given = "whole, price, key, moment, named, either, objects, numbers, texts"
-        values = "0, 2, gen_random_uuid(), now(), 'abc', '', '[]', '[]', '{a,a}'"
+        given = "whole, price, key, moment, made, named, either, objects, numbers, texts"
+        values = "0, 2, gen_random_uuid(), now(), now(), 'abc', '', '[]', '[]', '{a,a}'"
         stored = run(url, f"INSERT INTO things ({given}) VALUES ({values}) RETURNING defaults, inherited")
         assert [(['a"b', "c\\d"], True)] == stored
 
