@@ -48,7 +48,7 @@ class IssuerClient:
         except (httpx.HTTPError, OSError) as error:
             raise IssuerError(f"{type(error).__name__}: {error}") from error
 
-    async def _discover(self) -> httpx.URL:
+    async def _discover(self) -> "httpx.URL":
         """Where the keys are, by the first discovery document that there is."""
         *others, last = self._documents
         for address in others:
@@ -59,7 +59,7 @@ class IssuerClient:
             return self._keys_of(document)
         return self._keys_of(await self._download(last))
 
-    def _keys_of(self, document: bytes) -> httpx.URL:
+    def _keys_of(self, document: bytes) -> "httpx.URL":
         try:
             metadata = json.loads(document)
             issuer, address = metadata["issuer"], metadata["jwks_uri"]
@@ -75,7 +75,7 @@ class IssuerClient:
                 "its discovery document has a jwks_uri that is neither https nor of this machine"
             ) from None
 
-    async def _download(self, address: httpx.URL) -> bytes:
+    async def _download(self, address: "httpx.URL") -> bytes:
         async with (
             httpx.AsyncClient(
                 verify=self._tls,
@@ -97,7 +97,7 @@ class IssuerClient:
             return bytes(document)
 
 
-def discovery_addresses(issuer: str) -> list[httpx.URL]:
+def discovery_addresses(issuer: str) -> "list[httpx.URL]":
     """Where an issuer describes itself: OpenID Connect Discovery 1.0, section 4, and RFC 8414, section 3.
 
     Raises:
@@ -111,7 +111,7 @@ def discovery_addresses(issuer: str) -> list[httpx.URL]:
     return [address.copy_with(raw_path=suffix.encode()) for suffix in suffixes]
 
 
-def trusted_address(url: str) -> httpx.URL:
+def trusted_address(url: str) -> "httpx.URL":
     """`url` as an address from which nobody in between can serve other keys: https, or http on this machine.
 
     Raises:
