@@ -173,8 +173,12 @@ class ClientConnection(asyncio.Protocol):
         if self.cross_origin is not None:
             fields += self.cross_origin.fields(self._origin())
         fields.append((b"connection", b"close"))
-        self._transport.write(written(answer.status, fields, answer.content))
+        self._transport.write(written(answer.status, fields, answer.content, is_head=self._is_head()))
         self._end()
+
+    def _is_head(self) -> bool:
+        """Whether the request has a method whose answers have no content, as far as it was read."""
+        raise NotImplementedError
 
     def _origin(self) -> bytes | None:
         """What the head names as its origin, also where the parser has stumbled before it told of the header."""

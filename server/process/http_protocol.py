@@ -227,10 +227,14 @@ class HttpProtocol(ClientConnection):
             return
         except httptools.HttpParserUpgrade as upgrade:
             self._position = start + upgrade.args[0]
+            method = None
+        except httptools.HttpParserCallbackError:
+            raise  # Nothing is wrong with the method.
         except httptools.HttpParserError:
             method = _METHOD.match(data, start) if self._head_bytes == end - start else None
             if method is None or self._headers:
                 raise
+        if method is not None:
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
             self._is_other_method = True
@@ -241,6 +245,10 @@ class HttpProtocol(ClientConnection):
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
             self._parser.feed_data(head)
+
+    def _is_head(self) -> bool:
+        # The parser knows of no method before the target has begun.
+        return bool(self._target) and self._parser.get_method() == b"HEAD"
 
     def _offers_upgrade(self) -> bool:
         # To the parser CONNECT is an upgrade too; it has no body that could be lost.

@@ -303,6 +303,23 @@ def test_a_path_has_one_meaning(
         assert sentence == answer.sentence
 
 
+@pytest.mark.parametrize("method", [b"GET", b"BREW"])
+def test_a_head_without_a_host_is_named(service: Service, method: bytes) -> None:
+    """A request without any header lacks Host (RFC 9112, section 3.2), which is said, and nothing else."""
+    answer = exchange(service, method + b" /health/live HTTP/1.1\r\n\r\n")
+    assert (400, "The request must have one Host header") == (answer.status, answer.sentence)
+
+
+@pytest.mark.parametrize("rest", [b" /health/live HTTP/1.1\r\nHost: a b\r\n\r\n", b" /" + b"a" * 70_000])
+def test_a_refused_head_has_no_body(service: Service, rest: bytes) -> None:
+    """An answer to HEAD has no content (RFC 9110, section 9.3.2), also where the request is refused unread."""
+    with RawConnection(service) as connection:
+        connection.send(b"HEAD" + rest)
+        answer = connection.receive("HEAD")
+        assert answer is not None
+        assert (True, True) == (answer.status >= 400, connection.is_closed())
+
+
 @pytest.mark.parametrize(
     "line",
     [
