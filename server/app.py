@@ -2,12 +2,12 @@
 contract's service with its checks, and the handler. What is no operation goes on to the pages."""
 
 import gc
-from collections.abc import AsyncIterator
+from asyncio import to_thread
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from a2wsgi import WSGIMiddleware
 from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,9 +27,6 @@ from server.pages.paths import is_page
 from server.product import Product
 from server.settings import Settings
 from server.telemetry.observe import REQUEST_ID, create_observer
-
-if TYPE_CHECKING:
-    from flask import Flask
 
 CONNECTIONS = 8
 QUEUE = 1024
@@ -62,19 +59,18 @@ def create_app(
     cross_origin = CrossOrigin(product.contract, writer, origins) if origins else None
 
     @cache
-    def pages() -> "Flask":
-        # Most workers are never asked for a page, for which they would need 5 MB.
+    def pages() -> Any:
+        # Most workers are never asked for a page, for which they would need 7 MB.
+        from a2wsgi import WSGIMiddleware
+
         from server.pages.site import create_pages
 
         issue_token = partial(demo_token, settings, product.contract)
-        return create_pages(product.contract, issue_token, settings.root_path)
+        wsgi: Any = create_pages(product.contract, issue_token, settings.root_path)
+        return WSGIMiddleware(wsgi)
 
-    def wsgi(environ: Any, start_response: Any) -> Any:
-        return pages()(environ, start_response)
-
-    on_threads: Any = WSGIMiddleware(wsgi)
     beyond = Router(
-        default=partial(answer_pages, on_threads),
+        default=partial(answer_pages, pages),
         lifespan=partial(
             lifespan, database, {"observer": observer, "writer": writer, "cross_origin": cross_origin}
         ),
@@ -110,8 +106,10 @@ def open_database(product: Product, url: str) -> Database:
     return Database(pool, tables.names, register=tables.register, probe=own_row(tables.metadata))
 
 
-async def answer_pages(pages: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def answer_pages(pages: Callable[[], ASGIApp], scope: Scope, receive: Receive, send: Send) -> None:
     """Has the pages for people, which are Flask's, answer; raises PathNotFound for any path but theirs."""
     if not is_page(scope["path"]):
         raise PathNotFound
-    await pages(scope, receive, send)
+    # To import and make them takes a while, in which others are answered.
+    answer = await to_thread(pages)
+    await answer(scope, receive, send)
