@@ -1,6 +1,6 @@
 """What a handler answers, and the one writer of every answer: its body, its media type and its headers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.client import responses as phrases
 from itertools import islice
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.error_bodies import ErrorBodies
 from openapi.bridge.failures import BadRequest, Failure, Refusal
-from openapi.bridge.media_types import JSON, accepted
+from openapi.bridge.media_types import JSON, accepted, read_media_type
 
 Body = TypeVar("Body", covariant=True)
 
@@ -22,7 +22,7 @@ MAX_VIOLATIONS = 50
 
 # A line break at the end, which JSON allows (RFC 8259, section 2), keeps a shell's prompt on a line of its own.
 _JSON = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def as_json(value: Any) -> bytes:
@@ -35,13 +35,18 @@ class Answer(NamedTuple, Generic[Body]):
     """A body, headers by name, a status and a media type.
 
     Where they are not given, the status is the operation's 2xx of the contract, and the media type the first of JSON
-    that it declares. A body of None is no body at all (204, 304); one of bytes is sent as it is.
+    that it declares, or else the first. A body of None is no body at all (204, 304); one of bytes is sent as it is, and
+    so is a text that is not JSON, in UTF-8.
+
+    Args:
+        others: what makes the body in other media types, for clients whose `Accept` prefers one.
     """
 
     body: Body
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = _NOTHING
     status: int | None = None
     media_type: str | None = None
+    others: Mapping[str, Callable[[], object]] = _NOTHING
 
 
 class WrittenAnswer(NamedTuple):
@@ -70,12 +75,13 @@ class AnswerWriter:
         self,
         status: int,
         body: object,
-        headers: Mapping[str, str] = _NO_HEADERS,
+        headers: Mapping[str, str] = _NOTHING,
         media_type: str = JSON,
         *,
         is_head: bool = False,
     ) -> WrittenAnswer:
-        """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are.
+        """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are, as is a
+        text of another media type.
 
         Dates without a zone are UTC and end in `Z` (RFC 3339), and JSON ends in a line break.
 
@@ -90,6 +96,8 @@ class AnswerWriter:
         if body is None:
             return WrittenAnswer(status, fields, b"")
         fields.append((b"content-type", media_type.encode("latin-1")))
+        if isinstance(body, str) and not ((read := read_media_type(media_type)) and read.is_json):
+            body = body.encode()
         if is_head and not isinstance(body, bytes):
             return WrittenAnswer(status, fields, b"")
         content = body if isinstance(body, bytes) else as_json(body)

@@ -1,8 +1,8 @@
 """Media types and fields with parameters as HTTP writes them, read in linear time."""
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 JSON = "application/json"
 
@@ -87,6 +87,11 @@ def read_parameters(text: str, start: int) -> dict[str, str] | None:
     return parameters
 
 
+def accept_of(scope: Mapping[str, Any]) -> bytes:
+    """The `Accept` of a request, which may come on several lines."""
+    return b",".join(value for name, value in scope["headers"] if name == b"accept")
+
+
 def accepted(accept: str) -> list[MediaType]:
     """The media ranges that an `Accept` header takes, the most wanted first (RFC 9110, section 12.5.1)."""
     ranges = []
@@ -95,3 +100,10 @@ def accepted(accept: str) -> list[MediaType]:
         wanted = media_range._replace(parameters={})
         ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))
     return [wanted for weight, wanted in sorted(ranges, key=lambda each: -each[0]) if weight > 0]
+
+
+def preferred(names: Sequence[str], accept: str) -> str:
+    """Which of some media types a client wants most, by its `Accept` (RFC 9110, section 12.5.1); the first if none."""
+    offered = [(name, media_type) for name in names if (media_type := read_media_type(name))]
+    wanted = (name for each in accepted(accept) for name, media_type in offered if each.covers(media_type))
+    return next(wanted, names[0])

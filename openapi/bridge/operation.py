@@ -30,7 +30,7 @@ class ServedOperation:
         security: how the credentials of a request are verified; None where the operation asks for none.
         body: reads the body; None where the operation takes none.
         rules: what is left out of answers; None where the contract has nothing that is.
-        json_type: the media type of an answer by its status, where the handler names none.
+        answer_type: the media type of an answer by its status, where the handler names none.
     """
 
     operation: Operation
@@ -39,7 +39,7 @@ class ServedOperation:
     parameters: ParameterReader
     body: BodyReader | None
     rules: AnswerRules | None
-    json_type: Callable[[int], str]
+    answer_type: Callable[[int], str]
 
 
 def bind(
@@ -65,7 +65,7 @@ def bind(
         ParameterReader(contract, operation),
         BodyReader(contract, operation.body) if operation.body else None,
         AnswerRules(contract, operation) if contract.hides_members else None,
-        cache(operation.json_type),
+        cache(operation.answer_type),
     )
     arguments = [*served.parameters.arguments, *(["body"] if served.body else [])]
     try:

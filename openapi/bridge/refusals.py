@@ -12,6 +12,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.failures import Failure, Forbidden, InternalError, Unauthorized, Unavailable
 from openapi.bridge.framework import ProblemException
+from openapi.bridge.media_types import accept_of
 
 log = logging.getLogger("todo_api")
 
@@ -44,8 +45,7 @@ class Refuser:
         operation: Operation | None = scope.get("operation")
         if isinstance(failure, Unauthorized) and operation is not None:
             failure.headers = {"WWW-Authenticate": self._challenges[operation.id], **failure.headers}
-        accept = b",".join(value for name, value in scope["headers"] if name == b"accept")
-        return self._writer.refuse(failure, accept, operation)
+        return self._writer.refuse(failure, accept_of(scope), operation)
 
     def _failure(self, error: BaseException) -> Failure:
         """The failure that stands for `error`; what nobody foresaw is an InternalError."""

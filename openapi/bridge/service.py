@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.failures import BadRequest, Forbidden, MethodNotAllowed, Unauthorized
+from openapi.bridge.media_types import accept_of, preferred
 from openapi.bridge.operation import CallerOf, Handler, bind
 from openapi.bridge.refusals import Refuser
 from openapi.bridge.request.body import NO_BODY
@@ -140,11 +141,15 @@ class ContractService:
 
         answer = await served.handler(self._caller_of(claims), **arguments)
         status, content = answer.status or served.operation.success, answer.body
-        media_type = answer.media_type or served.json_type(status)
+        media_type, headers = answer.media_type or served.answer_type(status), answer.headers
+        if answer.others:
+            media_type = preferred([media_type, *answer.others], accept_of(scope).decode("latin-1"))
+            content = answer.others[media_type]() if media_type in answer.others else content
+            headers = {**headers, "Vary": "Accept"}
         if served.rules is not None:
             content = served.rules.visible(status, content, media_type)
         is_head = scope["method"] == "HEAD"
-        return self._write(status, content, answer.headers, media_type, is_head=is_head)
+        return self._write(status, content, headers, media_type, is_head=is_head)
 
 
 class CredentialsRequest:

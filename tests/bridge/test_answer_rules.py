@@ -35,7 +35,9 @@ RESPONSES = {
 RIGHT = {"X-Count": "9", "X-List": "1, 2"}
 
 
-def answered(answer: Answer[Any], responses: Json = RESPONSES, validate: bool = True) -> httpx.Response:
+def answered(
+    answer: Answer[Any], responses: Json = RESPONSES, validate: bool = True, accept: str = "*/*"
+) -> httpx.Response:
     """What a client gets where a handler gives this answer."""
 
     async def handle(_caller: object) -> Answer[Any]:
@@ -47,7 +49,7 @@ def answered(answer: Answer[Any], responses: Json = RESPONSES, validate: bool = 
         validate_answers=validate,
         components={"schemas": {"User": USER}},
     )
-    return send("GET", "/things")
+    return send("GET", "/things", headers={"Accept": accept})
 
 
 @pytest.mark.parametrize("validate", [True, False])
@@ -99,12 +101,45 @@ def test_answers_that_the_contract_has() -> None:
         (["text/csv", "application/vnd.a+json", "application/json"], "application/vnd.a+json"),
         (["application/json; charset=utf-8"], "application/json; charset=utf-8"),
         (["*/*", "application/*+json"], "application/json"),
+        (["text/*", "text/csv", "text/plain"], "text/csv"),
     ],
 )
-def test_a_handler_need_not_name_the_media_type_of_json(declared: list[str], expected: str) -> None:
-    """The first of JSON that the contract declares for the status is sent, unless the handler names another."""
+def test_a_handler_need_not_name_the_media_type(declared: list[str], expected: str) -> None:
+    """The first of JSON that the contract declares for the status is sent, or else the first, unless the handler names
+    another."""
     responses = {"2XX": {"description": "Done", "content": {name: {} for name in declared}}}
     assert expected == answered(Answer({}), responses).headers["content-type"]
     assert (
         "text/csv" == answered(Answer(b"", media_type="text/csv"), responses, False).headers["content-type"]
     )
+
+
+@pytest.mark.parametrize("media_type", ["text/csv", "text/plain; charset=utf-8"])
+def test_a_text_is_sent_as_it_is(media_type: str) -> None:
+    """A text that is not JSON is not put into quotation marks."""
+    responses = {"200": {"description": "Done", "content": {media_type: {"schema": {"type": "string"}}}}}
+    assert (media_type, "ä\n") == (
+        (found := answered(Answer("ä\n"), responses)).headers["content-type"],
+        found.content.decode(),
+    )
+    of_json = {"200": {"description": "Done", "content": {"application/json": {}}}}
+    assert b'"a"\n' == answered(Answer("a"), of_json).content
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("*/*", "application/json"),
+        ("text/csv", "text/csv"),
+        ("application/json;q=0.5, text/*", "text/csv"),
+        ("image/png", "application/json"),
+        ("", "application/json"),
+    ],
+)
+def test_a_client_chooses_the_media_type(accept: str, expected: str) -> None:
+    """Of the bodies that a handler offers the one is made that `Accept` prefers, and caches are told that it counts."""
+    contents = {"application/json": b'["a"]\n', "text/csv": b"a\n"}
+    responses = {"200": {"description": "Done", "content": {name: {} for name in contents}}}
+    found = answered(Answer(["a"], others={"text/csv": lambda: "a\n"}), responses, accept=accept)
+    assert (expected, contents[expected]) == (found.headers["content-type"], found.content)
+    assert "Accept" == found.headers["vary"]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from urllib.parse import urlsplit
 
 from openapi.bridge.document.grammar import METHODS, parts
@@ -52,11 +53,12 @@ class Operation:
         names = (str(status), f"{status // 100}XX", "default")
         return next((name for name in names if name in self.responses), None)
 
-    def json_type(self, status: int) -> str:
-        """The first media type of JSON that answers of a status are declared to have, as it is written there."""
+    def answer_type(self, status: int) -> str:
+        """The media type that answers of a status are declared to have, the first of JSON or else of any kind."""
         response = self.responses.get(self.response_name(status) or "", {})
-        written = (key for key in response.get("content", {}) if "*" not in key)
-        return next((key for key in written if (read := read_media_type(key)) and read.is_json), JSON)
+        written = [key for key in response.get("content", {}) if "*" not in key]
+        of_json = (key for key in written if (read := read_media_type(key)) and read.is_json)
+        return next(chain(of_json, written), JSON)
 
 
 def read_operations(document: Json, problems: list[str]) -> list[Operation]:
