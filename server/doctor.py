@@ -49,6 +49,8 @@ def examine(load: LoadProduct) -> Iterator[Finding]:
     except SettingsError as error:
         yield from (Finding("settings", False, line) for line in str(error).splitlines())
         return
+    except ContractError:
+        return
     yield Finding("settings", True, f"in order; tokens come from {_source(settings)}")
     yield from (Finding("settings", False, line, is_warning=True) for line in warnings(settings))
     if settings.source_of_keys:

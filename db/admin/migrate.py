@@ -70,7 +70,7 @@ class Migrations:
         """None if the database is at the newest schema, else a sentence that says what to do."""
         current = _current(url)
         # Each file has the name of its revision, and they are numbered.
-        *older, newest = sorted(file.name.partition("_")[0] for file in self.folder.glob("versions/*.py"))
+        *older, newest = self._revisions()
         if current == newest:
             return None
         return self.older if current in {None, *older} else NEWER
@@ -115,9 +115,18 @@ class Migrations:
                 differences = ", ".join(map(_describe, error.diffs))
                 raise MigrationError(DIFFERENT.format(differences)) from error
 
+    def _revisions(self) -> list[str]:
+        revisions = sorted(file.name.partition("_")[0] for file in self.folder.glob("versions/*.py"))
+        if not (revisions and (self.folder / "env.py").is_file()):
+            raise MigrationError(
+                f"There must be env.py and versions/NNNN_*.py, the migrations, in {self.folder}"
+            )
+        return revisions
+
     def _config(self, url: str, written: StringIO | None = None) -> "Config":
         from alembic.config import Config
 
+        self._revisions()
         config = Config(stdout=StringIO(), output_buffer=written)
         config.set_main_option("script_location", str(self.folder).replace("%", "%%"))
         config.attributes["url"] = url

@@ -6,10 +6,6 @@ from openapi.bridge.failures import Failure
 class BookNotFound(Failure):
     """The library has no such book."""
 
-    status_code = 404
-
 
 class LoanNotFound(Failure):
     """The reader has no such loan, be it another reader's or nobody's."""
-
-    status_code = 404

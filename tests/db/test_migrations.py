@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import alembic
@@ -17,7 +18,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
-from db.admin.migrate import NEWER, MigrationError
+from db.admin.migrate import NEWER, MigrationError, Migrations
 from db.migrations import migrations
 from tests.support.clusters import DEPLOYER, PASSWORD, Cluster, cluster, pooler, run
 from tests.support.running import PROJECT, wait_until
@@ -331,3 +332,17 @@ def test_the_folder_does_not_hide_the_package() -> None:
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert (f"{alembic.__version__}\n", 0) == (ended.stdout, ended.returncode)
+
+
+@on("missing", ["env.py", "versions/0001_first.py"])
+def test_a_folder_that_lacks_something(fresh: str, tmp_path: Path, missing: str) -> None:
+    """A folder without its migrations, or without what runs them, is named instead of taken for the newest schema."""
+    (tmp_path / "versions").mkdir()
+    for name in {"env.py", "versions/0001_first.py"} - {missing}:
+        (tmp_path / name).touch()
+    empty = Migrations(tmp_path, "clinic")
+    for ask in (empty.pending, empty.upgrade):
+        with pytest.raises(
+            MigrationError, match=r"^There must be env.py and versions/NNNN_\*.py, the migrations, in "
+        ):
+            ask(fresh)

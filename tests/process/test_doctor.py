@@ -433,3 +433,13 @@ def test_an_operation_without_a_handler(tmp_path: Path) -> None:
     line = "FAIL contract: openapi.yaml: GET /health/live: no handler has the name of the operationId 'get_pulse'"
     assert 1 == ended.returncode
     assert line == ended.stdout.splitlines()[0]
+
+
+def test_a_contract_that_cannot_be_read(tmp_path: Path) -> None:
+    """A contract that is wrong is said once, and nothing is said of what it decides."""
+    copy_project(tmp_path)
+    (tmp_path / "openapi" / "openapi.yaml").write_text("[")
+    ended = todo_api("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+
+    assert (1, "", 1) == (ended.returncode, ended.stderr, len(ended.stdout.splitlines()))
+    assert ended.stdout.startswith("FAIL contract: openapi.yaml: line 2: this is not YAML: ")
