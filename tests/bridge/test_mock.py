@@ -166,7 +166,7 @@ TYPES: Json = {
         (
             "application/xml;q=1",
             "application/xml",
-            '<?xml version="1.0" encoding="UTF-8"?><root><a><item>&lt;</item></a></root>',
+            "<?xml version='1.0' encoding='UTF-8'?>\n<root><a>&lt;</a></root>",
         ),
         ("nonsense, font/woff, x/y;q=z", "application/json", "1"),
         ("image/*;q=0.1", "image/png", "i"),

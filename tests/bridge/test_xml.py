@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from openapi.bridge.failures import BadRequest
+from openapi.bridge.mock.answers import ExampleAnswers, Wish
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.xml import parse_xml
-from tests.support.contracts import body_reader, parsed
+from tests.support.contracts import body_reader, contract_of, document, operation, parsed
 
 XML = "application/xml"
 SCHEMA = {
@@ -98,3 +99,24 @@ def test_the_entities_of_a_document_type_are_not_expanded() -> None:
     for _ in range(10_000):
         with pytest.raises(BadRequest):
             parse_xml(content)
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (SCHEMA, {"name": "x", "tags": [1, 2], "id": 5, "links": ["<", ""], "done": None, "home": {"street": " "}}),
+        (SCHEMA, {"name": "ä", "tags": [], "done": True, "more": 1, "any": {"b": "1"}}),
+        ({"type": "array", "items": {"type": "integer", "xml": {"name": "n"}}, "xml": {"name": "ns"}}, [1, 2]),
+        ({"type": "array", "items": {"$ref": "#/components/schemas/Thing"}}, [{"id": 1}, {"id": 2}]),
+    ],
+)  # fmt: skip
+def test_what_the_mock_writes_is_what_is_read(schema: Any, value: Any) -> None:
+    """An answer in XML follows the schema's XML objects: as a request it would be read as the same value."""
+    thing = {"type": "object", "properties": {"id": {"type": "integer", "xml": {"attribute": True}}}}
+    media_type = {"schema": schema, "example": value}
+    act = operation(responses={"200": {"description": "", "content": {XML: media_type}}})
+    contract = contract_of(document({"/things": {"get": act}}, components={"schemas": {"Thing": thing}}))
+
+    written = ExampleAnswers(contract).answer(contract.operations["act"], Wish()).body
+
+    assert value == parsed(body_reader({XML: {"schema": schema}}, Thing=thing), written, XML)

@@ -5,15 +5,15 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
-from openapi.bridge.document.schemas import schema_holder
+from openapi.bridge.document.schemas import Schema, schema_holder
 from openapi.bridge.media_types import MediaType, accepted, read_media_type
 from openapi.bridge.mock.generate import value_of
+from openapi.bridge.mock.xml import write_xml
 
 _CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
 # What a key is taken for that is no media type.
@@ -62,7 +62,8 @@ class ExampleAnswers:
         value = self._body(response / "content" / key, wish.example)
         read = read_media_type(media_type)
         if read is None or not read.is_json:
-            value = _raw(value, media_type)
+            schema = self._contract.answers.at(f"{(response / 'content' / key).pointer}/schema")
+            value = _raw(value, media_type, schema)
         # Else null would be no body.
         return Answer(b"null" if value is None else value, headers, status, media_type)
 
@@ -130,18 +131,8 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _raw(value: Any, media_type: str) -> bytes:
+def _raw(value: Any, media_type: str, schema: Schema) -> bytes:
     """A value in a media type other than JSON."""
     if "xml" in media_type and not isinstance(value, str):
-        return f'<?xml version="1.0" encoding="UTF-8"?>{_xml("root", value)}'.encode()
+        return write_xml(value, schema)
     return (value if isinstance(value, str) else json.dumps(value)).encode()
-
-
-def _xml(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        inner = "".join(_xml(key, each) for key, each in value.items())
-    elif isinstance(value, list):
-        inner = "".join(_xml("item", each) for each in value)
-    else:
-        inner = escape(_text(value))
-    return f"<{name}>{inner}</{name}>"

@@ -80,14 +80,14 @@ def _object(element: Element, schema: Schema) -> Json:
     value: Json = {}
     required = schema.required()
     for name, member in schema.members().items():
-        rules = _rules(member)
+        rules = xml_rules(member)
         tag = rules.get("name", name)
         if rules.get("attribute"):
             if tag in attributes:
                 value[name] = converter(member.types())(attributes.pop(tag))
         elif "array" in member.types() and not rules.get("wrapped"):
             items = member.find("items")
-            tags = {name, tag, _rules(items).get("name", tag)}
+            tags = {name, tag, xml_rules(items).get("name", tag)}
             found = [child for child in element if child.tag in tags]
             for each in tags:
                 children.pop(each, None)
@@ -102,5 +102,6 @@ def _object(element: Element, schema: Schema) -> Json:
     return {**attributes, **value}
 
 
-def _rules(schema: Schema) -> Json:
+def xml_rules(schema: Schema) -> Json:
+    """The XML Object of a schema, the outermost layer's that has one; empty where there is none."""
     return next((layer.node["xml"] for layer in schema.layers() if "xml" in layer.node), {})
