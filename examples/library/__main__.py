@@ -2,5 +2,11 @@
 
 from server.cli import run
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """The command of the library."""
     run("examples.library.product:library", "python -m examples.library")
+
+
+if __name__ == "__main__":
+    main()

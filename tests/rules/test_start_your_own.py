@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.documentation import code, rows
 from tests.support.running import PROJECT, free_port, status_of, wait_until
@@ -50,6 +51,15 @@ def test_what_it_imports() -> None:
     }
 
     assert imported == {name for cells in rows(PAGE, "What is imported") for name in code(cells[0])}
+
+
+def test_the_test_passes(tmp_path: Path) -> None:
+    """The test that the page has for a service of one's own is right about the example."""
+    (shown,) = re.findall(r"```python\n(import asyncio\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(shown.replace("from library", "from examples.library"), made)
+
+    made["test_loans"](tmp_path)
 
 
 def test_a_package_elsewhere_is_served(tmp_path: Path) -> None:
