@@ -1,6 +1,5 @@
 """The behaviour of the operations on tasks; each function has the name of its operationId in the contract."""
 
-from datetime import date
 from hashlib import sha256
 from typing import Any, NoReturn, cast
 
@@ -38,8 +37,8 @@ async def list_tasks(
     status: list[Status] | None,
     priority: list[Priority] | None,
     tag: list[str] | None,
-    due_from: date | None,
-    due_to: date | None,
+    due_from: str | None,
+    due_to: str | None,
     q: str | None,
     sort: Sort,
     limit: int,

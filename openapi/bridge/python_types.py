@@ -125,8 +125,11 @@ def _method(contract: Contract, operation: Operation) -> str:
 def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
     for name, place in arguments_of(operation).items():
         schema = schema_holder(place) / "schema"
-        always = place.node.get("required") or "default" in contract.follow(schema).node
-        yield f"{name}: {_type(schema.node)}{'' if always else ' | None'}"
+        rules = contract.follow(schema).node
+        always = place.node.get("required") or "default" in rules
+        # A handler gets the text of a time, which the contract has checked.
+        type_ = _type({**rules, "format": ""} if rules.get("format") in _FORMATS else schema.node)
+        yield f"{name}: {type_}{'' if always else ' | None'}"
     if operation.body:
         body = _content(operation.body.node)
         is_required = operation.body.node.get("required")

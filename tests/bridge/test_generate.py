@@ -121,6 +121,15 @@ CONTENT = {
             {"parameters": [{"name": "X-Size", "in": "header", "schema": {"type": "integer"}}]},
             "(self, caller: Caller, /, *, x_size: int | None) -> Answer[None]",
         ),
+        (  # A handler gets the text, which the contract has checked.
+            {
+                "parameters": [
+                    {"name": "day", "in": "query", "schema": {"type": "string", "format": "date"}},
+                    {"name": "since", "in": "query", "schema": {"$ref": "#/components/schemas/Time"}},
+                ]
+            },
+            "(self, caller: Caller, /, *, day: str | None, since: str | None) -> Answer[None]",
+        ),
         (
             {"parameters": [{"name": "size", "in": "query", "schema": {"type": "integer", "default": 1}}]},
             "(self, caller: Caller, /, *, size: int) -> Answer[None]",
@@ -185,7 +194,8 @@ CONTENT = {
 )
 def test_an_operation_becomes_a_method(fields: Json, signature: str) -> None:
     """An operation's handler takes its parameters and body by name, and answers what its success says."""
-    assert f"    async def act{signature}: ..." in generated({}, {**operation(), **fields})
+    schemas = {"Time": {"type": "string", "format": "date-time"}}
+    assert f"    async def act{signature}: ..." in generated(schemas, {**operation(), **fields})
 
 
 def test_a_tag_becomes_a_protocol() -> None:
