@@ -219,9 +219,12 @@ def test_required_headers_are_sent() -> None:
 SERVERS = [{"url": "https://example.com/v1"}, {"url": "/v2"}]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/v1/things", 200), ("/things", 200), ("/v3/things", 404)])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/v1/things", 200), ("/v2/things", 200), ("/things", 200), ("/v3/things", 404), ("/v2" * 9000, 404)],
+)
 def test_the_servers_path_may_be_left_out(path: str, status: int) -> None:
-    """The paths are served below that of the first server, and by themselves."""
+    """The paths are served below that of each server, and by themselves."""
     assert status == ask(things(answering(INTEGER), servers=SERVERS), path).status_code
 
 

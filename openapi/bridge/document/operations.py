@@ -198,9 +198,12 @@ def _success(responses: Mapping[str, Json]) -> int:
 def _base_path(holders: Sequence[Place]) -> str:
     """The path of the first server of the first that has any: the operation, its path or the document."""
     holder = next((holder for holder in holders if holder.node.get("servers")), None)
-    if holder is None:
-        return ""
-    path = _path_of(holder.node["servers"][0]).rstrip("/")
+    return "" if holder is None else base_path(holder.node["servers"][0])
+
+
+def base_path(server: Json) -> str:
+    """The path of a server, without a slash at its end; empty where a variable in it has no default."""
+    path = _path_of(server).rstrip("/")
     if "{" in path:
         return ""  # Nobody can tell what stands there.
     # A path without a slash is relative to where the document is published, which is the root.

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.operations import Operation
+from openapi.bridge.document.operations import Operation, base_path
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
 from openapi.bridge.media_types import JSON
 from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
@@ -43,6 +43,7 @@ class MockService:
         self.contract = contract
         self.operations = contract.operations
         self._bases = sorted({operation.base for operation in contract.operations.values()} - {""})
+        self._further = sorted({base_path(each) for each in contract.document.get("servers", ())} - {""})
         self._answers = ExampleAnswers(contract)
         self.writer = _MockWriter(contract, self._answers)
         self._service = ContractService(
@@ -68,12 +69,22 @@ class MockService:
             content, media_type = self._published[path]
             await self.writer.write(200, content, media_type=media_type).send(send)
             return
-        # Whoever leaves the path of the server out means the same path below one of the servers'.
-        below = [{"path": base + path, "raw_path": base.encode() + scope["raw_path"]} for base in self._bases]
-        others = scope.setdefault("mock_paths", below)
+        others = scope.setdefault("mock_paths", self._other_paths(path, scope["raw_path"]))
         if not others:
             raise PathNotFound
         await self._service({**scope, **others[0], "mock_paths": others[1:]}, receive, send)
+
+    def _other_paths(self, path: str, raw_path: bytes) -> list[dict[str, Any]]:
+        # Whoever leaves the path of the server out, or takes that of another one, means the same path below the first.
+        meant = [(path, raw_path)]
+        for base in self._further:
+            if path.startswith(f"{base}/") and raw_path.startswith(base.encode()):
+                meant.append((path[len(base) :], raw_path[len(base) :]))
+        return [
+            {"path": base + path, "raw_path": base.encode() + raw_path}
+            for path, raw_path in meant
+            for base in ("", *self._bases)
+        ][1:]
 
 
 def _without_owners(node: Any) -> Any:
