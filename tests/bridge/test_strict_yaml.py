@@ -67,6 +67,13 @@ def test_aliases_and_merges_are_filled_in() -> None:
     } == strict_yaml.parse_yaml(text)
 
 
+def test_a_few_aliases_cannot_stand_for_billions() -> None:
+    """A text of which aliases would make more than can be held is refused before it is filled in."""
+    lines = ["l0: &l0 [x, x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))]
+    with pytest.raises(strict_yaml.YAMLError, match="line 1: the aliases stand for more than 100000 values"):
+        strict_yaml.parse_yaml("\n".join(lines))
+
+
 def test_an_empty_text_is_nothing() -> None:
     """A text without a document is null."""
     assert strict_yaml.parse_yaml("# nothing") is None

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+# The most values that aliases may add to those that are written out; a few lines could stand for billions.
+MAX_ALIASED = 100_000
 _TAG = "tag:yaml.org,2002:"
 _CONSTRUCTED = ("null", "bool", "int", "float", "str", "seq", "map")
 # The JSON schema of YAML 1.2, where `on` is a string and `010` no octal number, with the usual other spellings.
@@ -47,7 +49,8 @@ def parse_yaml(text: str) -> Any:
         root = loader.get_single_node()
         if root is None:
             return None
-        _check(root, ())
+        if _check(root, (), {}) > len(text) + MAX_ALIASED:
+            raise YAMLError(f"line 1: the aliases stand for more than {MAX_ALIASED} values")
         return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -56,8 +59,19 @@ def parse_yaml(text: str) -> Any:
         raise YAMLError("this is not YAML: it holds a character that YAML does not allow") from error
 
 
-def _check(node: yaml.Node, above: tuple[yaml.Node, ...]) -> None:
-    """Makes every key a string; raises YAMLError for one that cannot be, and for what JSON cannot say."""
+def _check(node: yaml.Node, above: tuple[yaml.Node, ...], sizes: dict[yaml.Node, int]) -> int:
+    """How many values the node is with its aliases filled in; makes every key a string.
+
+    Args:
+        above: the nodes that it stands in.
+        sizes: what is known by now, so that no node is looked at twice.
+
+    Raises:
+        YAMLError: for a key that cannot be a string, and for what JSON cannot say.
+    """
+    if node in sizes:
+        return sizes[node]
+    size = 1
     line = f"line {node.start_mark.line + 1}"
     if node in above:
         raise YAMLError(f"{line}: an alias stands within what it stands for")
@@ -71,12 +85,14 @@ def _check(node: yaml.Node, above: tuple[yaml.Node, ...]) -> None:
             keys.add(key.value)
             if key.tag != f"{_TAG}merge":
                 key.tag = f"{_TAG}str"
-            _check(value, (*above, node))
+            size += _check(value, (*above, node), sizes)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _check(item, (*above, node))
+            size += _check(item, (*above, node), sizes)
     else:
         _check_scalar(node, line)
+    sizes[node] = size
+    return size
 
 
 def _check_scalar(node: yaml.Node, line: str) -> None:

@@ -77,9 +77,11 @@ class MockService:
     def _other_paths(self, path: str, raw_path: bytes) -> list[dict[str, Any]]:
         # Whoever leaves the path of the server out, or takes that of another one, means the same path below the first.
         meant = [(path, raw_path)]
-        for base in self._further:
-            if path.startswith(f"{base}/") and raw_path.startswith(base.encode()):
-                meant.append((path[len(base) :], raw_path[len(base) :]))
+        meant += [
+            (path[len(base) :], raw_path[len(base) :])
+            for base in self._further
+            if path.startswith(f"{base}/") and raw_path.startswith(base.encode())
+        ]
         return [
             {"path": base + path, "raw_path": base.encode() + raw_path}
             for path, raw_path in meant
