@@ -10,6 +10,7 @@ from openapi.bridge.python_names import python_name
 
 if TYPE_CHECKING:
     from openapi.bridge.document.operations import Operation
+    from openapi.bridge.document.places import Json
     from server.product import LoadProduct
 
 
@@ -34,7 +35,7 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
     for operation in load().contract.operations.values():
         handler = load().find_handler(operation.id)
         name = f"{handler.__module__}.{python_name(operation.id)}" if handler else "(no handler)"
-        rows.append((operation.method, operation.path, name, _access(operation)))
+        rows.append((operation.method, operation.path, name, _access(operation, load().contract.document)))
     if as_json:
         members = ("method", "path", "handler", "access")
         click.echo(json.dumps([dict(zip(members, row, strict=True)) for row in rows], indent=2))
@@ -44,10 +45,13 @@ def routes(load: "LoadProduct", as_json: bool) -> None:
         click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
-def _access(operation: "Operation") -> str:
+def _access(operation: "Operation", document: "Json") -> str:
     if not operation.secured:
         return "public"
-    token = f"token of {{{operation.owner}}}" if operation.owner else "any token"
+    schemes = document["components"]["securitySchemes"]
+    asked = [name for each in operation.security for name in each]
+    kind = "credentials" if any(schemes[name].get("type") == "apiKey" for name in asked) else "token"
+    token = f"{kind} of {{{operation.owner}}}" if operation.owner else f"any {kind}"
     alternatives = [
         " ".join(scope for scopes in each.values() for scope in scopes) for each in operation.security
     ]

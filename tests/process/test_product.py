@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import func, literal_column, select
 
 from db.driver.database import Database, Tenant
@@ -14,6 +15,7 @@ from db.models import tasks
 from openapi.bridge.answers import Answer
 from openapi.bridge.failures import Unauthorized
 from openapi.bridge.security import Claims
+from server.cli import group
 from server.product import Product
 from server.todo import todo
 from tests.support.contracts import contract_of, document, operation
@@ -81,3 +83,9 @@ def test_an_operation_without_security_reads(http: httpx.Client) -> None:
     """Who is not signed in is nobody to row level security, and sees no row that has an owner."""
     assert {"count": 0, "role": "todo_tenant"} == http.get("/everybodys").json()
     assert {"row": None} == http.get("/nothing").json()
+
+
+def test_routes_say_that_a_key_is_asked_for() -> None:
+    """Where no token is asked for, `routes` does not speak of one."""
+    listed = CliRunner().invoke(group(), ["routes"], obj=other_product).stdout.splitlines()
+    assert ["any credentials", "public", "public"] == [line.split(maxsplit=3)[3] for line in listed]
