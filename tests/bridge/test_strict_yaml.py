@@ -67,11 +67,26 @@ def test_aliases_and_merges_are_filled_in() -> None:
     } == strict_yaml.parse_yaml(text)
 
 
-def test_a_few_aliases_cannot_stand_for_billions() -> None:
-    """A text of which aliases would make more than can be held is refused before it is filled in."""
-    lines = ["l0: &l0 [x, x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))]
-    with pytest.raises(strict_yaml.YAMLError, match="line 1: the aliases stand for more than 100000 values"):
-        strict_yaml.parse_yaml("\n".join(lines))
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[" * 200_000, "line 1: this is nested deeper than 200 levels"),
+        ("\n".join(" " * n + "a:" for n in range(300)), "line 201: this is nested deeper than 200 levels"),
+        (
+            "\n".join(["l0: &l0 x", *(f"l{n}: &l{n} [{f'*l{n - 1}, ' * 9}]" for n in range(1, 30))]),
+            "line 1: the aliases stand for more than 100000 values or 200 levels",
+        ),
+        (
+            "\n".join(["l0: &l0 x", *(f"l{n}: &l{n} [*l{n - 1}]" for n in range(1, 5000))]),
+            "line 1: the aliases stand for more than 100000 values or 200 levels",
+        ),
+    ],
+    ids=["flow", "block", "wide", "deep"],
+)
+def test_what_would_not_end_is_refused(text: str, line: str) -> None:
+    """Neither brackets nor aliases, of which few lines can stand for billions, end the program or fill its memory."""
+    with pytest.raises(strict_yaml.YAMLError, match=line):
+        strict_yaml.parse_yaml(text)
 
 
 def test_an_empty_text_is_nothing() -> None:

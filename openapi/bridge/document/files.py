@@ -51,22 +51,22 @@ def parse(text: str, is_json: bool = False) -> Any:
         # YAML takes escapes of characters beyond U+FFFF, which are pairs in JSON, for two characters.
         try:
             return strict_json.loads(text.encode())
-        except strict_json.JSONError:
+        except strict_json.JSONError as error:
             if is_json:
-                raise ContractError(_json_fault(text)) from None
+                raise ContractError(_json_fault(text, str(error))) from None
     try:
         return strict_yaml.parse_yaml(text)
     except strict_yaml.YAMLError as error:
         raise ContractError(str(error)) from error
 
 
-def _json_fault(text: str) -> str:
+def _json_fault(text: str, reason: str) -> str:
+    if "deeper" in reason:
+        return f"line 1: this is nested deeper than {strict_yaml.MAX_DEPTH} levels"
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         return f"line {error.lineno}: this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
-    except RecursionError:
-        return "line 1: this is nested too deep"
     return "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice, for example"
 
 

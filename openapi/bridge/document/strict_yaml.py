@@ -8,6 +8,8 @@ import yaml
 
 # The most values that aliases may add to those that are written out; a few lines could stand for billions.
 MAX_ALIASED = 100_000
+# As many as JSON may have (`openapi.bridge.request.strict_json`).
+MAX_DEPTH = 200
 _TAG = "tag:yaml.org,2002:"
 _CONSTRUCTED = ("null", "bool", "int", "float", "str", "seq", "map")
 # The JSON schema of YAML 1.2, where `on` is a string and `010` no octal number, with the usual other spellings.
@@ -45,12 +47,16 @@ def parse_yaml(text: str) -> Any:
         YAMLError: for anything but one such document.
     """
     try:
+        _check_depth(text)
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None:
             return None
-        if _check(root, (), {}) > len(text) + MAX_ALIASED:
-            raise YAMLError(f"line 1: the aliases stand for more than {MAX_ALIASED} values")
+        size, depth = _check(root, (), {})
+        if size > len(text) + MAX_ALIASED or depth > MAX_DEPTH:
+            raise YAMLError(
+                f"line 1: the aliases stand for more than {MAX_ALIASED} values or {MAX_DEPTH} levels"
+            )
         return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
@@ -59,8 +65,23 @@ def parse_yaml(text: str) -> Any:
         raise YAMLError("this is not YAML: it holds a character that YAML does not allow") from error
 
 
-def _check(node: yaml.Node, above: tuple[yaml.Node, ...], sizes: dict[yaml.Node, int]) -> int:
-    """How many values the node is with its aliases filled in; makes every key a string.
+def _check_depth(text: str) -> None:
+    """Raises YAMLError for what is nested so deep that the program would end with it: libyaml has no bound."""
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise YAMLError(f"line {line}: this is nested deeper than {MAX_DEPTH} levels")
+
+
+def _check(
+    node: yaml.Node, above: tuple[yaml.Node, ...], sizes: dict[yaml.Node, tuple[int, int]]
+) -> tuple[int, int]:
+    """How many values and levels the node is with its aliases filled in; makes every key a string.
 
     Args:
         above: the nodes that it stands in.
@@ -71,7 +92,7 @@ def _check(node: yaml.Node, above: tuple[yaml.Node, ...], sizes: dict[yaml.Node,
     """
     if node in sizes:
         return sizes[node]
-    size = 1
+    parts = []
     line = f"line {node.start_mark.line + 1}"
     if node in above:
         raise YAMLError(f"{line}: an alias stands within what it stands for")
@@ -85,14 +106,13 @@ def _check(node: yaml.Node, above: tuple[yaml.Node, ...], sizes: dict[yaml.Node,
             keys.add(key.value)
             if key.tag != f"{_TAG}merge":
                 key.tag = f"{_TAG}str"
-            size += _check(value, (*above, node), sizes)
+            parts.append(_check(value, (*above, node), sizes))
     elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            size += _check(item, (*above, node), sizes)
+        parts = [_check(item, (*above, node), sizes) for item in node.value]
     else:
         _check_scalar(node, line)
-    sizes[node] = size
-    return size
+    sizes[node] = 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)
+    return sizes[node]
 
 
 def _check_scalar(node: yaml.Node, line: str) -> None:
