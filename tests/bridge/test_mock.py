@@ -143,9 +143,20 @@ def test_examples_come_first(made: Json, headers: Json, expected: Any) -> None:
     assert expected == ask(things(made), headers=headers).json()
 
 
-def test_what_cannot_be_made() -> None:
-    """A schema that nothing is valid by has no answer, which is said, and is no fault of the server."""
-    response = ask(things(answering({"type": "string", "enum": [5]})))
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "enum": [5]},
+        {"type": "string", "minLength": 10**9},
+        {"type": "array", "minItems": 10**9},
+        {"type": "array", "contains": {}, "minContains": 10**9},
+        {"type": "object", "minProperties": 10**9},
+    ],
+)
+def test_what_cannot_be_made(schema: Json) -> None:
+    """A schema that nothing is valid by, or nothing that fits into memory, has no answer, which is said, and is no
+    fault of the server."""
+    response = ask(things(answering(schema)))
     assert (501, "No valid answer could be made") == (response.status_code, response.json()["error"][:29])
 
 

@@ -18,6 +18,9 @@ _CANDIDATES = 60
 _CHOICES = 24
 _DEPTH = 4
 _DEEPEST = 24
+# An answer that has to be larger is not made: it would take all memory, and the turns of the others.
+_MOST_CHARACTERS = 100_000
+_MOST_PARTS = 1_000
 
 
 class NoExample(Failure):
@@ -72,6 +75,8 @@ def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
 
 def _string(rules: Rules, _depth: int) -> Iterator[Any]:
     least = int(rules.most("minLength", 0))
+    if least > _MOST_CHARACTERS:
+        return
     most = int(min(rules.least("maxLength", inf), least + 1000))
     formats, patterns = rules.all("format"), rules.all("pattern")
     for name in formats:
@@ -91,6 +96,8 @@ def _array(rules: Rules, depth: int) -> Iterator[Any]:
     most = rules.least("maxItems", inf)
     contained = rules.below("contains")
     wanted = max(least, int(rules.most("minContains", 1)) if contained else 0)
+    if wanted > _MOST_PARTS:
+        return
     for length in dict.fromkeys((max(wanted, 1 if depth < _DEPTH else 0), wanted)):
         made: list[Any] = []
         is_unique = True in rules.all("uniqueItems")
@@ -112,6 +119,8 @@ def _object(rules: Rules, depth: int) -> Iterator[Any]:
     named = dict.fromkeys(chain.from_iterable(rules.all("properties")))
     optional = [name for name in named if name not in required] if depth < _DEPTH else []
     least = int(rules.most("minProperties", 0))
+    if least > _MOST_PARTS:
+        return
     whole = _members(rules, [*named, *required], required, depth)
     if whole is None:
         return
