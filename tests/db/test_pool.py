@@ -14,7 +14,7 @@ from db.driver.pool import CALLS_EACH, LINE_SECONDS, PLACES, Pool
 from db.driver.url import connection_arguments, normalise
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
-from tests.support.pools import eventually, later, pool_of, with_pool
+from tests.support.pools import StoppedClock, eventually, later, pool_of, with_pool
 
 SLOW = Message.of("SELECT pg_sleep(60)")
 PROCESS = Message.of("SELECT pg_backend_pid() AS id")
@@ -98,7 +98,9 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
 
     async def served(pool: Pool, *calls: tuple[str, bool], seconds: float = 0) -> str:
         held = await pool.acquire("holder", later())
-        await asyncio.sleep(seconds)
+        clock = asyncio.get_running_loop()
+        assert isinstance(clock, StoppedClock)
+        clock.now += seconds
         served: list[str] = []
 
         async def call(user: str, slow: bool) -> None:
@@ -127,7 +129,7 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
         ]
 
     expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
-    assert expected == with_pool(database_url, use, size=1, queue=500)
+    assert expected == with_pool(database_url, use, size=1, queue=500, loop=StoppedClock)
 
 
 def test_a_user_runs_one_slow_statement(database_url: str) -> None:

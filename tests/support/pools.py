@@ -19,14 +19,31 @@ async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
         pool.close()
 
 
-def with_pool(url: str, use: Callable[[Pool], Awaitable[Any]], size: int = 1, queue: int = 0) -> Any:
+class StoppedClock(asyncio.SelectorEventLoop):
+    """An event loop on which no time passes but by its `now`, however busy the machine is."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        """The time by which the loop goes, in seconds."""
+        return self.now
+
+
+def with_pool(
+    url: str,
+    use: Callable[[Pool], Awaitable[Any]],
+    size: int = 1,
+    queue: int = 0,
+    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> Any:
     """What `use` makes with a pool of this size."""
 
     async def run() -> Any:
         async with pool_of(url, size, queue) as pool:
             return await use(pool)
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(run())
 
 
 def later(seconds: float = 60) -> float:
