@@ -74,9 +74,13 @@ def test_an_operation_without_a_tag() -> None:
             "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice",
         ),
         (100_000 * "[", "line 1: this is nested deeper than 200 levels"),
+        (
+            "[" + "1" * 5000 + "]",
+            "line 1: this is not JSON that can be read: a number has more than 4300 digits",
+        ),
         ("[]", "line 1: the document is not a mapping"),
     ],
-    ids=["syntax", "twice", "deep", "list"],
+    ids=["syntax", "twice", "deep", "digits", "list"],
 )
 def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> None:
     """What is wrong with a file of JSON is said with its line."""

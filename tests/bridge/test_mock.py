@@ -227,6 +227,20 @@ def test_required_headers_are_sent() -> None:
     assert "X-Perhaps" not in headers
 
 
+@pytest.mark.parametrize(("text", "expected"), [("日", "日"), ("a\r\nX: b", "a X: b")])
+def test_an_example_ends_no_header(text: str, expected: str) -> None:
+    """A header has the text of its example in UTF-8, on one line."""
+    header = {"required": True, "schema": {"type": "string"}, "example": text}
+    made = operation(responses={"200": {"description": "Done", "headers": {"X-Text": header}}})
+    assert expected == ask(things(made)).headers["X-Text"]
+
+
+def test_a_key_that_is_no_media_type() -> None:
+    """What stands below a key that is no media type is sent as bytes of no known type."""
+    made = operation(responses={"200": {"description": "Done", "content": {"日本": {"example": "a"}}}})
+    assert "application/octet-stream" == ask(things(made)).headers["Content-Type"]
+
+
 SERVERS = [{"url": "https://example.com/v1"}, {"url": "/v2"}]
 
 

@@ -36,6 +36,7 @@ def fault_of(made: Json) -> str:
         ("- a", "line 1: the document is not a mapping"),
         ("a:\n\t- b", "line 2: this is not YAML: found character that cannot start any token"),
         ("a: [1", "line 2: this is not YAML: did not find expected ',' or ']'"),
+        ("a: " + "1" * 5000, f"line 1: '{'1' * 5000}' is no float that JSON can hold"),
         ("a: *b", "line 1: this is not YAML: found undefined alias"),
         ("a: 1\n---\nb: 2", "line 2: this is not YAML: but found another document"),
         ("a: \x00", "this is not YAML: it holds a character that YAML does not allow"),
@@ -72,6 +73,7 @@ def test_another_version(version: str) -> None:
 
 
 ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
+NO_NAME = "is no name that HTTP can have (RFC 9110, section 5.6.2)"
 QUERY = {"name": "q", "in": "query", "schema": {}}
 DONE = {"200": {"description": "Done"}}
 THING = "#/paths/~1things~1{id}/get"
@@ -154,10 +156,38 @@ def test_the_grammar_of_json_schema(schema: Json, expected: str) -> None:
             document(components={"responses": {"Forbidden": {"description": "", "x-message": 403}}}),
             "#/components/responses/Forbidden/x-message: it must be a sentence",
         ),
+        (
+            document(servers=[{"url": "/"}, {"url": "https://[::1/v1"}]),
+            "#/servers/1/url: it is no URL (RFC 3986)",
+        ),
+        (
+            of_operation(servers=[{"url": "https://[::1/v1"}]),
+            f"{THING}/servers/0/url: it is no URL (RFC 3986)",
+        ),
+        (
+            of_operation(parameters=[ID, {"name": "X-Ключ", "in": "header", "schema": {}}]),
+            f"{THING}/parameters/1/name: 'X-Ключ' {NO_NAME}",
+        ),
+        (
+            document(
+                components={"responses": {"Bad": {"description": "", "headers": {"X\nY": {"schema": {}}}}}}
+            ),
+            f"#/components/responses/Bad/headers: 'X\\nY' {NO_NAME}",
+        ),
+        (
+            document(
+                components={"securitySchemes": {"a": {"type": "apiKey", "in": "header", "name": "X Y"}}}
+            ),
+            f"#/components/securitySchemes/a/name: 'X Y' {NO_NAME}",
+        ),
+        (
+            document(components={"securitySchemes": {"a": {"type": "http", "scheme": "ключ"}}}),
+            f"#/components/securitySchemes/a/scheme: 'ключ' {NO_NAME}",
+        ),
     ],
 )
 def test_what_stands_beside_the_grammars(made: Json, expected: str) -> None:
-    """A dialect or reference that is no URI, and a sentence that is no text, are refused by their places."""
+    """What is no URI, no sentence or no name where one must stand is refused by its place."""
     assert expected == fault_of(made)
 
 

@@ -19,9 +19,11 @@ from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
 _META_SCHEMA = Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
 # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
+_TOKEN = {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"}
+_IS_TOKEN = Validator(_TOKEN).is_valid
 _HEADERS = {
     "type": "object",
-    "propertyNames": {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
+    "propertyNames": _TOKEN,
     "additionalProperties": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 _DISCRIMINATOR = {
@@ -132,6 +134,19 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
             if rule is not None and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
+            for name in _names_in_http(kind, place.node, key):
+                if not _IS_TOKEN(name):
+                    yield f"{where}: {name!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"
+
+
+def _names_in_http(kind: str, node: Json, key: str) -> Iterator[Any]:
+    """What a field of an object names that stands in the head of a message by its name."""
+    if kind == "responses" and key == "headers" and isinstance(node[key], dict):
+        yield from node[key]
+    elif kind in ("parameters", "securitySchemes") and (
+        (key == "name" and node.get("in") == "header") or (key == "scheme" and node.get("type") == "http")
+    ):
+        yield node[key]
 
 
 def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:

@@ -67,6 +67,8 @@ def _json_fault(text: str, reason: str) -> str:
         json.loads(text)
     except json.JSONDecodeError as error:
         return f"line {error.lineno}: this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+    except ValueError:
+        return "line 1: this is not JSON that can be read: a number has more than 4300 digits"
     return "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice, for example"
 
 

@@ -198,11 +198,15 @@ def _success(responses: Mapping[str, Json]) -> int:
 def _base_path(holders: Sequence[Place]) -> str:
     """The path of the first server of the first that has any: the operation, its path or the document."""
     holder = next((holder for holder in holders if holder.node.get("servers")), None)
-    return "" if holder is None else base_path(holder.node["servers"][0])
+    return "" if holder is None else base_path(holder / "servers" / 0)
 
 
-def base_path(server: Json) -> str:
-    """The path of a server, without a slash at its end; empty where a variable in it has no default."""
+def base_path(server: Place) -> str:
+    """The path of a server, without a slash at its end; empty where a variable in it has no default.
+
+    Raises:
+        ContractError: for a server without a URL that can be read.
+    """
     path = _path_of(server).rstrip("/")
     if "{" in path:
         return ""  # Nobody can tell what stands there.
@@ -210,11 +214,14 @@ def base_path(server: Json) -> str:
     return f"/{path}" if path and not path.startswith("/") else path
 
 
-def _path_of(server: Json) -> str:
+def _path_of(server: Place) -> str:
     """The path of a server with the defaults of its variables; one that has no default stays as it is."""
-    defaults = {name: str(each["default"]) for name, each in server.get("variables", {}).items()}
-    url = re.sub(r"\{([^}]*)\}", lambda match: defaults.get(match[1], match[0]), server["url"])
-    return urlsplit(url).path
+    defaults = {name: str(each["default"]) for name, each in server.node.get("variables", {}).items()}
+    url = re.sub(r"\{([^}]*)\}", lambda match: defaults.get(match[1], match[0]), server.node["url"])
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        raise ContractError(f"#{server.pointer}/url: it is no URL (RFC 3986)") from None
 
 
 def left_out(document: Json) -> Iterator[str]:
@@ -223,7 +230,7 @@ def left_out(document: Json) -> Iterator[str]:
         if _is_unreachable(path):
             yield f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
     for kind, place in parts(document):
-        if kind == "servers" and "{" in _path_of(place.node):
+        if kind == "servers" and "{" in _path_of(place):
             yield f"#{place.pointer}: its path is left out, since a variable in it has no default"
 
 

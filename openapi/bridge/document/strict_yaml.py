@@ -16,7 +16,8 @@ _CONSTRUCTED = ("null", "bool", "int", "float", "str", "seq", "map")
 _RESOLVED = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    "int": (r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
+    # Python makes no number of more digits.
+    "int": (r"[-+]?(0|[1-9][0-9]{0,4299})", list("-+0123456789")),
     "float": (r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-+0123456789")),
     "merge": (r"<<", ["<"]),
 }

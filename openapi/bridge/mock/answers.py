@@ -77,12 +77,13 @@ class ExampleAnswers:
             header = self._contract.follow(response / "headers" / name)
             if header.node.get("required") and name.lower() != "content-type":
                 value = self._body(schema_holder(header), None)
+                text = _text(value)
                 if "content" in header.node:
-                    yield name, json.dumps(value)
+                    text = json.dumps(value)
                 elif header.node.get("explode", False) and isinstance(value, dict):
-                    yield name, ",".join(f"{key}={_text(each)}" for key, each in value.items())
-                else:
-                    yield name, _text(value)
+                    text = ",".join(f"{key}={_text(each)}" for key, each in value.items())
+                # In a header the bytes of UTF-8 may stand, but nothing that ends it (RFC 9110, section 5.5).
+                yield name, re.sub(r"[\x00-\x1f\x7f]+", " ", text).encode().decode("latin-1")
 
     def _body(self, holder: Place, example: str | None) -> Any:
         """The value of a media type or header."""
@@ -119,7 +120,9 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
 
 def _concrete(name: str, written: str) -> str:
-    return _CONCRETE.get(name, "text/plain") if "*" in name else written
+    if "*" in name:
+        return _CONCRETE.get(name, "text/plain")
+    return written if read_media_type(written) else name
 
 
 def _text(value: Any) -> str:

@@ -12,6 +12,7 @@ from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation, base_path
+from openapi.bridge.document.places import Place
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
 from openapi.bridge.media_types import JSON
 from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
@@ -43,7 +44,9 @@ class MockService:
         self.contract = contract
         self.operations = contract.operations
         self._bases = sorted({operation.base for operation in contract.operations.values()} - {""})
-        self._further = sorted({base_path(each) for each in contract.document.get("servers", ())} - {""})
+        self._further = sorted(
+            {base_path(Place("", each)) for each in contract.document.get("servers", ())} - {""}
+        )
         self._answers = ExampleAnswers(contract)
         self.writer = _MockWriter(contract, self._answers)
         self._service = ContractService(
