@@ -150,6 +150,27 @@ def test_a_member_that_is_not_there(schema: str, name: str, sentence: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "string"}, r'"\u0000"'),
+        ({"type": "string", "minLength": 3}, r'"aa\u0000"'),
+        ({"type": ["array", "null"], "items": {"type": "string"}}, r'"\u0000"'),
+        ({"type": "integer"}, "9223372036854775808"),
+        ({"type": "string", "format": "date"}, '"0000-01-01"'),
+        ({"type": "string", "format": "date-time", "pattern": "^[^0]"}, '"9999-12-31T23:59:59-01:00"'),
+    ],
+)
+def test_a_member_that_no_column_holds(schema: Any, value: str) -> None:
+    """What the contract allows and a column does not is named, unless no request can hold it."""
+    contract = contract_of(document(components={"schemas": {"Thing": {"properties": {"x": schema}}}}))
+    sentence = f"#/components/schemas/Thing: x may be {value}, which no column holds: exclude it"
+    with pytest.raises(ContractError, match=f"^{re.escape(sentence)} by a rule such as `pattern`, or write"):
+        member(contract, "Thing", "x")
+    answered = {"Thing": {"properties": {"x": {**schema, "readOnly": True}}}}
+    assert member(contract_of(document(components={"schemas": answered})), "Thing", "x")["readOnly"]
+
+
+@pytest.mark.parametrize(
     ("schema", "types"), [({"type": ["string", "integer"]}, 2), ({"type": "null"}, 0), ({}, 0)]
 )
 def test_a_schema_that_is_no_column(schema: Any, types: int) -> None:
