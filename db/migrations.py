@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from db.admin.migrate import Migrations
+from db.models import NAMES
 
 _HERE = Path(__file__).parent
-migrations = Migrations(next(filter(Path.is_dir, (_HERE / "alembic", _HERE.parent / "alembic"))), "todo-api")
+migrations = Migrations(
+    next(filter(Path.is_dir, (_HERE / "alembic", _HERE.parent / "alembic"))), "todo-api", NAMES
+)

@@ -17,7 +17,7 @@ from server.product import Product
 _books: BooksHandlers[Tenant] = handlers
 _loans: LoansHandlers[Tenant] = handlers
 _health: HealthHandlers[Database] = health
-MIGRATIONS = Migrations(Path(__file__).with_name("migrations"), "python -m examples.library")
+MIGRATIONS = Migrations(Path(__file__).with_name("migrations"), "python -m examples.library", NAMES)
 
 
 @cache

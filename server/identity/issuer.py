@@ -46,18 +46,20 @@ class IssuerClient:
         except TimeoutError:
             raise IssuerError(f"no whole answer within {self._seconds:g} seconds") from None
         except (httpx.HTTPError, OSError) as error:
-            raise IssuerError(f"{type(error).__name__}: {error}") from error
+            words = str(error) or "the connection was closed, as where a server does not speak TLS"
+            raise IssuerError(f"{type(error).__name__}: {words}") from error
 
     async def _discover(self) -> "httpx.URL":
         """Where the keys are, by the first discovery document that there is."""
-        *others, last = self._documents
-        for address in others:
+        reasons = []
+        for address in self._documents:
             try:
                 document = await self._download(address)
-            except IssuerError:
-                continue
-            return self._keys_of(document)
-        return self._keys_of(await self._download(last))
+            except IssuerError as error:
+                reasons.append(str(error))
+            else:
+                return self._keys_of(document)
+        raise IssuerError(", and ".join(reasons))
 
     def _keys_of(self, document: bytes) -> "httpx.URL":
         try:
@@ -88,7 +90,9 @@ class IssuerClient:
             client.stream("GET", address, headers={"Accept-Encoding": "identity"}) as response,
         ):
             if response.status_code != httpx.codes.OK:
-                raise IssuerError(f"the answer's status is {response.status_code}, not 200")
+                # Without a query, which may hold a key.
+                asked = address.copy_with(query=None)
+                raise IssuerError(f"{asked} answers with the status {response.status_code}, not 200")
             document = bytearray()
             async for chunk in response.aiter_raw():
                 document += chunk

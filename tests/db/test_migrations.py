@@ -18,8 +18,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url
 
-from db.admin.migrate import NEWER, MigrationError, Migrations
+from db.admin.migrate import FOREIGN, NEWER, MigrationError, Migrations
+from db.driver.names import Names
 from db.migrations import migrations
+from examples.library.product import library
 from tests.support.clusters import DEPLOYER, PASSWORD, Cluster, cluster, pooler, run
 from tests.support.running import PROJECT, wait_until
 
@@ -288,10 +290,13 @@ def test_a_lock_that_is_not_had(fresh: str) -> None:
     """A migration gives up soon where others hold what it needs, since everybody else would queue behind it."""
     migrations.upgrade(fresh)
     with transaction(fresh, "LOCK TABLE alembic_version"):
-        assert (
-            "The database refused (LockNotAvailable, SQLSTATE 55P03), and nothing has changed: "
-            "try again when no other migration or long transaction runs"
-        ) == refusal(fresh)
+        for action in (migrations.upgrade, migrations.pending):
+            with pytest.raises(MigrationError) as caught:
+                action(fresh)
+            assert (
+                "The database refused (LockNotAvailable, SQLSTATE 55P03), and nothing has changed: "
+                "try again when no other migration or long transaction runs"
+            ) == str(caught.value)
 
 
 def test_a_newer_schema(fresh: str) -> None:
@@ -302,6 +307,22 @@ def test_a_newer_schema(fresh: str) -> None:
     for action in (migrations.check, migrations.status, migrations.sql):
         with pytest.raises(MigrationError, match=re.escape(NEWER)):
             action(fresh)
+
+
+def test_a_schema_of_another_service(fresh: str) -> None:
+    """What another service has migrated is neither taken for ours nor changed, whatever its numbers are; a schema of
+    its own, as the sentence advises, suffices."""
+    others = library().tables.migrations
+    for first, second, enter in ((others, migrations, "todo_enter"), (migrations, others, "library_enter")):
+        run(fresh, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        first.upgrade(fresh)
+        before = run(fresh, OBJECTS)
+        for action in (second.upgrade, second.pending, second.check, second.status, second.sql):
+            with pytest.raises(MigrationError, match=re.escape(FOREIGN.format(enter))):
+                action(fresh)
+        assert before == run(fresh, OBJECTS)
+    run(fresh, "CREATE SCHEMA library")
+    others.upgrade(f"{fresh}{'&' if '?' in fresh else '?'}options=-csearch_path%3Dlibrary")
 
 
 def test_a_schema_that_was_changed_by_hand(fresh: str) -> None:
@@ -340,7 +361,7 @@ def test_a_folder_that_lacks_something(fresh: str, tmp_path: Path, missing: str)
     (tmp_path / "versions").mkdir()
     for name in {"env.py", "versions/0001_first.py"} - {missing}:
         (tmp_path / name).touch()
-    empty = Migrations(tmp_path, "clinic")
+    empty = Migrations(tmp_path, "clinic", Names("clinic"))
     for ask in (empty.pending, empty.upgrade):
         with pytest.raises(
             MigrationError, match=r"^There must be env.py and versions/NNNN_\*.py, the migrations, in "

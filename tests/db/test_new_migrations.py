@@ -87,7 +87,7 @@ def test_a_contract_that_needs_a_migration(copy: Copy) -> None:
         copy.edit(place, place.replace(old, new))
     assert (
         f"db.admin.migrate.MigrationError: The contract and the migrations differ ({DIFFERENCES}): "
-        "run `alembic revision --autogenerate -m WHAT_CHANGED`"
+        f"add versions/{NEXT}_WHAT_CHANGED.py, which makes up for it, to {copy.folder}/alembic"
     ) == copy.migrate("check")
     written = copy.run("alembic", "revision", "--autogenerate", "-m", "follow the contract")
     assert 0 == written.returncode, written.stderr

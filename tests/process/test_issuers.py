@@ -3,6 +3,8 @@ found by its name alone. The shapes follow the issuers' own documentation; the k
 
 import asyncio
 import re
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -192,6 +194,30 @@ def test_a_discovery_document_that_redirects_is_not_followed(issuer: Issuer) -> 
         with pytest.raises(Unavailable):
             discovered(issuer)
         assert (2, 0) == (issuer.requests, elsewhere.requests)
+
+
+def test_each_address_that_was_asked_is_named(issuer: Issuer) -> None:
+    """Where no discovery document can be had, the reason of the first is not lost behind that of the second."""
+    issuer.published[METADATA["openid"]] = content(b"", 302)
+    issuer.published[METADATA["oauth"]] = content(b"", 404)
+
+    with pytest.raises(IssuerError) as caught:
+        asyncio.run(IssuerClient(None, issuer.name).key_set())
+    first, second = (f"{issuer.name}{METADATA[name]} answers with the status" for name in ("openid", "oauth"))
+    assert f"{first} 302, not 200, and {second} 404, not 200" == str(caught.value)
+
+
+def test_a_server_that_does_not_speak_tls() -> None:
+    """A connection that is closed while TLS begins, of which the libraries say nothing, is given words."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with listener.accept()[0] as connection:
+                connection.recv(65_536)
+
+        threading.Thread(target=hang_up).start()
+        with pytest.raises(IssuerError, match=r"ConnectError: .+ does not speak TLS"):
+            asyncio.run(IssuerClient(f"https://127.0.0.1:{listener.getsockname()[1]}", None).key_set())
 
 
 @pytest.mark.parametrize(

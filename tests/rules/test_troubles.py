@@ -16,7 +16,8 @@ from sqlalchemy import make_url
 from db.embedded.cluster import embedded_postgres, postmaster
 from db.embedded.supervisor import kept_running
 from db.migrations import migrations
-from tests.support.clusters import Cluster, run
+from examples.library.product import library
+from tests.support.clusters import Cluster, cluster, run
 from tests.support.running import PROJECT, SECRET, free_port, todo_api, wait_until
 
 Trouble = Callable[[str, Path, pytest.LogCaptureFixture], str]
@@ -37,6 +38,22 @@ def after(change: str, *arguments: str) -> Trouble:
         return said_by(url, folder, *arguments)
 
     return say
+
+
+def shared(url: str, folder: Path, _: pytest.LogCaptureFixture) -> str:
+    """What `migrate` says where another service has migrated."""
+    run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    library().tables.migrations.upgrade(url)
+    return said_by(url, folder, "migrate")
+
+
+def not_granted(_url: str, folder: Path, _: pytest.LogCaptureFixture) -> str:
+    """What `doctor` says to a login that was not granted the role."""
+    with cluster(18) as server, server.database() as url:
+        migrations.upgrade(url)
+        server.add_login("stranger")
+        run(url, "GRANT SELECT ON alembic_version TO stranger")
+        return said_by(server.as_login("stranger", str(make_url(url).database)), folder, "doctor")
 
 
 def without(module: str) -> Trouble:
@@ -87,10 +104,9 @@ TROUBLES: dict[str, Trouble] = {
     "The database's schema is of another, newer version of the service": after(
         "UPDATE alembic_version SET version_num = '9999'", "serve"
     ),
+    "The database has the schema of another service": shared,
     "others may create functions in public": after("GRANT CREATE ON SCHEMA public TO PUBLIC", "doctor"),
-    "no request can enter the role todo_tenant": after(
-        "DROP FUNCTION todo_enter(text, timestamptz)", "doctor"
-    ),
+    "no request can enter the role todo_tenant": not_granted,
     "row level security is not in force on tasks": after(
         "ALTER TABLE tasks NO FORCE ROW LEVEL SECURITY", "serve"
     ),
