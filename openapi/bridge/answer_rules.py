@@ -13,7 +13,7 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, pointer_to
 from openapi.bridge.document.schemas import Schema, Validator
 from openapi.bridge.failures import BadRequest, InternalError
-from openapi.bridge.media_types import MediaType, read_media_type
+from openapi.bridge.media_types import MediaType, is_token, read_media_type
 from openapi.bridge.request.styles import ABSENT, StyleReader
 
 log = logging.getLogger("todo_api")
@@ -41,7 +41,8 @@ class _Response:
         """What reads each header, its schema, and whether it is required."""
         for name in place.node.get("headers", {}):
             header = contract.follow(place / "headers" / name)
-            if name.lower() != "content-type" and name not in added and "schema" in header.node:
+            is_left_out = name.lower() == "content-type" or name in added or not is_token(name)
+            if not is_left_out and "schema" in header.node:
                 schema = answers.at(f"{header.pointer}/schema")
                 rules = {**header.node, "name": name, "in": "header", "x-list": True}
                 self.headers.append((StyleReader(rules, schema), schema, header.node.get("required", False)))

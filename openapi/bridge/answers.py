@@ -1,5 +1,6 @@
 """What a handler answers, and the one writer of every answer: its body, its media type and its headers."""
 
+import json
 from collections.abc import Callable, Mapping
 from http.client import responses as phrases
 from itertools import islice
@@ -28,7 +29,12 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 def as_json(value: Any) -> bytes:
     """The JSON that a body is sent as: times without a zone are UTC and end in `Z` (RFC 3339), and a line break ends
     it."""
-    return orjson.dumps(value, option=_JSON)
+    try:
+        return orjson.dumps(value, option=_JSON)
+    except TypeError:
+        # It may hold an integer of more than 64 bits.
+        text = json.dumps(value, ensure_ascii=False, default=lambda each: orjson.loads(as_json(each)))
+        return f"{text}\n".encode()
 
 
 class Answer(NamedTuple, Generic[Body]):

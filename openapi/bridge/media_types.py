@@ -58,6 +58,11 @@ class MediaType(NamedTuple):
         )
 
 
+def is_token(text: Any) -> bool:
+    """Whether it is a token, as the names of headers and of schemes are (RFC 9110, section 5.6.2)."""
+    return isinstance(text, str) and re.fullmatch(_WORD, text) is not None
+
+
 def read_media_type(text: str) -> MediaType | None:
     """The media type or range that `text` names, None for another text (RFC 9110, section 8.3.1).
 

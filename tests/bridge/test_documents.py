@@ -9,7 +9,8 @@ import pytest
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import ContractError
-from tests.support.contracts import VECTORS, Json, document, operation
+from openapi.bridge.mock.answers import ExampleAnswers, Wish
+from tests.support.contracts import VECTORS, Json, contract_of, document, operation
 from tests.support.running import todo_api
 
 FOLDER = VECTORS / "openapi_3_1"
@@ -58,6 +59,34 @@ def test_a_server_whose_path_nobody_knows() -> None:
     contract = Contract(json.dumps(document({"/a": {"get": operation()}}, servers=servers)))
     assert "/a" == contract.operations["act"].path
     assert ["#/servers/0: its path is left out, since a variable in it has no default"] == contract.notes
+
+
+def test_a_header_that_no_message_can_have() -> None:
+    """A header whose name is no token is named, and is neither asked for nor sent."""
+    header = {"required": True, "schema": {"type": "string"}}
+    responses = {"200": {"description": "Done", "headers": {"X\nY": header, "X-Z": header}}}
+    parameter = {"name": "X-Ключ", "in": "header", **header}
+    contract = contract_of(document({"/a": {"get": operation(parameters=[parameter], responses=responses)}}))
+    sentence = "is left out, since no header can have this name"
+    assert [
+        f"#/paths/~1a/get/parameters/0: 'X-Ключ' {sentence}",
+        f"#/paths/~1a/get/responses/200/headers: 'X\\nY' {sentence}",
+    ] == contract.notes
+    assert () == contract.operations["act"].parameters
+    assert {"X-Z": "text"} == ExampleAnswers(contract).answer(contract.operations["act"], Wish()).headers
+
+
+def test_references_may_lead_far() -> None:
+    """A chain of references is followed however long it is, and what many of them lead to is looked at once."""
+    far = {f"A{index}": {"$ref": f"#/components/schemas/A{index + 1}"} for index in range(400)}
+    wide = {
+        f"B{index}": {"allOf": [{"$ref": f"#/components/schemas/B{index + 1}"}] * 2} for index in range(24)
+    }
+    ends = {"A400": {"type": "integer"}, "B24": {"type": "string"}}
+    contract = contract_of(document(components={"schemas": {**far, **wide, **ends}}))
+    schemas = contract.schemas
+    assert {"integer"} == schemas.at("/components/schemas/A0").types()
+    assert {"string"} == schemas.at("/components/schemas/B0").types()
 
 
 def test_an_operation_without_a_tag() -> None:

@@ -15,15 +15,14 @@ from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_line
+from openapi.bridge.media_types import is_token
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
 _META_SCHEMA = Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
 # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
-_TOKEN = {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"}
-_IS_TOKEN = Validator(_TOKEN).is_valid
 _HEADERS = {
     "type": "object",
-    "propertyNames": _TOKEN,
+    "propertyNames": {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
     "additionalProperties": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 _DISCRIMINATOR = {
@@ -36,6 +35,9 @@ _DISCRIMINATOR = {
 }
 _SENTENCE = Validator({"type": "string"})
 _IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validate_formats=True).is_valid
+# Of security schemes those that are found by a name in the head of a request.
+_SCHEME = ("securitySchemes", "scheme", "http")
+_KEY = ("securitySchemes", "name", "apiKey", "header")
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
 _EXTENSIONS: dict[tuple[str, str], tuple[Validator, str]] = {
@@ -134,19 +136,9 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
             if rule is not None and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
-            for name in _names_in_http(kind, place.node, key):
-                if not _IS_TOKEN(name):
-                    yield f"{where}: {name!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"
-
-
-def _names_in_http(kind: str, node: Json, key: str) -> Iterator[Any]:
-    """What a field of an object names that stands in the head of a message by its name."""
-    if kind == "responses" and key == "headers" and isinstance(node[key], dict):
-        yield from node[key]
-    elif kind in ("parameters", "securitySchemes") and (
-        (key == "name" and node.get("in") == "header") or (key == "scheme" and node.get("type") == "http")
-    ):
-        yield node[key]
+            named = (kind, key, place.node.get("type"), place.node.get("in"))
+            if (named[:3] == _SCHEME or named == _KEY) and not is_token(value):
+                yield f"{where}: {value!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"
 
 
 def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:

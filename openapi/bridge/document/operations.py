@@ -1,7 +1,7 @@
 """The operations of a document: what one method of one path takes and answers."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from openapi.bridge.document.grammar import METHODS, parts
 from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.media_types import JSON, read_media_type
+from openapi.bridge.media_types import JSON, is_token, read_media_type
 
 # OpenAPI has parameters for these headers ignored.
 _NOT_PARAMETERS = ("accept", "content-type", "authorization")
@@ -149,7 +149,7 @@ def _parameters(document: Json, owners: Sequence[Place]) -> tuple[Place, ...]:
             where, name = parameter.node["in"], parameter.node["name"]
             key = name.lower() if where == "header" else name
             _note(own, f"{where} {key}", owner / "parameters" / index, f"the {where} parameter {name!r}")
-            if where != "header" or key not in _NOT_PARAMETERS:
+            if where != "header" or (key not in _NOT_PARAMETERS and is_token(key)):
                 merged[where, key] = parameter
     return tuple(merged.values())
 
@@ -225,13 +225,22 @@ def _path_of(server: Place) -> str:
 
 
 def left_out(document: Json) -> Iterator[str]:
-    """A line for each path, and each server's path, below which nothing is served since no request can be for it."""
+    """A line for each path, server's path and header that is not served, since no message can have it."""
     for path in document.get("paths", {}):
         if _is_unreachable(path):
             yield f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
     for kind, place in parts(document):
         if kind == "servers" and "{" in _path_of(place):
             yield f"#{place.pointer}: its path is left out, since a variable in it has no default"
+        if kind == "parameters" and place.node.get("in") == "header":
+            names: Iterable[str] = [place.node["name"]]
+            where = place.pointer
+        else:
+            names = place.node.get("headers", ()) if kind == "responses" else ()
+            where = f"{place.pointer}/headers"
+        for name in names:
+            if not is_token(name):
+                yield f"#{where}: {name!r} is left out, since no header can have this name"
 
 
 def _is_unreachable(template: str) -> bool:

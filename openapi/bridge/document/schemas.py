@@ -31,7 +31,10 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
+        # A schema is kept with what is known of it, so that no other one gets its identity.
         self._validators: dict[tuple[int, str], tuple[Schema, Validator]] = {}
+        self.ended: dict[tuple[int, str], Schema] = {}
+        """Those that apply no schema without end, by identity, as far as it has been found out."""
         self._register(_compilable(document))
         if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
@@ -67,9 +70,8 @@ class Schemas:
 
     def is_valid(self, schema: "Schema", value: Any) -> bool:
         """Whether `value` is valid by a schema of this document, wherever it stands."""
-        key = (id(schema.node), schema.base)
+        key = schema.identity
         if key not in self._validators:
-            # The schema is kept, so that no other one gets its identity.
             self._validators[key] = schema, self._compiled(_absolute(schema.node, schema.base))
         return self._validators[key][1].is_valid(value)
 
@@ -186,21 +188,40 @@ class Schema:
         """The URI to which its references are relative."""
         return self._resolver.base_uri
 
-    def is_circular(self, above: "tuple[Schema, ...]" = ()) -> bool:
-        """Whether this schema, applied to a value, applies itself to the same value without end."""
-        if any(self.node == other.node and self.base == other.base for other in above):
-            return True
-        return any(part.is_circular((*above, self)) for part in self.applied(_LAYERS | _CONDITIONS))
+    def is_circular(self) -> bool:
+        """Whether this schema, applied to a value, applies one to the same value without end."""
+        ended, keywords = self._schemas.ended, _LAYERS | _CONDITIONS
+        way = [(self, self.applied(keywords))]
+        while way:
+            schema, further = way[-1]
+            part = next(further, None)
+            if part is None:
+                ended[schema.identity] = schema
+                way.pop()
+            elif part.identity not in ended:
+                if any(part.node == other.node and part.base == other.base for other, _ in way):
+                    return True
+                way.append((part, part.applied(keywords)))
+        return False
+
+    @property
+    def identity(self) -> tuple[int, str]:
+        """Tells it from others, as long as it is kept."""
+        return id(self.node), self.base
 
     def layers(self, keywords: Set[str] = _LAYERS) -> "Iterator[Schema]":
-        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, the outermost first.
+        """This schema and those that `$ref`, `allOf`, `anyOf` and `oneOf` lay over it, each once, the outermost first.
 
         A schema that is true or false has no layers.
         """
-        if isinstance(self.node, dict):
-            yield self
-            for part in self.applied(keywords):
-                yield from part.layers(keywords)
+        seen: dict[tuple[int, str], Schema] = {}
+        waiting = [self]
+        while waiting:
+            schema = waiting.pop()
+            if isinstance(schema.node, dict) and schema.identity not in seen:
+                seen[schema.identity] = schema
+                yield schema
+                waiting += reversed([*schema.applied(keywords)])
 
     def applied(self, keywords: Set[str]) -> "Iterator[Schema]":
         """The schemas that these keywords of this one apply to the same value."""

@@ -11,7 +11,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
 from openapi.bridge.document.schemas import Schema, schema_holder
-from openapi.bridge.media_types import MediaType, accepted, read_media_type
+from openapi.bridge.media_types import MediaType, accepted, is_token, read_media_type
 from openapi.bridge.mock.generate import value_of
 from openapi.bridge.mock.xml import write_xml
 
@@ -75,7 +75,7 @@ class ExampleAnswers:
     def _headers(self, response: Place) -> Iterator[tuple[str, str]]:
         for name in response.node.get("headers", {}):
             header = self._contract.follow(response / "headers" / name)
-            if header.node.get("required") and name.lower() != "content-type":
+            if header.node.get("required") and name.lower() != "content-type" and is_token(name):
                 value = self._body(schema_holder(header), None)
                 text = _text(value)
                 if "content" in header.node:

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice, product
-from math import ceil, inf
+from contextlib import suppress
+from contextvars import ContextVar
+from fractions import Fraction
+from itertools import chain, count, islice, product
+from math import ceil, floor, gcd, inf, lcm
 from random import Random
 from typing import Any
 
@@ -21,6 +24,12 @@ _DEEPEST = 24
 # An answer that has to be larger is not made: it would take all memory, and the turns of the others.
 _MOST_CHARACTERS = 100_000
 _MOST_PARTS = 1_000
+_MOST_STEPS = 10_000
+_STEPS: ContextVar[Iterator[int]] = ContextVar("steps")
+# How many more times than it must a text that is made from a pattern repeats each part, and how often parts repeat in
+# all.
+_REPEATS = (100, 3)
+_MOST_REPEATS = 5_000
 
 
 class NoExample(Failure):
@@ -32,6 +41,7 @@ class NoExample(Failure):
 
 def value_of(schema: Schema) -> Any:
     """A value that the schema allows, without `writeOnly` members; raises NoExample if none is found."""
+    _STEPS.set(count())
     return _one((schema,), 0)
 
 
@@ -43,7 +53,7 @@ def _one(schemas: Schemas, depth: int) -> Any:
 
 def _values(schemas: Schemas, depth: int) -> Iterator[Any]:
     """Valid values, the one that says the most first."""
-    if depth > _DEEPEST:
+    if depth > _DEEPEST or next(_STEPS.get()) > _MOST_STEPS:
         return
     invalid = []
     for value in islice(_candidates(schemas, depth), _CANDIDATES):
@@ -66,7 +76,11 @@ def _of_one_branch(schemas: Schemas, objects: Iterable[Any]) -> Iterator[Any]:
 
 
 def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
-    for layers in islice(alternatives(schemas), _CHOICES):
+    choices: Iterable[list[Schema]] = islice(alternatives(schemas), _CHOICES)
+    if depth >= _DEPTH:
+        # Those first that ask for the least, so that what is within itself ends.
+        choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
+    for layers in choices:
         rules = Rules(layers)
         yield from rules.given()
         for name in rules.types():
@@ -105,12 +119,11 @@ def _array(rules: Rules, depth: int) -> Iterator[Any]:
             index = len(made)
             first = rules.below("prefixItems", index)
             kinds = first or (*rules.beyond_prefix(index), *contained)
-            values = _values(kinds or rules.anything(), depth + 1)
-            taken = list(made) if is_unique else []
-            found = [value for value in islice(values, index + 1 if is_unique else 1) if value not in taken]
+            values = _values(kinds or rules.below("unevaluatedItems") or rules.anything(), depth + 1)
+            found = [*islice((value for value in values if not is_unique or value not in made), 1)]
             if not found:
                 break
-            made.append(found[0])
+            made += found
         yield made
 
 
@@ -130,6 +143,9 @@ def _object(rules: Rules, depth: int) -> Iterator[Any]:
     yield _filled(rules, few, least, depth)
     for name in optional:
         yield {**few, **({name: whole[name]} if name in whole else {})}
+    # Where several are wanted that differ.
+    for name in whole if depth < _DEPTH else ():
+        yield from ({**whole, name: value} for value in _values(rules.member(name), depth + 1))
 
 
 def _members(
@@ -171,33 +187,62 @@ def _is_write_only(schemas: Schemas) -> bool:
     return any(layer.node.get("writeOnly") is True for schema in schemas for layer in schema.layers())
 
 
-def _numbers(rules: Rules, default: float) -> Iterator[Any]:
-    """Multiples of what the rules ask for, from the least upwards, or from the largest downwards."""
-    step = max(rules.all("multipleOf"), default=1 if default == 1 else 0)
-    least = max(rules.most("minimum", -inf), rules.most("exclusiveMinimum", -inf))
-    most = min(rules.least("maximum", inf), rules.least("exclusiveMaximum", inf))
-    if step == 0:
-        if least > -inf and most < inf:
-            yield from (least + (most - least) * part for part in (0.5, 0, 1, 0.25, 0.75))
-        start = least if least > -inf else most if most < inf else 0
-        yield from (start + sign * (index + default) for index in range(25) for sign in (1, -1))
+def _numbers(rules: Rules, steps: Iterable[Fraction]) -> Iterator[Fraction]:
+    """Multiples of all steps, from the least upwards, or from the largest downwards; exact, unlike a double."""
+    steps = [*steps, *_exact(rules, "multipleOf")]
+    least = max(_exact(rules, "minimum", "exclusiveMinimum"), default=None)
+    most = min(_exact(rules, "maximum", "exclusiveMaximum"), default=None)
+    start = next((each for each in (least, most) if each is not None), Fraction(0))
+    if not steps:
+        if least is not None and most is not None:
+            yield from (least + (most - least) * part / 4 for part in (2, 0, 4, 1, 3))
+        yield from (start + sign * (index + Fraction(1, 2)) for index in range(25) for sign in (1, -1))
         yield start
-    elif least > -inf:
-        yield from (ceil(least / step) * step + index * step for index in range(30))
-    elif most < inf:
-        yield from (most // step * step - index * step for index in range(30))
+        return
+    step = Fraction(lcm(*(each.numerator for each in steps)), gcd(*(each.denominator for each in steps)))
+    if least is not None:
+        yield from ((ceil(least / step) + index) * step for index in range(_CANDIDATES))
+    elif most is not None:
+        yield from ((floor(most / step) - index) * step for index in range(_CANDIDATES))
     else:
-        yield from (index * step for index in range(1, 31))
-        yield 0
+        yield from (index * step for index in range(1, _CANDIDATES))
+        yield start
+
+
+def _exact(rules: Rules, *keywords: str) -> Iterator[Fraction]:
+    return (Fraction(str(each)) for keyword in keywords for each in rules.all(keyword))
+
+
+def _number(rules: Rules, _depth: int) -> Iterator[float]:
+    for each in _numbers(rules, ()):
+        with suppress(OverflowError):
+            yield float(each)
+
+
+class _FewRepeats(Random):
+    """Repeats parts of a pattern at most some times more than they must be, and not without end."""
+
+    def __init__(self, seed: int, repeats: int) -> None:
+        super().__init__(seed)
+        self._further, self._left = repeats, _MOST_REPEATS
+
+    def randint(self, a: int, b: int) -> int:
+        times = super().randint(a, max(a, min(b, a + self._further)))
+        self._left -= times
+        if self._left < 0:
+            raise NoExample
+        return times
 
 
 def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
     """Texts that match, as far as Python's expressions are those of ECMAScript."""
     letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
+    letters = re.sub(r"\(\?<(?=\w)", "(?P<", re.sub(r"\\k<(\w+)>", r"(?P=\1)", letters))
     known = letters.replace(r"\d", "[0-9]" if "[" not in letters else "0-9")
-    for seed, text in product(range(12), dict.fromkeys((known, letters, pattern))):
+    texts = dict.fromkeys((known, letters, pattern))
+    for repeats, seed, text in product(_REPEATS, range(12), texts):
         try:
-            found = Rstr(Random(seed)).xeger(text)  # noqa: S311 - the same value every time is what is wanted
+            found = Rstr(_FewRepeats(seed, repeats)).xeger(text)
         except Exception:  # noqa: S112 - the library raises what it likes for what it does not know
             continue
         yield (found + found[-1:] * (least - len(found)))[:most]
@@ -206,8 +251,8 @@ def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
 _MAKERS: dict[str, Callable[[Rules, int], Iterable[Any]]] = {
     "null": lambda _rules, _depth: [None],
     "boolean": lambda _rules, _depth: [True, False],
-    "integer": lambda rules, _depth: (int(each) for each in _numbers(rules, 1) if each == int(each)),
-    "number": lambda rules, _depth: _numbers(rules, 0.5),
+    "integer": lambda rules, _depth: (int(each) for each in _numbers(rules, (Fraction(1),))),
+    "number": _number,
     "string": _string,
     "array": _array,
     "object": _object,

@@ -25,12 +25,18 @@ _SAID_OF = {
 def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
     """Every way to choose one schema of each `anyOf` and `oneOf`, with all that holds beside it."""
     layers: list[Schema] = []
+    seen: set[tuple[int, str]] = set()
     choices: list[list[Schemas]] = []
     waiting = list(schemas)
     while waiting:
         schema = waiting.pop(0)
+        if schema.identity in seen:
+            continue
+        seen.add(schema.identity)
         layers.append(schema)
-        if not isinstance(schema.node, dict) or len(layers) > _MOST_LAYERS:
+        if len(layers) > _MOST_LAYERS:
+            return
+        if not isinstance(schema.node, dict):
             continue
         waiting += schema.applied(ALWAYS)
         branches = (
