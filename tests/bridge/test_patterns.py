@@ -30,12 +30,24 @@ def contract(schema: Json) -> Contract:
         (r"^(a[]|b)]$", "b]", "a]"),
         (r"^(?<n>a|b)\k<n>$", "bb", "ba"),
         (r"\.(?i)(pdf|jpeg)$", "a.PDF", "aPDF"),
+        (r"^\<[^\<\>]\>\Z", "<a>", "a"),
     ],
 )
 def test_a_pattern_of_others(pattern: str, matching: str, other: str) -> None:
     """What people write, and browsers take, is a rule and means what it means there."""
     validator = contract({"type": "string", "pattern": pattern}).requests.validator(POINTER)
     assert (True, False) == (validator.is_valid(matching), validator.is_valid(other))
+
+
+def test_a_pattern_of_names() -> None:
+    """The patterns of an object's members are rules in the same words."""
+    members = {"^{[\\w-.]+}$": {"items": {"type": "integer"}}}
+    validator = contract(
+        {"type": "object", "patternProperties": members, "additionalProperties": False}
+    ).requests.validator(POINTER)
+    assert (True, False, False) == tuple(
+        map(validator.is_valid, ({"{a-b}": [1]}, {"{a-b}": ["a"]}, {"a": [1]}))
+    )
 
 
 def test_each_wrong_pattern_is_named() -> None:

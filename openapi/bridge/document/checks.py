@@ -38,6 +38,7 @@ _IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validat
 # Of security schemes those that are found by a name in the head of a request.
 _SCHEME = ("securitySchemes", "scheme", "http")
 _KEY = ("securitySchemes", "name", "apiKey", "header")
+_PATTERN_OF_NAMES = ["patternProperties", "propertyNames", "format"]
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
 _EXTENSIONS: dict[tuple[str, str], tuple[Validator, str]] = {
@@ -150,16 +151,20 @@ def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             if isinstance(place.node, dict):
                 for error in _META_SCHEMA.iter_errors(place.node):
                     # Whether a pattern is one is found out by compiling it.
-                    if error.kind.as_dict() != {"format": "regex"}:
+                    is_name = list(error.schema_path)[-3:] == _PATTERN_OF_NAMES
+                    if error.kind.as_dict() != {"format": "regex"} and not is_name:
                         yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
 
 
 def _pattern_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
     fault = cache(patterns.fault)
     for kind, place in objects:
-        pattern = place.node.get("pattern") if kind == "schemas" and isinstance(place.node, dict) else None
-        if isinstance(pattern, str) and (said := fault(pattern)):
-            yield f"#{place.pointer}/pattern: {said}"
+        node = place.node if kind == "schemas" and isinstance(place.node, dict) else {}
+        names = node.get("patternProperties")
+        written = [("patternProperties", name) for name in names] if isinstance(names, dict) else []
+        for key, pattern in (("pattern", node.get("pattern")), *written):
+            if isinstance(pattern, str) and (said := fault(pattern)):
+                yield f"#{place.pointer}/{key}: {said}"
 
 
 def _reference_problems(

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.patterns import spelt
 from openapi.bridge.document.places import Json, copy_of, pointer_to
 
 _DRAFT = re.compile(r"https?://json-schema\.org/draft(?:-0([4-7])|/2019-09)/schema#?")
@@ -20,7 +21,8 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
 
     A schema is of the dialect that it names itself, or else of that of the schema around it, or of the document
     (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse. A parameter of a
-    media type without a schema gets one that takes everything.
+    media type without a schema gets one that takes everything. Patterns of names are in the words of the library that
+    matches them.
     """
     if not isinstance(document, dict):
         return document, []
@@ -36,6 +38,11 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
             dialect = dialect or (above[-1][1] if above else outermost)
             above.append((place.pointer, dialect))
             _allow_null(place.node)
+            if isinstance(named := place.node.get("patternProperties"), dict):
+                place.node["patternProperties"] = {
+                    pattern if (new := spelt(pattern)) in named else new: member
+                    for pattern, member in named.items()
+                }
             if draft := _DRAFT.fullmatch(dialect or ""):
                 _rewrite(place.node, int(draft[1] or 8))
         elif kind == "parameters" and isinstance(place.node, dict):

@@ -11,9 +11,17 @@ _LARGEST_BOUND = 1000
 _BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
 # The class of no character and that of all, another class, what is escaped, and a brace that begins no quantifier.
 _PARTS = re.compile(r"\[\^?\]|(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|\{(?!\d+(?:,\d*)?\})", re.DOTALL)
-# The library has other words for these; such a brace stands for itself.
-_WORDS = {"[]": r"[^\s\S]", "[^]": r"[\s\S]", r"\0": r"\x00", "{": r"\{"}
-_CLASS_WORDS = {r"\0": r"\x00", r"\b": r"\x08", "-": r"\-"}
+# The library has other words for these; such a brace stands for itself. Nobody means a Z by `\Z`, which is Python's.
+_WORDS = {
+    "[]": r"[^\s\S]",
+    "[^]": r"[\s\S]",
+    r"\0": r"\x00",
+    "{": r"\{",
+    r"\<": "<",
+    r"\>": ">",
+    r"\Z": r"\z",
+}
+_CLASS_WORDS = {r"\0": r"\x00", r"\b": r"\x08", "-": r"\-", r"\<": "<", r"\>": ">"}
 _CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
 
 
@@ -24,15 +32,20 @@ def compilable(schema: Json) -> Json:
         return schema
     bounded = _BOUNDED.fullmatch(pattern)
     if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        # Only where the library expects to look back does it look for a group by its name.
-        looking = "(?=)" if r"\k<" in pattern else ""
-        return {**schema, "pattern": looking + _PARTS.sub(_part, pattern)}
+        return {**schema, "pattern": spelt(pattern)}
     single, least, comma, most = bounded.groups()
     length: Json = {"minLength": int(least)}
     if most or not comma:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
     return {**schema, "pattern": _PARTS.sub(_part, f"^{single}*$"), "allOf": above}
+
+
+def spelt(pattern: str) -> str:
+    """The pattern in the library's words."""
+    # Only where the library expects to look back does it look for a group by its name.
+    looking = "(?=)" if r"\k<" in pattern else ""
+    return looking + _PARTS.sub(_part, pattern)
 
 
 def _part(match: re.Match[str]) -> str:
