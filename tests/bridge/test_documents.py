@@ -66,13 +66,16 @@ def test_a_header_that_no_message_can_have() -> None:
     header = {"required": True, "schema": {"type": "string"}}
     responses = {"200": {"description": "Done", "headers": {"X\nY": header, "X-Z": header}}}
     parameter = {"name": "X-Ключ", "in": "header", **header}
-    contract = contract_of(document({"/a": {"get": operation(parameters=[parameter], responses=responses)}}))
-    sentence = "is left out, since no header can have this name"
+    parameters = [parameter, {"$ref": "#/components/parameters/A", "in": "header"}]
+    made = operation(parameters=parameters, responses=responses)
+    other = {"name": "a", "in": "query", "schema": {}}
+    contract = contract_of(document({"/a": {"get": made}}, components={"parameters": {"A": other}}))
+    sentence = "is left out, since no message can have this name"
     assert [
-        f"#/paths/~1a/get/parameters/0: 'X-Ключ' {sentence}",
-        f"#/paths/~1a/get/responses/200/headers: 'X\\nY' {sentence}",
+        f"#/paths/~1a/get/parameters/0: the header 'X-Ключ' {sentence}",
+        f"#/paths/~1a/get/responses/200: the header 'X\\nY' {sentence}",
     ] == contract.notes
-    assert () == contract.operations["act"].parameters
+    assert ["a"] == [place.node["name"] for place in contract.operations["act"].parameters]
     assert {"X-Z": "text"} == ExampleAnswers(contract).answer(contract.operations["act"], Wish()).headers
 
 

@@ -130,6 +130,29 @@ def test_values_are_made_from_the_schema(schema: Any) -> None:
     assert response.content == ask(made).content
 
 
+@pytest.mark.parametrize(("name", "expected"), [("Pet", "Cat"), ("Cat", "Cat"), ("Dog", "Dog")])
+def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str) -> None:
+    """Where a discriminator stands in what others are laid over, the answer is one of these others, and whole."""
+    mapping = {kind: f"#/components/schemas/{kind}" for kind in ("Cat", "Dog")} | {"Cow": "Cow"}
+    pet = {
+        "required": ["kind"],
+        "properties": {"kind": STRING},
+        "discriminator": {"propertyName": "kind", "mapping": mapping},
+    }
+    kinds = {
+        kind: {
+            "allOf": [{"$ref": "#/components/schemas/Pet"}],
+            "required": [kind],
+            "properties": {"kind": {"const": kind}, kind: INTEGER},
+        }
+        for kind in ("Cat", "Dog")
+    }
+    made = answering({"$ref": f"#/components/schemas/{name}"})
+    assert {"kind": expected, expected: 1} == ask(
+        things(made, components={"schemas": {"Pet": {"type": "object", **pet}, **kinds}})
+    ).json()
+
+
 @pytest.mark.parametrize(
     ("made", "headers", "expected"),
     [

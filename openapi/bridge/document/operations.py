@@ -232,15 +232,13 @@ def left_out(document: Json) -> Iterator[str]:
     for kind, place in parts(document):
         if kind == "servers" and "{" in _path_of(place):
             yield f"#{place.pointer}: its path is left out, since a variable in it has no default"
-        if kind == "parameters" and place.node.get("in") == "header":
-            names: Iterable[str] = [place.node["name"]]
-            where = place.pointer
-        else:
-            names = place.node.get("headers", ()) if kind == "responses" else ()
-            where = f"{place.pointer}/headers"
+        names: Iterable[str] = place.node.get("headers", ()) if kind == "responses" else ()
+        # What stands beside a `$ref` says nothing.
+        if kind == "parameters" and place.node.get("in") == "header" and "$ref" not in place.node:
+            names = [place.node["name"]]
         for name in names:
             if not is_token(name):
-                yield f"#{where}: {name!r} is left out, since no header can have this name"
+                yield f"#{place.pointer}: the header {name!r} is left out, since no message can have this name"
 
 
 def _is_unreachable(template: str) -> bool:

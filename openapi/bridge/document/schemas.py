@@ -1,6 +1,7 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -165,6 +166,14 @@ class Schema:
         has_base = isinstance(node, dict) and "$id" in node
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
         return Schema(node, self._schemas, resolver)
+
+    def mapped(self) -> "Iterator[Schema]":
+        """The schemas to which the mapping of its discriminator leads, of those that can be found."""
+        for mapped in self.node.get("discriminator", {}).get("mapping", {}).values():
+            with suppress(jsonschema_rs.ReferencingError):
+                yield self.follow(
+                    mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}"
+                ).end()
 
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""

@@ -1,7 +1,7 @@
 """What several schemas say together of one value, from which values are made."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import replace
 from itertools import chain, product
 from typing import Any
@@ -22,8 +22,12 @@ _SAID_OF = {
 }
 
 
-def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
-    """Every way to choose one schema of each `anyOf` and `oneOf`, with all that holds beside it."""
+def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> Iterator[list[Schema]]:
+    """Every way to choose one schema of each `anyOf`, `oneOf` and discriminator, with all that holds beside it.
+
+    Args:
+        told: the identities of the schemas whose discriminators have been looked at.
+    """
     layers: list[Schema] = []
     seen: set[tuple[int, str]] = set()
     choices: list[list[Schemas]] = []
@@ -47,12 +51,16 @@ def alternatives(schemas: Schemas) -> Iterator[list[Schema]]:
             kept = (schema.below("if"), *schema.children("then").values())
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
+        if schema.identity not in told and not {"oneOf", "anyOf"} & schema.node.keys():
+            kinds = [*schema.mapped()]
+            if kinds and not any(kind.identity in seen for kind in kinds):
+                choices.append([*((kind,) for kind in kinds), ()])
     if not choices:
         yield layers
         return
     for chosen in product(*choices):
         # What is chosen may hold choices of its own.
-        for further in alternatives(tuple(chain.from_iterable(chosen))):
+        for further in alternatives(tuple(chain.from_iterable(chosen)), told | seen):
             yield [*layers, *further]
 
 
