@@ -7,6 +7,7 @@ FOR_A_PERSON = "TODO1"
 # By SQLSTATE (appendix A of the PostgreSQL manual), where its name does not already say what to do.
 _ADVICE = {
     "25006": "use the address of the primary server",
+    "3F000": "create the schema that search_path names, in DATABASE_URL or for the login, or name another",
     "42501": "take the login that owns the schema, or make this one its owner (a migration that changes rows also has "
     "to set NO FORCE ROW LEVEL SECURITY)",
     "55P03": "try again when no other migration or long transaction runs",

@@ -18,7 +18,8 @@ from db.embedded.programs import MAJOR_VERSION, binaries
 
 _SEES_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER"
 _IS_EMPTY = (
-    "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class WHERE relnamespace = current_schema::regnamespace)"
+    "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class "
+    "WHERE relnamespace = quote_ident(current_schema)::regnamespace)"
 )
 # What an extension brought, such as Citus, stays.
 _EMPTY = """
@@ -30,10 +31,11 @@ BEGIN
     FOR command IN
         SELECT pg_catalog.format('DROP %s IF EXISTS %s CASCADE', kind, name)
           FROM (SELECT 'pg_class'::regclass AS class, oid, 'TABLE' AS kind, oid::regclass::text AS name
-                  FROM pg_catalog.pg_class WHERE relnamespace = current_schema::regnamespace AND relkind IN ('r', 'p')
+                  FROM pg_catalog.pg_class
+                 WHERE relnamespace = quote_ident(current_schema)::regnamespace AND relkind IN ('r', 'p')
                  UNION ALL
                 SELECT 'pg_proc'::regclass, oid, 'ROUTINE', oid::regprocedure::text
-                  FROM pg_catalog.pg_proc WHERE pronamespace = current_schema::regnamespace) AS found
+                  FROM pg_catalog.pg_proc WHERE pronamespace = quote_ident(current_schema)::regnamespace) AS found
          WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend
                             WHERE classid = class AND objid = found.oid AND deptype = 'e')
     LOOP

@@ -16,7 +16,8 @@ from db.driver.url import normalise
 from openapi.bridge.failures import Failure
 
 # As a request of a user who cannot exist, since no `sub` may hold a slash. A policy counts if it is permissive, so
-# that it can only add rows, and for everybody or for a role whose rights the tenant's role has.
+# that it can only add rows, and for everybody or for a role whose rights the tenant's role has. Quotation marks say
+# nothing: quote_all_identifiers puts them everywhere.
 _AS_TENANT = """
 SELECT {enter}('/nobody');
 WITH expected AS (SELECT * FROM unnest(%(tables)s, %(conditions)s) AS expected (name, condition)),
@@ -25,6 +26,8 @@ SELECT current_setting('server_version') AS version,
        extract(epoch FROM clock_timestamp())::float AS time,
        current_user = '{tenant}' AND current_setting('{setting}', true) = '/nobody' AS enters,
        (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS bypasses,
+       current_setting('row_security')::bool AS row_security,
+       current_setting('transaction_read_only')::bool AS read_only,
        (SELECT string_agg(name, ', ' ORDER BY name) FROM found
          WHERE pg_has_role(current_user, relowner, 'USAGE')) AS owned,
        (SELECT string_agg(name, ', ' ORDER BY name) FROM expected LEFT JOIN found USING (name)
@@ -32,7 +35,8 @@ SELECT current_setting('server_version') AS version,
        (SELECT string_agg(polname || ' on ' || name, ', ' ORDER BY name, polname)
           FROM found JOIN pg_policy ON polrelid = found.oid
          WHERE polpermissive
-           AND (pg_get_expr(polqual, polrelid) <> condition OR pg_get_expr(polwithcheck, polrelid) <> condition)
+           AND condition <> ANY (ARRAY[replace(pg_get_expr(polqual, polrelid), '"', ''),
+                                       replace(pg_get_expr(polwithcheck, polrelid), '"', '')])
            AND EXISTS (SELECT FROM unnest(polroles) AS role
                         WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
 """
@@ -129,6 +133,13 @@ def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
     if found["open_tables"]:
         remedy = "have its owner run ALTER TABLE ... ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
         faults["row level security"] = f"not in force on {found['open_tables']}: {remedy}"
+    elif not found["row_security"]:
+        remedy = (
+            "have an administrator run ALTER ROLE ... RESET row_security, and ALTER DATABASE ... the same"
+        )
+        faults["row level security"] = (
+            f"refused in the sessions of this login, whose row_security is off: {remedy}"
+        )
     elif found["wider_policies"] and not faults:
         # For a role that is not the tenant's, or has every right, policies of other roles count too.
         remedy = "have its owner run DROP POLICY"
@@ -137,6 +148,11 @@ def isolation_of(url: str, metadata: MetaData, names: Names) -> Isolation:
         faults["rows"] = (
             f"{found['unread']}: have a migration grant {role} the right to SELECT; on Citus each machine must run and "
             f"let {role} log in from the others (docs/deploy/citus.md)"
+        )
+    elif found["read_only"]:
+        faults["rows"] = (
+            "requests can read them and change none, since the database is read-only: use the address of the primary "
+            "server, or have an administrator run ALTER ROLE ... RESET default_transaction_read_only"
         )
     if found["open_schemas"]:
         faults["search path"] = (

@@ -27,7 +27,7 @@ FOREIGN = (
 # Every version table is called the same, and so are many revisions; what a service calls its own tells them apart.
 _IS_OURS = text(
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = :enter "
-    "AND pronamespace = current_schema::pg_catalog.regnamespace)"
+    "AND pronamespace = pg_catalog.quote_ident(current_schema)::pg_catalog.regnamespace)"
 )
 
 

@@ -103,6 +103,18 @@ def test_a_database_with_content_is_kept(server: Cluster, backup: Path) -> None:
         migrations.check(url)
 
 
+def test_a_schema_of_any_name_is_looked_into(server: Cluster, tmp_path: Path) -> None:
+    """Whether a schema is empty is found where its name has capitals too."""
+    with server.database() as url:
+        run(url, 'CREATE SCHEMA "Own"')
+        own = make_url(url).update_query_dict({"options": '-csearch_path="Own"'})
+        own_url = own.render_as_string(hide_password=False)
+        migrations.upgrade(own_url)
+        back_up(own_url, tmp_path / "own.backup")
+        with pytest.raises(BackupError, match="the database is not empty"):
+            restore(own_url, tmp_path / "own.backup", migrations)
+
+
 @pytest.mark.parametrize(
     ("cut", "sentence"), [(10_000, "is no backup"), (20, "is damaged, and nothing has changed")]
 )

@@ -309,6 +309,15 @@ def test_a_newer_schema(fresh: str) -> None:
             action(fresh)
 
 
+def test_a_schema_that_is_not_there(fresh: str) -> None:
+    """A schema that DATABASE_URL names and nobody has made is to be made."""
+    run(fresh, "DROP SCHEMA public")
+    assert (
+        "The database refused (InvalidSchemaName, SQLSTATE 3F000), and nothing has changed: "
+        "create the schema that search_path names, in DATABASE_URL or for the login, or name another"
+    ) == refusal(fresh)
+
+
 def test_a_schema_of_another_service(fresh: str) -> None:
     """What another service has migrated is neither taken for ours nor changed, whatever its numbers are; a schema of
     its own, as the sentence advises, suffices."""
@@ -321,8 +330,11 @@ def test_a_schema_of_another_service(fresh: str) -> None:
             with pytest.raises(MigrationError, match=re.escape(FOREIGN.format(enter))):
                 action(fresh)
         assert before == run(fresh, OBJECTS)
-    run(fresh, "CREATE SCHEMA library")
-    others.upgrade(f"{fresh}{'&' if '?' in fresh else '?'}options=-csearch_path%3Dlibrary")
+    run(fresh, 'CREATE SCHEMA "Library"')
+    own = make_url(fresh).update_query_dict({"options": '-csearch_path="Library"'})
+    url = own.render_as_string(hide_password=False)
+    others.upgrade(url)
+    assert None is others.pending(url)
 
 
 def test_a_schema_that_was_changed_by_hand(fresh: str) -> None:

@@ -25,6 +25,9 @@ SUBJECTS = [
     *("search path", "clock", "deployment", "log"),
 ]
 
+# For all logins, as an administrator can.
+SET = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {}', current_database()); END $$"
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Cluster]:
@@ -151,10 +154,11 @@ def test_no_server_starts_without_the_third_wall(tmp_path: Path, url: str) -> No
         "CREATE POLICY the_same ON tasks FOR SELECT USING (user_id = current_setting('app.user_id', true))",
         "CREATE POLICY of_others ON tasks TO deployer USING (true)",
         "GRANT CREATE ON SCHEMA public TO postgres",
+        SET.format("quote_all_identifiers TO on"),
     ],
 )
 def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -> None:
-    """A restrictive policy, one of the same condition and one for another role hinder nobody."""
+    """A restrictive policy, one of the same condition, however written, and one for another role hinder nobody."""
     run(url, harmless)
 
     assert {} == faults(DATABASE_URL=url)
@@ -230,6 +234,13 @@ def test_a_policy_that_shows_a_tenant_no_more_is_well(url: str, harmless: str) -
             None,
             "row level security",
             "widened by the policy tasks_own on tasks: have its owner run DROP POLICY",
+        ),
+        (
+            SET.format("row_security TO off"),
+            None,
+            "row level security",
+            "refused in the sessions of this login, whose row_security is off: have an administrator run "
+            "ALTER ROLE ... RESET row_security, and ALTER DATABASE ... the same",
         ),
         (
             "GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -308,6 +319,15 @@ def test_a_clock_that_is_wrong(url: str, monkeypatch: pytest.MonkeyPatch, hours:
     sentence = faults(DATABASE_URL=url)["clock"]
     assert sentence.endswith("seconds apart from the database's: let both machines take the time by NTP")
     assert 3590 <= int(sentence.split()[0]) <= 3610
+
+
+def test_a_database_that_only_reads(url: str) -> None:
+    """A standby, or a database that was made read-only, is found, though a server may start on it."""
+    run(url, SET.format("default_transaction_read_only TO on"))
+
+    ((subject, sentence),) = faults(DATABASE_URL=url).items()
+    assert "rows" == subject
+    assert sentence.startswith("requests can read them and change none")
 
 
 def test_a_login_that_may_not_enter(server: Cluster, url: str) -> None:
