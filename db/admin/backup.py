@@ -41,6 +41,10 @@ BEGIN
     LOOP
         EXECUTE command;
     END LOOP;
+    -- A backup makes every schema but this one.
+    IF current_schema <> 'public' THEN
+        EXECUTE pg_catalog.format('DROP SCHEMA %I', current_schema);
+    END IF;
 END $$
 """
 # An error is its SQLSTATE alone, since PostgreSQL's words may quote what users have stored.

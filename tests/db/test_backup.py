@@ -103,8 +103,8 @@ def test_a_database_with_content_is_kept(server: Cluster, backup: Path) -> None:
         migrations.check(url)
 
 
-def test_a_schema_of_any_name_is_looked_into(server: Cluster, tmp_path: Path) -> None:
-    """Whether a schema is empty is found where its name has capitals too."""
+def test_a_schema_of_its_own(server: Cluster, tmp_path: Path) -> None:
+    """A service in a schema that is not `public`, whatever its name, is restored into it, empty or not."""
     with server.database() as url:
         run(url, 'CREATE SCHEMA "Own"')
         own = make_url(url).update_query_dict({"options": '-csearch_path="Own"'})
@@ -113,6 +113,14 @@ def test_a_schema_of_any_name_is_looked_into(server: Cluster, tmp_path: Path) ->
         back_up(own_url, tmp_path / "own.backup")
         with pytest.raises(BackupError, match="the database is not empty"):
             restore(own_url, tmp_path / "own.backup", migrations)
+        for begin in (
+            "INSERT INTO users (id) VALUES ('carol')",
+            'DROP SCHEMA "Own" CASCADE; CREATE SCHEMA "Own"',
+        ):
+            run(own_url, begin)
+            restore(own_url, tmp_path / "own.backup", migrations, force="INSERT" in begin)
+            migrations.check(own_url)
+            assert [] == run(own_url, "SELECT id FROM users")
 
 
 @pytest.mark.parametrize(
