@@ -52,6 +52,14 @@ class Workers(Multiprocess):
             listener.close()
         super().terminate_all()
 
+    def keep_subprocess_alive(self) -> None:
+        """Replaces workers that have died or hang, and says so: one that was killed has no last word in the log."""
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for old, new in zip(before, self.processes, strict=True):
+            if old is not new:
+                log.warning("a worker has died or hung (exit code %s), and is replaced", old.exitcode)
+
 
 def run_workers(
     configuration: uvicorn.Config,

@@ -348,7 +348,7 @@ def test_each_worker_answers(pair: tuple[ServeProcess, Path]) -> None:
 @pytest.mark.faults
 @needs_proc
 def test_a_worker_that_dies_is_replaced(pair: tuple[ServeProcess, Path]) -> None:
-    """After a worker was killed there are two again, and the service answers."""
+    """After a worker was killed there are two again, the service answers, and the log says so."""
     process, _ = pair
     killed, kept = workers_of(process)
     os.kill(killed, signal.SIGKILL)
@@ -356,6 +356,7 @@ def test_a_worker_that_dies_is_replaced(pair: tuple[ServeProcess, Path]) -> None
 
     assert kept in workers_of(process)
     assert 200 == httpx.get(f"{process.url}/health/ready", trust_env=False).status_code
+    assert "a worker has died or hung (exit code -9), and is replaced" in process.stop()[1]
 
 
 @pytest.mark.faults
