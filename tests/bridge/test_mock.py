@@ -181,7 +181,9 @@ def test_examples_come_first(made: Json, headers: Json, expected: Any) -> None:
         {"type": "array", "contains": {}, "minContains": 10**9},
         {"type": "object", "minProperties": 10**9},
         {"type": "string", "pattern": "^(?:(?=a)a){100000000}$"},
+        {"type": "number", "minimum": 1, "maximum": 0},
         {"$ref": "#/components/schemas/Wide0"},
+        {"$ref": "#/components/schemas/Far0"},
     ],
 )
 def test_what_cannot_be_made(schema: Json) -> None:
@@ -195,7 +197,9 @@ def test_what_cannot_be_made(schema: Json) -> None:
         }
         for index in range(20)
     }
-    response = ask(things(answering(schema), components={"schemas": {**wide, "Wide20": {}}}))
+    far = {f"Far{index}": {"$ref": f"#/components/schemas/Far{index + 1}"} for index in range(250)}
+    schemas = {**wide, "Wide20": {}, **far, "Far250": {}}
+    response = ask(things(answering(schema), components={"schemas": schemas}))
     assert (501, "No valid answer could be made") == (response.status_code, response.json()["error"][:29])
 
 
