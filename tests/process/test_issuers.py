@@ -208,7 +208,7 @@ def test_each_address_that_was_asked_is_named(issuer: Issuer) -> None:
 
 
 def test_a_server_that_does_not_speak_tls() -> None:
-    """A connection that is closed while TLS begins, of which the libraries say nothing, is given words."""
+    """A connection that is closed while TLS begins is given words, of which newer Pythons have none."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:
@@ -216,7 +216,7 @@ def test_a_server_that_does_not_speak_tls() -> None:
                 connection.recv(65_536)
 
         threading.Thread(target=hang_up).start()
-        with pytest.raises(IssuerError, match=r"ConnectError: .+ does not speak TLS"):
+        with pytest.raises(IssuerError, match=r"^ConnectError: .*closed"):
             asyncio.run(IssuerClient(f"https://127.0.0.1:{listener.getsockname()[1]}", None).key_set())
 
 
