@@ -32,9 +32,12 @@ def as_json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=_JSON)
     except TypeError:
-        # It may hold an integer of more than 64 bits.
-        text = json.dumps(value, ensure_ascii=False, default=lambda each: orjson.loads(as_json(each)))
-        return f"{text}\n".encode()
+        # It may hold an integer of more than 64 bits; what is no JSON at all is a TypeError here too.
+        return json.dumps(value, ensure_ascii=False, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return orjson.loads(orjson.dumps(value, option=_JSON))
 
 
 class Answer(NamedTuple, Generic[Body]):

@@ -1,7 +1,6 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
 from collections.abc import Iterator, Set
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -167,13 +166,18 @@ class Schema:
         resolver = self._resolver.lookup(node["$id"]).resolver if has_base else self._resolver
         return Schema(node, self._schemas, resolver)
 
+    def led(self, mapped: str) -> "Schema | None":
+        """The schema to which a value of its discriminator's mapping leads, a reference or a name (OpenAPI 3.1,
+        "Discriminator Object"); None where nobody knows where it leads."""
+        try:
+            return self.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}").end()
+        except jsonschema_rs.ReferencingError:
+            return None
+
     def mapped(self) -> "Iterator[Schema]":
         """The schemas to which the mapping of its discriminator leads, of those that can be found."""
-        for mapped in self.node.get("discriminator", {}).get("mapping", {}).values():
-            with suppress(jsonschema_rs.ReferencingError):
-                yield self.follow(
-                    mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}"
-                ).end()
+        mapping = self.node.get("discriminator", {}).get("mapping", {})
+        yield from filter(None, map(self.led, mapping.values()))
 
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""

@@ -3,8 +3,6 @@
 from collections.abc import Set
 from typing import Any
 
-from jsonschema_rs import ReferencingError
-
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import Json, copy_of, look_up
 from openapi.bridge.document.schemas import Schema, Schemas
@@ -109,12 +107,9 @@ def _discriminated(schema: Schema, branch: Schema) -> Json | None:
 
 
 def _may_lead(schema: Schema, mapped: str, target: Schema) -> bool:
-    """Whether a value of a discriminator's mapping, a reference or a name, leads to a schema or nobody knows where."""
-    try:
-        led = schema.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}")
-    except ReferencingError:
-        return True
-    return led.end().node is target.node
+    """Whether a value of a discriminator's mapping leads to a schema or nobody knows where."""
+    led = schema.led(mapped)
+    return led is None or led.node is target.node
 
 
 def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
