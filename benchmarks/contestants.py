@@ -57,13 +57,21 @@ class Contestant:
         return PROJECT / self.module if self.module is not None and self.module.endswith(".mjs") else None
 
     def check_packages(self) -> None:
-        """Returns if what it needs is installed; raises BenchmarkError with what is missing if not."""
+        """Returns if what it needs is installed and it runs on the peers' build of Python.
+
+        Raises:
+            BenchmarkError: if not; the message says what is missing.
+        """
         if self.is_left_out:
             raise BenchmarkError(f"{self.label} needs Node 20 and its packages: run `make bench`")
         missing = [package for package in self.requires if find_spec(package) is None]
         if missing:
             raise BenchmarkError(
                 f"{self.label} needs {', '.join(missing)}: install the project with its extra `bench`"
+            )
+        if self.module is None and (build := _build_of(PRODUCT_PYTHON)) != sys.version:
+            raise BenchmarkError(
+                f"the service would run on Python {build}, the peers on {sys.version}: measure after `make clean`"
             )
 
     def command(self, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
@@ -168,6 +176,11 @@ def token(user: str, lifetime: int = 24 * 3600) -> str:
 def bearer(user: str) -> Mapping[str, str]:
     """The header that signs a request in as `user`."""
     return {"Authorization": f"Bearer {token(user)}"}
+
+
+def _build_of(python: str) -> str:
+    asked = [python, "-c", "import sys; print(sys.version)"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.rstrip("\n")  # noqa: S603
 
 
 def _free_port() -> int:
