@@ -27,7 +27,8 @@ THIS = tasks.c.id == bindparam("id")
 
 def utc(time: ColumnElement[Any]) -> ColumnElement[Any]:
     """A time in UTC, without its zone; or the other way round."""
-    return func.timezone(text("'UTC'"), time)
+    # An offset takes PostgreSQL half the time of a name.
+    return func.timezone(text("interval '0'"), time)
 
 
 def answered(column: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -8,7 +8,7 @@ import orjson
 from db import lists, statements
 from db.driver.database import Tenant
 from db.search import pattern_of
-from db.times import EPOCH, MICROSECOND
+from db.times import EPOCH
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
 from handlers.entity_tags import conditions, matches, require_match, require_untagged, shape, unmet
@@ -23,7 +23,10 @@ UNCONDITIONAL = conditions(None, None)
 
 def entity_tag(task: Task) -> str:
     """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
-    return f'"{shape()}-{(task["updated_at"] - EPOCH) // MICROSECOND:x}"'
+    time = task["updated_at"] - EPOCH
+    # As `db.times` counts them, without a division: a list has a tag for each of its tasks.
+    microseconds = (time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds
+    return f'"{shape()}-{microseconds:x}"'
 
 
 def tagged(task: Task) -> Task:

@@ -32,6 +32,8 @@ _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60
 SWEEP_SECONDS = 0.25
+# What the buffer of an idle connection's socket always takes whole, so that nothing of it is left to write.
+_SHORT_BYTES = 4096
 # As the types that are generated from a contract call a number.
 _NUMBER = new_type(DECIMAL.values, "NUMBER", FLOAT)
 
@@ -115,8 +117,9 @@ class Connection:
         self.prepared: set[str] = set()
         self.prepares = True
         self.is_outdated = False
-        # Whether settings are enough to enter a user, since the session serves nobody else (see _INTRODUCTION).
-        self.has_own_session = False
+        # Whether a setting is enough to enter a user, since the session serves nobody else (see _INTRODUCTION), and
+        # whether the session is in the role already that row level security binds.
+        self.has_own_session = self.is_in_role = False
         self._deadlines = deadlines
         self._opened = opened
         self._cursor = opened.cursor()
@@ -180,7 +183,8 @@ class Connection:
         self._deadlines.watch(answered, end)
         try:
             self._cursor.execute(text, parameters)
-            self._advance()
+            if len(self._cursor.query) > _SHORT_BYTES:
+                self._advance()
             await answered
             self._answered = None
             return self._cursor.fetchall() if self._cursor.description else []

@@ -3,12 +3,12 @@
 psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
 answers with the last result. The function puts the transaction into a role that row level security binds, and names
 the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
-next. Where the session is the service's own, settings do so without the function, for what reads or creates (see
+next. A session that is the service's own stays in the role, and a setting names the user of what reads or creates (see
 docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio
-from collections.abc import Awaitable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import psycopg2
@@ -39,6 +39,7 @@ SLOW_DEADLINE_SECONDS = 2.5
 MARGIN_SECONDS = 0.5
 # No token can name it.
 NOBODY = ""
+_NOT_AFTER = "%(not_after)s"
 
 
 class Database:
@@ -139,65 +140,67 @@ class Database:
     ) -> list[Any]:
         connection = await self.pool.acquire(user, end - 2 * MARGIN_SECONDS, message.slow)
         try:
-            rows = await _run_in_time(connection, message, parameters, end)
+            rows = await _run(connection, message, parameters, end)
             columns = message.columns or connection.columns
             return [dict(zip(columns, row, strict=True)) for row in rows]
         finally:
             self.pool.release(connection, user, message.slow)
 
 
-async def _run_in_time(
-    connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
-) -> list[Any]:
-    """Sends `message` with the time by the database's clock until which it may be run."""
-    loop = asyncio.get_running_loop()
-    if loop.time() > connection.clock_known_until:
-        await connection.learn_clock(end)
-    try:
-        return await _run(connection, message, parameters, end)
-    except psycopg2.Error as error:
-        if not is_too_late(error) or loop.time() > end - 2 * MARGIN_SECONDS:
-            raise
-    # The database's clock was set, and nothing was done.
-    await connection.learn_clock(end)
-    return await _run(connection, message, parameters, end)
-
-
 async def _run(
     connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
 ) -> list[Any]:
-    """Sends `message` in the shortest form that the connection takes (docs/decisions/0005-prepared-by-digest.md)."""
-
-    def run(text: str, until: float) -> Awaitable[list[Any]]:
-        return connection.run(text, {**parameters, "not_after": connection.database_time(until)}, end)
-
-    until = end - MARGIN_SECONDS
-    if not (connection.prepares and message.prepared):
-        return await run(message.plain, until)
-    try:
-        if not connection.prepared.issuperset(message.prepared):
-            return await run(message.preparing(connection.prepared), until)
-        if message.direct and connection.has_own_session and _is_session_limit_enough(end):
-            # The session's limit runs from the beginning of the statement, which has to be as much earlier.
-            return await run(message.direct, until - STATEMENT_SECONDS)
-        return await run(message.execute, until)
-    except psycopg2.Error as error:
-        if is_unprepared(error):
-            # A pooler has put another session behind this connection.
-            connection.prepares = False
-        elif is_outdated(error):
-            # A migration has changed what was prepared. The next connection prepares anew.
-            connection.prepares, connection.is_outdated = False, True
+    """Sends `message` with the time by the database's clock until which it may be run, and once more where that did
+    nothing for a reason of the session's."""
+    clock = asyncio.get_running_loop().time
+    if clock() > connection.clock_known_until:
+        await connection.learn_clock(end)
+    has_learned = False
+    while True:
+        text, seconds = _form(connection, message, end - MARGIN_SECONDS - clock())
+        values = parameters
+        if _NOT_AFTER in text:
+            until = connection.database_time(end - MARGIN_SECONDS - seconds)
+            values = {**parameters, "not_after": until}
+        try:
+            rows = await connection.run(text, values, end)
+        except psycopg2.Error as error:
+            # Each of these has undone the whole message.
+            if is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
+                # The database's clock was set.
+                await connection.learn_clock(end)
+                has_learned = True
+            elif connection.prepares and is_unprepared(error):
+                # A pooler has put another session behind this connection.
+                connection.prepares = False
+            elif connection.prepares and is_outdated(error):
+                # A migration has changed what was prepared. The next connection prepares anew.
+                connection.prepares, connection.is_outdated = False, True
+            else:
+                raise
         else:
-            raise
-    # The error has undone the whole message, so it can be sent again.
-    return await run(message.plain, until)
+            # An error would have undone the role too.
+            connection.is_in_role = connection.is_in_role or seconds > 0
+            return rows
 
 
-def _is_session_limit_enough(end: float) -> bool:
-    """Whether the session's own limit leaves a statement that begins soon as long as there is, or a little less."""
-    remaining = end - MARGIN_SECONDS - asyncio.get_running_loop().time()
-    return STATEMENT_SECONDS + MARGIN_SECONDS / 2 <= remaining < STATEMENT_SECONDS + 2 * MARGIN_SECONDS
+def _form(connection: Connection, message: Message, remaining: float) -> tuple[str, float]:
+    """The shortest form of `message` that the connection takes (docs/decisions/0005-prepared-by-digest.md), and how
+    long it may run by the session's own limit, 0 where it brings one.
+
+    Args:
+        remaining: the seconds in which it has to be over.
+    """
+    if not (connection.prepares and message.prepared):
+        return message.plain, 0
+    if not connection.prepared.issuperset(message.prepared):
+        return message.preparing(connection.prepared), 0
+    # The session's limit has to leave a statement that begins soon as long as there is, or a little less.
+    spare = remaining - STATEMENT_SECONDS
+    if message.direct and connection.has_own_session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
+        entered = message.direct if connection.is_in_role else f"{message.role}; {message.direct}"
+        return entered, STATEMENT_SECONDS
+    return message.execute, 0
 
 
 class Tenant:

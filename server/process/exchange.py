@@ -5,8 +5,10 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv6Address
+from operator import itemgetter
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -39,6 +41,7 @@ _HOST = re.compile(
     re.IGNORECASE,
 )
 VERSIONS = ("1.1", "1.0")
+_name = itemgetter(0)
 
 
 class Exchange:
@@ -167,12 +170,12 @@ def written(status: int, fields: Fields, content: bytes, *, is_head: bool = Fals
     Raises:
         ValueError: for a header that would begin another line.
     """
-    lines = [name + b": " + value for name, value in fields]
-    has_length = b"content-length" in (name for name, _ in fields)
+    lines = list(map(b": ".join, fields))
+    has_length = b"content-length" in map(_name, fields)
     if not has_length and not is_head and status not in _WITHOUT_CONTENT:
         lines.append(b"content-length: %d" % len(content))
     head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or 0 in head:
+    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (len(lines) - 1):
         raise ValueError("a header of the answer holds a line break")
     return b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], head, b"" if is_head else content)
 
@@ -223,6 +226,7 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         raise BadRequest("The request must say in one way how long its body is")
 
 
+@lru_cache(maxsize=256)
 def _is_host(value: bytes) -> bool:
     match = _HOST.fullmatch(value)
     if match is None:

@@ -4,12 +4,12 @@ The route is the contract's template, so neither lines nor labels nor spans hold
 """
 
 import logging
-import os
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import lru_cache
 from hashlib import sha256
+from random import getrandbits
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ class Observer:
         offered = headers.get(b"x-request-id")
         if offered is not None and self._is_request_id(text := offered.decode("latin-1")):
             return text
-        return os.urandom(8).hex()
+        return f"{getrandbits(64):016x}"
 
     def route(self, scope: Scope) -> str:
         """The template of the path that a request was for, as far as routing has come."""
