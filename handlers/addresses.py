@@ -1,18 +1,25 @@
 """Addresses in answers, made from the paths of the contract."""
 
 from collections.abc import Mapping
+from functools import cache
 
 from openapi.bridge.addresses import address_of
+from openapi.bridge.document.operations import Operation
 from openapi.contract import contract
 
 
 def task_address(user_id: str, id: int) -> str:
     """The path of a task (RFC 9110, `Location`): where the contract has it read, or changed, or deleted."""
+    operation = _operation_of_task()
+    return address_of(operation, {}, **{str(operation.owner): user_id}, id=id)
+
+
+@cache
+def _operation_of_task() -> Operation:
     known = contract().operations
-    operation = next(
+    return next(
         known[name] for name in ("get_task", "update_task", "delete_task", "create_task") if name in known
     )
-    return address_of(operation, {}, **{str(operation.owner): user_id}, id=id)
 
 
 def next_page(user_id: str, query: Mapping[str, object]) -> str:

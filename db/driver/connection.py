@@ -163,9 +163,10 @@ class Connection:
         self.clock_known_until = now + CLOCK_SECONDS
         return other
 
-    def database_time(self, time: float) -> datetime:
-        """What the database's clock shows at a time of the event loop's clock, or a little less."""
-        return datetime.fromtimestamp(time + self._clock, UTC)
+    def database_time(self, time: float) -> str:
+        """What the database's clock shows at a time of the event loop's clock, or a little less, in ISO 8601."""
+        # As a text, since the driver takes twice as long to make one of a datetime.
+        return datetime.fromtimestamp(time + self._clock, UTC).isoformat()
 
     async def run(self, text: str, parameters: Mapping[str, Any], end: float = inf) -> list[tuple[Any, ...]]:
         """Sends `text` as one message and returns the rows that its last statement answers.
