@@ -17,6 +17,7 @@ from db.driver.pool import Pool
 from db.driver.url import normalise
 from openapi.bridge.answer_rules import AnswerValidation
 from openapi.bridge.answers import AnswerWriter
+from openapi.bridge.document.checks import forget_grammars
 from openapi.bridge.failures import PathNotFound
 from openapi.bridge.operation import CallerOf
 from openapi.bridge.security import Verifier
@@ -91,6 +92,7 @@ def serve_contract(
 @asynccontextmanager
 async def lifespan(database: Database, state: dict[str, Any], _app: object) -> AsyncIterator[dict[str, Any]]:
     """From the server's start to its end; each of the server's connections knows `state`."""
+    forget_grammars()
     # What the start has made stays; the collector need not look through it again and again.
     gc.collect()
     gc.freeze()

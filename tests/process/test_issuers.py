@@ -4,6 +4,8 @@ found by its name alone. The shapes follow the issuers' own documentation; the k
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -227,3 +229,12 @@ def test_a_name_that_is_no_address_cannot_be_asked(name: str) -> None:
     """An issuer's address is https or of this machine, without query and fragment."""
     with pytest.raises(ValueError, match="address must"):
         IssuerClient(None, name)
+
+
+def test_what_asks_an_issuer_is_not_run_without_one() -> None:
+    """A server reads its settings first; even so it has no memory for the client of issuers that nobody has set."""
+    script = "import sys, server.settings, server.process.serve; print('httpx._client' in sys.modules)"
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    assert (
+        "False\n" == subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT).stdout
+    )

@@ -18,7 +18,6 @@ from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_
 from openapi.bridge.media_types import is_token
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
-_META_SCHEMA = Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
 # A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
 _HEADERS = {
     "type": "object",
@@ -101,6 +100,17 @@ def _grammar() -> Validator:
     return Validator(schema)
 
 
+@cache
+def _meta_schema() -> Validator:
+    return Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"}, validate_formats=True)
+
+
+def forget_grammars() -> None:
+    """Gives back the memory that the checks have taken; the next document to be checked takes it anew."""
+    _grammar.cache_clear()
+    _meta_schema.cache_clear()
+
+
 def _grammar_problems(document: Json) -> Iterator[str]:
     errors = list(_grammar().iter_errors(document))
     paths = [tuple(error.instance_path) for error in errors]
@@ -149,7 +159,7 @@ def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
         if kind == "schemas" and (root is None or not place.pointer.startswith(f"{root}/")):
             root = place.pointer
             if isinstance(place.node, dict):
-                for error in _META_SCHEMA.iter_errors(place.node):
+                for error in _meta_schema().iter_errors(place.node):
                     # Whether a pattern is one is found out by compiling it.
                     is_name = list(error.schema_path)[-3:] == _PATTERN_OF_NAMES
                     if error.kind.as_dict() != {"format": "regex"} and not is_name:
