@@ -32,7 +32,8 @@ _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60
 SWEEP_SECONDS = 0.25
-# What the buffer of an idle connection's socket always takes whole, so that nothing of it is left to write.
+# The socket's buffer, which is empty while nothing is under way, takes that much at once, so that nothing is left of it
+# for poll() to write.
 _SHORT_BYTES = 4096
 # As the types that are generated from a contract call a number.
 _NUMBER = new_type(DECIMAL.values, "NUMBER", FLOAT)
@@ -117,9 +118,8 @@ class Connection:
         self.prepared: set[str] = set()
         self.prepares = True
         self.is_outdated = False
-        # Whether a setting is enough to enter a user, since the session serves nobody else (see _INTRODUCTION), and
-        # whether the session is in the role already that row level security binds.
-        self.has_own_session = self.is_in_role = False
+        # Whether settings are enough to enter a user, since the session serves nobody else (see _INTRODUCTION).
+        self.has_own_session = False
         self._deadlines = deadlines
         self._opened = opened
         self._cursor = opened.cursor()
@@ -190,8 +190,9 @@ class Connection:
             self._answered = None
             return self._cursor.fetchall() if self._cursor.description else []
         except asyncio.CancelledError:
-            # Who asked has gone. What was sent may finish; the connection is of use again after its answer.
-            self._answered = self._loop.create_future() if answered.cancelled() else None
+            # Who asked has gone. What was sent may finish; the connection is of use again after its answer, which may
+            # have come in this turn of the event loop.
+            self._answered = self._loop.create_future() if self._opened.isexecuting() else None
             if self._answered is not None:
                 self._deadlines.watch(self._answered, end)
             raise

@@ -3,7 +3,7 @@
 psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
 answers with the last result. The function puts the transaction into a role that row level security binds, and names
 the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
-next. A session that is the service's own stays in the role, and a setting names the user of what reads or creates (see
+next. Where the session is the service's own, settings do so without the function, for what reads or creates (see
 docs/decisions/0003-one-round-trip.md).
 """
 
@@ -150,8 +150,8 @@ class Database:
 async def _run(
     connection: Connection, message: Message, parameters: Mapping[str, Any], end: float
 ) -> list[Any]:
-    """Sends `message` with the time by the database's clock until which it may be run, and once more where that did
-    nothing for a reason of the session's."""
+    """Sends `message` with the time by the database's clock until which it may be run, and again where the session, not
+    the statement, was the reason that it was refused."""
     clock = asyncio.get_running_loop().time
     if clock() > connection.clock_known_until:
         await connection.learn_clock(end)
@@ -163,7 +163,7 @@ async def _run(
             until = connection.database_time(end - MARGIN_SECONDS - seconds)
             values = {**parameters, "not_after": until}
         try:
-            rows = await connection.run(text, values, end)
+            return await connection.run(text, values, end)
         except psycopg2.Error as error:
             # Each of these has undone the whole message.
             if is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
@@ -178,15 +178,11 @@ async def _run(
                 connection.prepares, connection.is_outdated = False, True
             else:
                 raise
-        else:
-            # An error would have undone the role too.
-            connection.is_in_role = connection.is_in_role or seconds > 0
-            return rows
 
 
 def _form(connection: Connection, message: Message, remaining: float) -> tuple[str, float]:
-    """The shortest form of `message` that the connection takes (docs/decisions/0005-prepared-by-digest.md), and how
-    long it may run by the session's own limit, 0 where it brings one.
+    """The shortest form of `message` that the connection takes (docs/decisions/0005-prepared-by-digest.md), and the
+    seconds of the session's own limit where that ends the message, 0 where the message sets one itself.
 
     Args:
         remaining: the seconds in which it has to be over.
@@ -198,8 +194,7 @@ def _form(connection: Connection, message: Message, remaining: float) -> tuple[s
     # The session's limit has to leave a statement that begins soon as long as there is, or a little less.
     spare = remaining - STATEMENT_SECONDS
     if message.direct and connection.has_own_session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
-        entered = message.direct if connection.is_in_role else f"{message.role}; {message.direct}"
-        return entered, STATEMENT_SECONDS
+        return message.direct, STATEMENT_SECONDS
     return message.execute, 0
 
 

@@ -41,9 +41,8 @@ class Message(NamedTuple):
     Args:
         plain: the statements as they are.
         execute: the same, where what is in `prepared` has been prepared.
-        direct: the same for a session of our own that is in the role, which enters the user by a setting alone; empty
-            for what changes a row, unless it refuses to when it is late, since the setting lets in whatever comes.
-        role: what puts a session of our own into the role.
+        direct: the same for a session of our own, which enters by settings alone; empty for what changes a row, unless
+            it refuses to when it is late, since the settings let in whatever comes.
         prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
@@ -56,7 +55,6 @@ class Message(NamedTuple):
     plain: str
     execute: str
     direct: str = ""
-    role: str = ""
     prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
@@ -95,7 +93,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     only_reads = not any(isinstance(part, UpdateBase) for part in parts)
     options = [part.get_execution_options() for part in parts if isinstance(part, Executable)]
     may_be_direct = only_reads or any(REFUSES_LATE in each for each in options)
-    setting = f"SET LOCAL {names.setting} TO %(tenant)s"
+    settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
         *(_as_prepared(each.text, list(each.values), names) for each in compiled),
@@ -103,8 +101,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     return Message(
         plain="; ".join([enter, *(each.text for each in compiled)]),
         execute="; ".join(each.execute for each in prepared),
-        direct="; ".join([setting, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
-        role=f"SET ROLE {names.tenant}",
+        direct="; ".join([settings, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
         prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},

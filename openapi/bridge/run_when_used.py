@@ -29,7 +29,7 @@ class _RunWhenUsed(ModuleType):
 
 
 def run_when_used(*names: str) -> None:
-    """Makes that these packages are run when they are used, and not when they are imported; to be called before."""
+    """Puts off running these packages until a name is looked up in them; to be called before they are imported."""
     for name in names:
         if name not in sys.modules and (found := find_spec(name)) is not None:
             package = sys.modules[name] = module_from_spec(found)

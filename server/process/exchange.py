@@ -40,6 +40,7 @@ _HOST = re.compile(
     rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?",
     re.IGNORECASE,
 )
+_SHORT_HOST = 255
 VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
@@ -212,7 +213,7 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     for name, value in headers:
         if name == b"host":
             hosts += 1
-            if not _is_host(value):
+            if not (_is_short_host if len(value) <= _SHORT_HOST else _is_host)(value):
                 raise BadRequest("The Host header must be a host name or address, with a port or without")
         elif name == b"content-length":
             lengths += 1
@@ -226,7 +227,6 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         raise BadRequest("The request must say in one way how long its body is")
 
 
-@lru_cache(maxsize=256)
 def _is_host(value: bytes) -> bool:
     match = _HOST.fullmatch(value)
     if match is None:
@@ -239,6 +239,10 @@ def _is_host(value: bytes) -> bool:
     except AddressValueError:
         return False
     return True
+
+
+# Most requests name the same one; of long ones a stranger could fill the memory.
+_is_short_host = lru_cache(maxsize=256)(_is_host)
 
 
 def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:

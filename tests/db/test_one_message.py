@@ -30,7 +30,7 @@ from tests.support.together import together
 ENTER = next(iter(as_tenant(statements.get_task(), NAMES).prepared))
 ENTRANCES = (
     f"EXECUTE {ENTER}('{{user}}', '",
-    "SET LOCAL app.user_id TO '{user}'; EXECUTE ",
+    "SET LOCAL ROLE todo_tenant; SET LOCAL app.user_id TO '{user}'; EXECUTE ",
 )
 
 

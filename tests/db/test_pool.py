@@ -305,6 +305,23 @@ def test_who_goes_as_the_answer_comes(database_url: str) -> None:
     assert [(2,)] == with_pool(database_url, use)
 
 
+@pytest.mark.parametrize("text", ["SELECT 1", "SELECT 1 / 0"])
+def test_who_goes_before_the_answer_in_its_turn(database_url: str, text: str) -> None:
+    """One whose caller goes first in that turn, so that nobody takes the answer, is of use at once too."""
+
+    async def use(pool: Pool) -> bool:
+        connection = await pool.acquire(None, later())
+        asked = asyncio.ensure_future(connection.run(text, {}, later()))
+        await asyncio.sleep(0)
+        time.sleep(0.2)
+        asyncio.get_running_loop().call_soon(asked.cancel)
+        await asyncio.wait([asked])
+        assert asked.cancelled()
+        return connection.is_busy
+
+    assert with_pool(database_url, use) is False
+
+
 def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
     """A connection that the server has closed while it was idle is replaced before anything is sent on it."""
 

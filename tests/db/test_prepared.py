@@ -20,7 +20,6 @@ from db.driver.messages import as_tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, tasks
-from openapi.bridge.failures import InternalError
 from tests.support.clusters import run
 
 GET = as_tenant(statements.get_task(), NAMES)
@@ -125,36 +124,22 @@ def test_what_a_migration_has_changed(own_url: str) -> None:
     assert (3 * [[{"title": "milk"}]], False) == with_connection(own_url, use)
 
 
-USER = func.current_setting(text("'app.user_id'"), text("true"))
-ROLE = literal_column("current_user::text").label("role")
-
-
 @pytest.mark.parametrize("name", ["alice", "o'hara", r"back\slash", "50 % '; RESET ROLE; --", "名"])
-def test_what_only_reads_enters_by_a_setting(database_url: str, name: str) -> None:
-    """On a session of its own a prepared read enters the user without the function: the role stays, the user ends."""
-    statement = select(USER.label("user"), ROLE)
+def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> None:
+    """On a session of its own a prepared read enters role and user without the function, and both end with it."""
+    shown = [
+        func.current_setting(text("'app.user_id'"), text("true")).label("user"),
+        literal_column("current_user::text"),
+    ]
+    message = as_tenant(select(*shown), NAMES)
 
-    async def use(pool: Pool, connection: Connection, user: str) -> list[Any]:
-        tenant = tenant_on(pool, name)
-        entered = [await tenant.fetch(statement) for _ in range(3)]
-        return [*entered, await connection.run(as_tenant(statement, NAMES).plain.split("; ")[1], {})]
+    async def use(_: Pool, connection: Connection, user: str) -> list[Any]:
+        await connection.run(message.preparing(connection.prepared), {"tenant": user, "not_after": None})
+        entered = await connection.run(message.direct, {"tenant": name})
+        return [*entered, *await connection.run(message.plain.split("; ")[1], {})]
 
-    shown = [{"user": name, "role": "todo_tenant"}]
-    assert [shown, shown, shown, [("", "todo_tenant")]] == with_connection(database_url, use)
-
-
-def test_a_role_is_entered_again_after_an_error(database_url: str) -> None:
-    """An error undoes the role with the rest of its message, so the next message enters it."""
-    statement = select((1 / func.length(USER)).label("quotient"), ROLE)
-
-    async def use(pool: Pool, connection: Connection, user: str) -> list[Any]:
-        one = tenant_on(pool, "a")
-        first = await one.fetch(statement)
-        with pytest.raises(InternalError):
-            await tenant_on(pool, "").fetch(statement)
-        return [first, await one.fetch(statement)]
-
-    assert 2 * [[{"quotient": 1, "role": "todo_tenant"}]] == with_connection(database_url, use)
+    login = normalise(database_url).username
+    assert [(name, "todo_tenant"), ("", login)] == with_connection(database_url, use)
 
 
 def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -> None:
@@ -183,7 +168,7 @@ def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
         return text, now
 
     text, now = with_connection(database_url, use)
-    assert text.startswith("SET ROLE todo_tenant; SET LOCAL app.user_id")
+    assert text.startswith("SET LOCAL ROLE")
     (not_after,) = map(datetime.fromisoformat, re.findall(r"'(\d{4}-[^']*)'", text))
     assert not_after + timedelta(seconds=STATEMENT_SECONDS + MARGIN_SECONDS) <= now + timedelta(
         seconds=DEADLINE_SECONDS

@@ -235,7 +235,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
         session.run("INSERT INTO tasks (user_id, title) VALUES (%(name)s, 'A task')", name=name)
         session.run("INSERT INTO idempotency_keys VALUES (%(name)s, 'key', 'fingerprint', 1)", name=name)
     forgetful = [select(users.c.id), select(tasks.c.user_id), select(idempotency_keys.c.user_id)]
-    without_role = Message.of("SET LOCAL ROLE NONE; SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
+    without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
     async def look(database: Database, name: str) -> tuple[set[str], set[str]]:
         own_view = database.caller({"sub": name, "email": None})
@@ -246,7 +246,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
                 rows = await own_view.fetch(statement)
                 assert 1 == len(rows)
                 entered.update(value for row in rows for value in row.values())
-            everything = await database.run(without_role, {"names": names})
+            everything = await database.run(without_entering, {"names": names})
             control.update(row["user_id"] for row in everything)
         return entered, control
 
@@ -259,7 +259,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
 
     for name, (entered, control) in zip(names, asyncio.run(look_all()), strict=True):
         assert {name} == entered
-        # The same connections without the role: this is what a leak would look like.
+        # The same connections without `todo_enter`: this is what a leak would look like.
         assert set(names) <= control
 
 
