@@ -160,6 +160,7 @@ async def _run(
         text, seconds = _form(connection, message, end - MARGIN_SECONDS - clock())
         values = parameters
         if _NOT_AFTER in text:
+            # The session's limit runs from the beginning of the statement, which has to be as much earlier.
             until = connection.database_time(end - MARGIN_SECONDS - seconds)
             values = {**parameters, "not_after": until}
         try:
