@@ -26,7 +26,7 @@ def circumstances() -> dict[str, Any]:
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        # Builds of one version differ by a tenth in speed.
+        # Two builds differed by a tenth in speed.
         "python_build": f"{' '.join(platform.python_build())} {platform.python_compiler()}",
         "packages": dict(_versions()),
         **({"node": _node()} if shutil.which("node") else {}),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -178,6 +179,7 @@ def bearer(user: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token(user)}"}
 
 
+@cache
 def _build_of(python: str) -> str:
     asked = [python, "-c", "import sys; print(sys.version)"]
     return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.rstrip("\n")  # noqa: S603

@@ -5,7 +5,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv6Address
 from operator import itemgetter
@@ -40,7 +39,6 @@ _HOST = re.compile(
     rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?",
     re.IGNORECASE,
 )
-_SHORT_HOST = 255
 VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
@@ -213,7 +211,7 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     for name, value in headers:
         if name == b"host":
             hosts += 1
-            if not (_is_short_host if len(value) <= _SHORT_HOST else _is_host)(value):
+            if not _is_host(value):
                 raise BadRequest("The Host header must be a host name or address, with a port or without")
         elif name == b"content-length":
             lengths += 1
@@ -239,10 +237,6 @@ def _is_host(value: bytes) -> bool:
     except AddressValueError:
         return False
     return True
-
-
-# Most requests name the same one; of long ones a stranger could fill the memory.
-_is_short_host = lru_cache(maxsize=256)(_is_host)
 
 
 def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:

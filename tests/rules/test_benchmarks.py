@@ -2,7 +2,10 @@
 run not count."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +27,7 @@ from benchmarks.contestants import (
     FLOOR,
     LITESTAR,
     PRODUCT,
+    PROJECT,
     BenchmarkError,
     Contestant,
     running,
@@ -173,6 +177,28 @@ def test_a_missing_package_is_told_before_anything_is_measured() -> None:
     )
     with pytest.raises(BenchmarkError, match=r"^Lacking needs no_such_package: install .* extra `bench`$"):
         lacking.check_packages()
+
+
+@needs_wrk
+def test_two_builds_of_python_are_not_compared(tmp_path: Path) -> None:
+    """The service is measured on the peers' build of Python, or not at all."""
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho 3.9.0\n")
+    other.chmod(0o700)
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--contestant",
+        "todo-api",
+        "--output",
+        str(tmp_path / "results"),
+    ]
+    environment = {**os.environ, "PRODUCT_PYTHON": str(other)}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, env=environment)
+    assert 1 == ended.returncode
+    assert ended.stderr.startswith("Error: the service would run on Python 3.9.0, the peers on 3.")
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_missing_wrk_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
