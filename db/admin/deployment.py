@@ -67,4 +67,4 @@ async def _ask(url: str) -> tuple[int, tuple[Any, ...]]:
     """The process that the connection was given, and the answer."""
     with closing(await open_connection(normalise(url))) as connection:
         (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
-        return connection.session, row
+        return connection.process, row

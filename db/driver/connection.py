@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from math import inf
+from random import getrandbits
 from typing import Any
 
 import psycopg2
@@ -15,19 +16,14 @@ from sqlalchemy import URL
 from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
 
-# How long a statement may run at most that enters its user without the function which sets what is left of the time.
-STATEMENT_SECONDS = 3.5
-# A direct connection keeps what the function which enters would else set in each message. Behind a pooler, which names
-# a process of its own, the session serves others too, so nothing may stay in it. Citus takes no settings but the
-# function's.
+# Behind a pooler, which names a process of its own, the session serves others too, so nothing may stay in it. Citus
+# takes no settings but those of the function which enters.
 _INTRODUCTION = """
 SELECT date_part('epoch', clock_timestamp()),
-       CASE WHEN pg_backend_pid() = %(session)s AND current_schema() IS NOT NULL
-            THEN set_config('search_path', 'pg_catalog, ' || quote_ident(current_schema()) || ', pg_temp', false) <> ''
-             AND set_config('statement_timeout', %(limit)s, false) <> ''
-             AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
-            ELSE false END
+       CASE WHEN pg_backend_pid() = %(process)s AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
+            THEN current_schema() END
 """
+SESSION = "<session>"
 _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60
@@ -88,7 +84,8 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
                     await _ready(opened.fileno(), writing=state == POLL_WRITE)
                 connection = Connection(opened, deadlines or Deadlines())
                 undo.callback(connection.close)
-                connection.has_own_session = await connection.learn_clock(end, _INTRODUCTION)
+                connection.own_schema = await connection.learn_clock(end, _INTRODUCTION)
+                connection.session = 0 if connection.own_schema is None else getrandbits(62)
                 undo.pop_all()
                 return connection
     except OSError as error:  # TimeoutError is one too.
@@ -117,9 +114,12 @@ class Connection:
     def __init__(self, opened: Any, deadlines: Deadlines) -> None:
         self.prepared: set[str] = set()
         self.prepares = True
-        self.is_outdated = False
-        # Whether settings are enough to enter a user, since the session serves nobody else (see _INTRODUCTION).
-        self.has_own_session = False
+        # To be closed when it is given back.
+        self.is_spent = False
+        # Where the session serves nobody else: the schema of the service, and a number that no other session has.
+        self.own_schema: str | None = None
+        self.session = 0
+        self._named: dict[str, str] = {}
         self._deadlines = deadlines
         self._opened = opened
         self._cursor = opened.cursor()
@@ -142,7 +142,7 @@ class Connection:
         return self._answered is not None and self.is_open
 
     @property
-    def session(self) -> int:
+    def process(self) -> int:
         """The process of the server as it was named when the connection was opened; a pooler names one of its own."""
         return int(self._opened.get_backend_pid())
 
@@ -151,11 +151,17 @@ class Connection:
         """The names of the columns of the last answer."""
         return [column.name for column in self._cursor.description or ()]
 
+    def named(self, text: str) -> str:
+        """A message with the session's number in the place of SESSION."""
+        named = self._named.get(text)
+        if named is None:
+            named = self._named[text] = text.replace(SESSION, str(self.session))
+        return named
+
     async def learn_clock(self, end: float, question: str = _TIME) -> Any:
         """Asks for the database's time, which is then known until it has drifted, and returns what is answered beside
         it; `end` is as for `run`."""
-        values = {"session": self.session, "limit": f"{STATEMENT_SECONDS}s"}
-        ((time, other),) = await self.run(question, values, end)
+        ((time, other),) = await self.run(question, {"process": self.process}, end)
         now = self._loop.time()
         # The answer was on its way for a while, so the database's clock is a little later than this: what may be sent
         # until then is given up by the database too early rather than too late.

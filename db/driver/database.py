@@ -3,8 +3,8 @@
 psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which PostgreSQL runs as one transaction and
 answers with the last result. The function puts the transaction into a role that row level security binds, and names
 the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
-next. Where the session is the service's own, settings do so without the function, for what reads or creates (see
-docs/decisions/0003-one-round-trip.md).
+next. A session that is the service's own stays in the role, and a setting names the user without the function, for what
+reads or creates (see docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import psycopg2
 from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from db.driver.connection import STATEMENT_SECONDS, Connection
+from db.driver.connection import Connection
 from db.driver.faults import (
     ConstraintError,
     failure_of,
@@ -24,7 +24,7 @@ from db.driver.faults import (
     is_too_late,
     is_unprepared,
 )
-from db.driver.messages import Message, as_tenant
+from db.driver.messages import STATEMENT_SECONDS, Message, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
 from db.driver.readiness import Readiness
@@ -157,14 +157,17 @@ async def _run(
         await connection.learn_clock(end)
     has_learned = False
     while True:
-        text, seconds = _form(connection, message, end - MARGIN_SECONDS - clock())
+        text, seconds, makes_own = _form(connection, message, end - MARGIN_SECONDS - clock())
         values = parameters
         if _NOT_AFTER in text:
             # The session's limit runs from the beginning of the statement, which has to be as much earlier.
             until = connection.database_time(end - MARGIN_SECONDS - seconds)
-            values = {**parameters, "not_after": until}
+            values = {**parameters, "not_after": until, "_schema": connection.own_schema}
+        if makes_own:
+            # If the message fails what it has prepared is there, and the role that it has set is not.
+            connection.is_spent = True
         try:
-            return await connection.run(text, values, end)
+            rows = await connection.run(text, values, end)
         except psycopg2.Error as error:
             # Each of these has undone the whole message.
             if is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
@@ -176,27 +179,41 @@ async def _run(
                 connection.prepares = False
             elif connection.prepares and is_outdated(error):
                 # A migration has changed what was prepared. The next connection prepares anew.
-                connection.prepares, connection.is_outdated = False, True
+                connection.prepares, connection.is_spent = False, True
             else:
                 raise
+            if makes_own:
+                connection.prepares = False
+        else:
+            if makes_own:
+                connection.is_spent = False
+            return rows
 
 
-def _form(connection: Connection, message: Message, remaining: float) -> tuple[str, float]:
-    """The shortest form of `message` that the connection takes (docs/decisions/0005-prepared-by-digest.md), and the
-    seconds of the session's own limit where that ends the message, 0 where the message sets one itself.
+def _form(connection: Connection, message: Message, remaining: float) -> tuple[str, float, bool]:
+    """The shortest form of `message` that the connection takes (docs/decisions/0005-prepared-by-digest.md); the seconds
+    of the session's own limit where that ends the message, 0 where the message sets one itself; and whether it makes
+    the session our own.
 
     Args:
         remaining: the seconds in which it has to be over.
     """
-    if not (connection.prepares and message.prepared):
-        return message.plain, 0
+    if not message.prepared:
+        # It enters nobody, so it runs as the login.
+        is_owned = connection.session and connection.prepared
+        return f"SET LOCAL ROLE NONE; {message.plain}" if is_owned else message.plain, 0, False
+    if not connection.prepares:
+        return message.plain, 0, False
     if not connection.prepared.issuperset(message.prepared):
-        return message.preparing(connection.prepared), 0
+        preparing = message.preparing(connection.prepared)
+        if not connection.session:
+            return connection.named(preparing), 0, False
+        return connection.named(f"{message.owning}; {preparing}"), 0, True
     # The session's limit has to leave a statement that begins soon as long as there is, or a little less.
     spare = remaining - STATEMENT_SECONDS
-    if message.direct and connection.has_own_session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
-        return message.direct, STATEMENT_SECONDS
-    return message.execute, 0
+    if message.direct and connection.session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
+        return connection.named(message.direct), STATEMENT_SECONDS, False
+    return connection.named(message.execute), 0, False
 
 
 class Tenant:

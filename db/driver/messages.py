@@ -14,11 +14,18 @@ from sqlalchemy.sql.functions import Function
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 
+from db.driver.connection import SESSION
 from db.driver.names import Names
 
 # Options of statements, as in `statement.execution_options(slow=True)`: that it may take long, and that it refuses to
 # run after the time that its parameter `not_after` names.
 SLOW, REFUSES_LATE = "slow", "refuses_late"
+# How long a statement may run at most that enters its user without the function which sets what is left of the time.
+STATEMENT_SECONDS = 3.5
+# What that function would set in each message.
+_OWNING = (
+    f"SET search_path TO pg_catalog, %(_schema)s, pg_temp; SET statement_timeout TO '{STATEMENT_SECONDS}s'"
+)
 
 
 class _Compiler(PGCompiler):
@@ -41,9 +48,11 @@ class Message(NamedTuple):
     Args:
         plain: the statements as they are.
         execute: the same, where what is in `prepared` has been prepared.
-        direct: the same for a session of our own, which enters by settings alone; empty for what changes a row, unless
-            it refuses to when it is late, since the settings let in whatever comes.
+        direct: the same for a session of our own, which enters by a setting alone; empty for what changes a row, unless
+            it refuses to when it is late, since the setting lets in whatever comes.
+        owning: what makes a session our own, before anything is prepared there.
         prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
+            In the database the number of the session follows the name.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
         only_reads: whether it can be sent again without harm.
@@ -55,6 +64,7 @@ class Message(NamedTuple):
     plain: str
     execute: str
     direct: str = ""
+    owning: str = ""
     prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
@@ -93,7 +103,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     only_reads = not any(isinstance(part, UpdateBase) for part in parts)
     options = [part.get_execution_options() for part in parts if isinstance(part, Executable)]
     may_be_direct = only_reads or any(REFUSES_LATE in each for each in options)
-    settings = f"SET LOCAL ROLE {names.tenant}; SET LOCAL {names.setting} TO %(tenant)s"
+    entered = f"SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
         _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
         *(_as_prepared(each.text, list(each.values), names) for each in compiled),
@@ -101,7 +111,8 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     return Message(
         plain="; ".join([enter, *(each.text for each in compiled)]),
         execute="; ".join(each.execute for each in prepared),
-        direct="; ".join([settings, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
+        direct="; ".join([entered, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
+        owning=f"{_OWNING}; SET ROLE {names.tenant}",
         prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},
@@ -143,4 +154,5 @@ def _as_prepared(text: str, values: list[str], names: Names, types: str = "") ->
     arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = numbered.replace("%", "%%")
-    return _Prepared(f"EXECUTE {name}{arguments}", name, f"PREPARE {name}{types} AS {escaped}")
+    in_session = f"{name}_{SESSION}"
+    return _Prepared(f"EXECUTE {in_session}{arguments}", name, f"PREPARE {in_session}{types} AS {escaped}")

@@ -121,7 +121,7 @@ class Pool:
             return
         seconds = asyncio.get_running_loop().time() - connection.taken_at
         self._seconds = max(_LEAST_SECONDS, self._seconds + _SMOOTHING * (seconds - self._seconds))
-        if connection.is_outdated:
+        if connection.is_spent:
             connection.close()
         elif connection.is_open:
             self._idle.append(connection)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, select
+from sqlalchemy import MetaData, literal_column, select
 
 from db import statements
 from db.driver.connection import Connection
@@ -74,6 +74,18 @@ def test_a_clock_that_was_set(database_url: str, user: str) -> None:
         return await tenant.fetch(MINE)
 
     assert [{"title": "A task"}] == with_pool(database_url, use)
+
+
+def test_what_is_sent_again_has_the_role_too(database_url: str, user: str) -> None:
+    """The first message of a connection, which would leave its session in the tenant's role, enters again when it is
+    sent again."""
+
+    async def use(pool: Pool) -> Any:
+        await connection_of(pool, AN_HOUR_AGO)
+        tenant = Tenant(Database(pool, NAMES), user, {"email": None})
+        return await tenant.fetch(select(literal_column("current_user::text").label("role")))
+
+    assert [{"role": NAMES.tenant}] == with_pool(database_url, use)
 
 
 def test_what_comes_too_late_is_not_sent_again(database_url: str) -> None:

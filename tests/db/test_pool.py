@@ -342,7 +342,7 @@ def test_connections_that_are_lost_together(database_url: str) -> None:
 
     async def use(pool: Pool) -> list[Any]:
         both = [await pool.acquire(user, later()) for user in range(2)]
-        processes = [connection.session for connection in both]
+        processes = [connection.process for connection in both]
         for user, connection in enumerate(both):
             pool.release(connection, user)
         # Long in these sessions only, so that the repeat in another one is answered at once.

@@ -10,16 +10,17 @@ from typing import Any
 
 import psycopg2
 import pytest
-from sqlalchemy import column, func, literal_column, select, table, text
+from sqlalchemy import Integer, bindparam, column, func, literal_column, select, table, text
 
 from db import statements
-from db.driver.connection import STATEMENT_SECONDS, Connection
+from db.driver.connection import Connection
 from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database, Tenant
 from db.driver.faults import is_too_late
-from db.driver.messages import as_tenant
+from db.driver.messages import STATEMENT_SECONDS, as_tenant
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, tasks
+from openapi.bridge.failures import InternalError
 from tests.support.clusters import run
 
 GET = as_tenant(statements.get_task(), NAMES)
@@ -72,7 +73,8 @@ def test_a_statement_is_prepared_once(database_url: str) -> None:
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[set[str], list[list[str]]]:
         seen = [await titles_of(pool, user) for _ in range(3)]
-        return await prepared_in(connection) ^ connection.prepared, seen
+        names = {f"{name}_{connection.session}" for name in connection.prepared}
+        return await prepared_in(connection) ^ names, seen
 
     assert (set(), 3 * [["A task"]]) == with_connection(database_url, use)
 
@@ -126,7 +128,8 @@ def test_what_a_migration_has_changed(own_url: str) -> None:
 
 @pytest.mark.parametrize("name", ["alice", "o'hara", r"back\slash", "50 % '; RESET ROLE; --", "名"])
 def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> None:
-    """On a session of its own a prepared read enters role and user without the function, and both end with it."""
+    """On a session of its own, which stays in the tenant's role, a prepared read enters the user without the function,
+    and leaves with its end."""
     shown = [
         func.current_setting(text("'app.user_id'"), text("true")).label("user"),
         literal_column("current_user::text"),
@@ -134,12 +137,26 @@ def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> Non
     message = as_tenant(select(*shown), NAMES)
 
     async def use(_: Pool, connection: Connection, user: str) -> list[Any]:
-        await connection.run(message.preparing(connection.prepared), {"tenant": user, "not_after": None})
-        entered = await connection.run(message.direct, {"tenant": name})
+        values = {"tenant": user, "not_after": None}
+        await connection.run(connection.named(message.preparing(connection.prepared)), values)
+        entered = await connection.run(connection.named(message.direct), {"tenant": name})
         return [*entered, *await connection.run(message.plain.split("; ")[1], {})]
 
-    login = normalise(database_url).username
-    assert [(name, "todo_tenant"), ("", login)] == with_connection(database_url, use)
+    assert [(name, "todo_tenant"), ("", "todo_tenant")] == with_connection(database_url, use)
+
+
+def test_a_session_is_our_own_once_a_message_has_succeeded(database_url: str) -> None:
+    """What is prepared outlives a message that fails, and the role does not: such a session is given up."""
+    divisor = bindparam("divisor", type_=Integer)
+    divided = select(literal_column("current_user::text").label("role"), (1 / divisor).label("one"))
+
+    async def use(pool: Pool, connection: Connection, user: str) -> list[Any]:
+        connection.close()
+        with pytest.raises(InternalError):
+            await tenant_on(pool, user).fetch(divided, divisor=0)
+        return await tenant_on(pool, user).fetch(divided, divisor=1)
+
+    assert [{"role": "todo_tenant", "one": 1}] == with_connection(database_url, use)
 
 
 def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -> None:
@@ -149,9 +166,9 @@ def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -
     async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
         now, minute = datetime.now(UTC), timedelta(minutes=1)
         values = {"tenant": user, "title": "In time", "not_after": now + minute}
-        await connection.run(message.direct, values)
+        await connection.run(connection.named(message.direct), values)
         with pytest.raises(psycopg2.Error) as refused:
-            await connection.run(message.direct, {**values, "not_after": now - minute})
+            await connection.run(connection.named(message.direct), {**values, "not_after": now - minute})
         assert is_too_late(refused.value)
         return await titles_of(pool, user)
 
@@ -164,11 +181,11 @@ def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[str, datetime]:
         await tenant_on(pool, user).fetch(CREATE, title="Again")
         asked = "SELECT query, now() FROM pg_stat_activity WHERE pid = %s"
-        ((text, now),) = await asyncio.to_thread(run, database_url, asked, connection.session)
+        ((text, now),) = await asyncio.to_thread(run, database_url, asked, connection.process)
         return text, now
 
     text, now = with_connection(database_url, use)
-    assert text.startswith("SET LOCAL ROLE")
+    assert text.startswith("SET LOCAL app.user_id")
     (not_after,) = map(datetime.fromisoformat, re.findall(r"'(\d{4}-[^']*)'", text))
     assert not_after + timedelta(seconds=STATEMENT_SECONDS + MARGIN_SECONDS) <= now + timedelta(
         seconds=DEADLINE_SECONDS
@@ -180,7 +197,7 @@ def test_a_read_by_settings_ends_in_time(database_url: str) -> None:
     """What enters without the function is ended by the limit of the session."""
 
     async def use(_: Pool, connection: Connection, user: str) -> Any:
-        assert connection.has_own_session
+        assert connection.session
         return await connection.run("SHOW statement_timeout", {})
 
     assert [(f"{STATEMENT_SECONDS * 1000:.0f}ms",)] == with_connection(database_url, use)
@@ -192,7 +209,8 @@ def test_prepared_for_one_user_executed_for_another(database_url: str) -> None:
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[list[Any], list[Any]]:
         forgetful = select(tasks.c.user_id)
         seen = [await tenant_on(pool, name).fetch(forgetful) for name in (user, "nobody", user, "nobody")]
-        assert set(as_tenant(forgetful, NAMES).prepared) <= await prepared_in(connection)
+        names = {f"{name}_{connection.session}" for name in as_tenant(forgetful, NAMES).prepared}
+        assert names <= await prepared_in(connection)
         return seen, [[{"user_id": user}], [], [{"user_id": user}], []]
 
     seen, expected = with_connection(database_url, use)
