@@ -78,8 +78,8 @@ class Contestant:
     def command(self, port: int, workers: int) -> tuple[list[str], dict[str, str]]:
         """The command that serves on this port of loopback, and its settings beyond database and secret."""
         if self.module is None:
-            # Without a line for each request, like the peers.
-            settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "LOG_LEVEL": "WARNING"}
+            # With a line for each request, as people run it, which the peers have not.
+            settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers)}
             return [PRODUCT_PYTHON, "-m", "server", "serve"], settings
         if self.script is not None:
             settings = {"PORT": str(port), "WEB_CONCURRENCY": str(workers), "NODE_ENV": "production"}

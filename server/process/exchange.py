@@ -16,8 +16,7 @@ import httptools
 from starlette.types import Message
 
 from openapi.bridge.failures import BadRequest, Failure
-from server.telemetry.logs import request_fields
-from server.telemetry.observe import CLIENT_CLOSED_REQUEST
+from server.telemetry.observe import CLIENT_CLOSED_REQUEST, request_fields
 
 if TYPE_CHECKING:
     from server.process.http_protocol import HttpProtocol

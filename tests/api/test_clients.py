@@ -204,12 +204,18 @@ def test_the_documented_typescript_runs(node: Path, service: Service, user: str)
 
 
 def test_the_documented_creation_waits_and_tries_again(
-    node: Path, user: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    node: Path,
+    user: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """While the database is away each try is 503, and once it is back the same key makes each task once."""
+    printed: list[str] = []
 
     def answers() -> list[int]:
-        return [vars(record)["fields"]["status"] for record in caplog.records if "answered" == record.message]
+        printed.extend(capsys.readouterr().err.splitlines())
+        return [json.loads(line)["status"] for line in printed if '"answered"' in line]
 
     with ExitStack() as stack:
         outage = Outage(tmp_path, stack)

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.migrations import migrations
-from server.telemetry.logs import JSONFormatter, logging_config
+from server.telemetry.logs import logging_config
+from server.telemetry.observe import JSONFormatter
 from tests.support.clusters import Cluster, run
 from tests.support.running import SECRET, ServeProcess, Service, settings_for
 

@@ -1,5 +1,6 @@
 """A request is followed in few files: what the README promises to whoever reads the code for the first time."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ ROOMS = ("openapi", "handlers", "db", "server")
 
 @pytest.fixture(scope="module")
 def passed(database_url: str) -> dict[str, set[str]]:
-    """The files of the project that a GET and a PUT of one task pass, by method, in a running service.
+    """The files of the project that a GET and a PUT of one task pass, by method, in a service with all its lines.
 
     Each is the smallest set of several, since what the service does from time to time is no part of a request.
     """
@@ -27,6 +28,8 @@ def passed(database_url: str) -> dict[str, set[str]]:
         paths = [Path(name).relative_to(PROJECT) for name in files.copy() if name.startswith(f"{PROJECT}/")]
         return {str(path) for path in paths if path.parts[0] in ROOMS}
 
+    log = logging.getLogger("todo_api")
+    log.setLevel(logging.INFO)
     threading.setprofile(note)
     try:
         with (
@@ -42,6 +45,7 @@ def passed(database_url: str) -> dict[str, set[str]]:
                     found[method] = min(found.get(method, own()), own(), key=len)
     finally:
         threading.setprofile(None)
+        log.setLevel(logging.NOTSET)
     return found
 
 
