@@ -30,8 +30,13 @@ BEGIN, END = "<!-- make bench writes this -->", "<!-- to here -->"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--rounds", default=4, type=click.IntRange(1), help="How often each contestant is measured.")
-@click.option("--seconds", default=6, type=click.IntRange(1), help="How long each load lasts.")
+@click.option("--rounds", default=7, type=click.IntRange(1), help="How often each contestant is measured.")
+@click.option(
+    "--seconds",
+    default=3,
+    type=click.IntRange(1),
+    help="How long each load lasts; with more connections, twice that.",
+)
 @click.option("--workers", default=1, type=click.IntRange(1, 2), help="Processes of each contestant.")
 @click.option(
     "--connections",

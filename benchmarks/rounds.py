@@ -1,11 +1,13 @@
-"""The rounds: in each, every contestant in turn is started on a fresh copy of the same database, checked and loaded."""
+"""The rounds: in each, every contestant is started on a fresh copy of the same database and checked, and they take
+turns under one load after the other."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from benchmarks.check_peer import check_peer
-from benchmarks.contestants import FASTIFY, PRODUCT, Contestant, running
+from benchmarks.contestants import FASTIFY, PRODUCT, Contestant, Running, running
 from benchmarks.databases import TASKS_PER_USER, USERS, Databases
 from benchmarks.load import CROWD, Measurement, Users, measure_load
 
@@ -49,8 +51,8 @@ class Series:
 def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Series]:
     """What each contestant has reached, by its name.
 
-    The contestants are interleaved, and each round begins with another one, so that whatever else the machine does
-    meets all of them.
+    Under each load the contestants are measured right after one another, and each round begins with another one, so
+    that whatever else the machine does meets all of them.
 
     Args:
         tell: takes each step as a line for a person.
@@ -61,41 +63,58 @@ def measure_rounds(databases: Databases, plan: Plan, tell: Tell) -> dict[str, Se
     results = {contestant.name: Series() for contestant in plan.contestants}
     with databases.filled("benchmark_seed", plan.users, plan.tasks):
         for number in range(plan.rounds):
+            tell(f"round {number + 1} of {plan.rounds}")
             shift = number % len(plan.contestants)
-            for contestant in plan.contestants[shift:] + plan.contestants[:shift]:
-                tell(f"round {number + 1} of {plan.rounds}: {contestant.label}")
-                _measure(databases, plan, contestant, results[contestant.name], tell)
+            order = plan.contestants[shift:] + plan.contestants[:shift]
+            _measure(databases, plan, order, results, tell)
     return results
 
 
-def _measure(databases: Databases, plan: Plan, contestant: Contestant, series: Series, tell: Tell) -> None:
+def _measure(
+    databases: Databases, plan: Plan, order: Sequence[Contestant], results: dict[str, Series], tell: Tell
+) -> None:
     users = Users(plan.users, plan.tasks)
-    with (
-        databases.copy("benchmark_seed", "benchmark", contestant.row_level_security) as url,
-        running(contestant, url, plan.workers) as contender,
-    ):
-        check_peer(contender)
-        series.start_seconds.append(contender.seconds_to_first_answer)
-        measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
+    with ExitStack() as stack:
+        contenders = [
+            stack.enter_context(_started(databases, plan, contestant, plan.workers)) for contestant in order
+        ]
+        for contender in contenders:
+            check_peer(contender)
+            results[contender.contestant.name].start_seconds.append(contender.seconds_to_first_answer)
         for kind in plan.kinds:
-            measured = measure_load(contender, databases.process, kind, users, plan.seconds, plan.connections)
-            series.loads.setdefault(kind, []).append(measured)
-            tell(f"  {kind:8}{measured.requests_per_second:9,.0f} requests/s")
-        for connections in plan.crowds if contestant in CROWDED else ():
-            measured = measure_load(contender, databases.process, CROWD, users, plan.seconds, connections)
-            series.crowds.setdefault(connections, []).append(measured)
-            tell(f"  {connections} connections: p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused")
-    if contestant is PRODUCT and plan.workers == 1 and "mixed" in plan.kinds:
-        _measure_doubled(databases, plan, series, users, tell)
-
-
-def _measure_doubled(databases: Databases, plan: Plan, series: Series, users: Users, tell: Tell) -> None:
-    """The mixed load on two workers of the product."""
-    with (
-        databases.copy("benchmark_seed", "benchmark", PRODUCT.row_level_security) as url,
-        running(PRODUCT, url, 2) as contender,
-    ):
-        measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
-        measured = measure_load(contender, databases.process, "mixed", users, plan.seconds, plan.connections)
-        series.doubled.append(measured)
+            for contender in contenders:
+                measured = measure_load(
+                    contender, databases.process, kind, users, plan.seconds, plan.connections
+                )
+                results[contender.contestant.name].loads.setdefault(kind, []).append(measured)
+                rate = f"{measured.requests_per_second:9,.0f} requests/s"
+                tell(f"  {kind:8}{rate} {contender.contestant.label}")
+        for connections in plan.crowds:
+            for contender in contenders:
+                if contender.contestant in CROWDED:
+                    measured = measure_load(
+                        contender, databases.process, CROWD, users, 2 * plan.seconds, connections
+                    )
+                    results[contender.contestant.name].crowds.setdefault(connections, []).append(measured)
+                    figures = f"p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused"
+                    tell(f"  {connections} connections: {figures}: {contender.contestant.label}")
+    if PRODUCT in order and plan.workers == 1 and "mixed" in plan.kinds:
+        with _started(databases, plan, PRODUCT, 2) as contender:
+            measured = measure_load(
+                contender, databases.process, "mixed", users, plan.seconds, plan.connections
+            )
+        results[PRODUCT.name].doubled.append(measured)
         tell(f"  2 workers{measured.requests_per_second:8,.0f} requests/s")
+
+
+@contextmanager
+def _started(databases: Databases, plan: Plan, contestant: Contestant, workers: int) -> Iterator[Running]:
+    """A contestant that is warm, on a database of its own."""
+    name = f"benchmark_{contestant.name.replace('-', '_')}"
+    with (
+        databases.copy("benchmark_seed", name, contestant.row_level_security) as url,
+        running(contestant, url, workers) as contender,
+    ):
+        users = Users(plan.users, plan.tasks)
+        measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
+        yield contender
