@@ -30,7 +30,7 @@ BEGIN, END = "<!-- make bench writes this -->", "<!-- to here -->"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
-@click.option("--rounds", default=7, type=click.IntRange(1), help="How often each contestant is measured.")
+@click.option("--rounds", default=6, type=click.IntRange(1), help="How often each contestant is measured.")
 @click.option(
     "--seconds",
     default=3,

@@ -7,8 +7,8 @@ import psutil  # type: ignore[import-untyped]
 
 
 def cpu_seconds(process: psutil.Process) -> float:
-    """User and system time of a process and its living descendants, in seconds."""
-    return float(sum(times.user + times.system for times in _each(process, "cpu_times")))
+    """User and system time of a process and its descendants, in seconds; of those that have ended, too."""
+    return float(sum(sum(times[:4]) for times in _each(process, "cpu_times")))
 
 
 def memory_mb(process: psutil.Process) -> float:

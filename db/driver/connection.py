@@ -23,7 +23,8 @@ SELECT date_part('epoch', clock_timestamp()),
        CASE WHEN pg_backend_pid() = %(process)s AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
             THEN current_schema() END
 """
-SESSION = "<session>"
+# Stands in a message for the session's number; no statement can hold it itself.
+SESSION = "\0"
 _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
 # Two clocks that are kept right drift apart by less than a tenth of a second in this time.
 CLOCK_SECONDS = 60

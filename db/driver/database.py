@@ -162,8 +162,9 @@ async def _run(
         if _NOT_AFTER in text:
             # The session's limit runs from the beginning of the statement, which has to be as much earlier.
             until = connection.database_time(end - MARGIN_SECONDS - seconds)
-            values = {**parameters, "not_after": until, "_schema": connection.own_schema}
+            values = {**parameters, "not_after": until}
         if makes_own:
+            values = {**values, "_schema": connection.own_schema}
             # If the message fails what it has prepared is there, and the role that it has set is not.
             connection.is_spent = True
         try:
