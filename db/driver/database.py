@@ -20,6 +20,7 @@ from db.driver.faults import (
     ConstraintError,
     failure_of,
     is_disconnect,
+    is_forbidden,
     is_outdated,
     is_too_late,
     is_unprepared,
@@ -182,6 +183,8 @@ async def _run(
                 # A migration has changed what was prepared. The next connection prepares anew.
                 connection.prepares, connection.is_spent = False, True
             else:
+                # A role that was dropped and made anew is another one, and the session stays in the one before.
+                connection.is_spent = connection.is_spent or is_forbidden(error)
                 raise
             if makes_own:
                 connection.prepares = False

@@ -72,6 +72,11 @@ def is_outdated(error: psycopg2.Error) -> bool:
     return error.pgcode == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
 
 
+def is_forbidden(error: psycopg2.Error) -> bool:
+    """Whether the role of the session has not the right to what was asked."""
+    return error.pgcode == "42501"
+
+
 def is_too_late(error: psycopg2.Error) -> bool:
     """Whether the database has refused a message, because its time was over by the database's clock."""
     return error.pgcode == "TODO2"

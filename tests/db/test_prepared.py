@@ -159,6 +159,19 @@ def test_a_session_is_our_own_once_a_message_has_succeeded(database_url: str) ->
     assert [{"role": "todo_tenant", "one": 1}] == with_connection(database_url, use)
 
 
+def test_a_session_in_a_role_without_rights_is_given_up(database_url: str) -> None:
+    """A session in a role that may nothing (any more) fails one message, and the next one is run in another session."""
+
+    async def use(pool: Pool, connection: Connection, user: str) -> list[list[str]]:
+        before = await titles_of(pool, user)
+        await connection.run("SET ROLE pg_monitor", {})
+        with pytest.raises(InternalError):
+            await titles_of(pool, user)
+        return [before, await titles_of(pool, user)]
+
+    assert 2 * [["A task"]] == with_connection(database_url, use)
+
+
 def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -> None:
     """A creation enters by settings too, since its statement refuses to run after its time; a change never does."""
     message = as_tenant(CREATE, NAMES)
