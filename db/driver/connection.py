@@ -17,11 +17,12 @@ from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
 
 # Behind a pooler, which names a process of its own, the session serves others too, so nothing may stay in it. Citus
-# takes no settings but those of the function which enters.
+# takes no settings but those of the function which enters. Where PostgreSQL's own schema comes first, as in a session
+# that was ours before, the service's cannot be told.
 _INTRODUCTION = """
 SELECT date_part('epoch', clock_timestamp()),
        CASE WHEN pg_backend_pid() = %(process)s AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
-            THEN current_schema() END
+            THEN nullif(current_schema(), 'pg_catalog') END
 """
 # Stands in a message for the session's number; no statement can hold it itself.
 SESSION = "\0"

@@ -20,7 +20,7 @@ from db.driver.faults import (
     ConstraintError,
     failure_of,
     is_disconnect,
-    is_forbidden,
+    is_missing,
     is_outdated,
     is_too_late,
     is_unprepared,
@@ -183,8 +183,8 @@ async def _run(
                 # A migration has changed what was prepared. The next connection prepares anew.
                 connection.prepares, connection.is_spent = False, True
             else:
-                # A role that was dropped and made anew is another one, and the session stays in the one before.
-                connection.is_spent = connection.is_spent or is_forbidden(error)
+                # What was dropped and made anew is another one, and the session still has the role or path of before.
+                connection.is_spent = connection.is_spent or is_missing(error)
                 raise
             if makes_own:
                 connection.prepares = False
@@ -202,22 +202,20 @@ def _form(connection: Connection, message: Message, remaining: float) -> tuple[s
     Args:
         remaining: the seconds in which it has to be over.
     """
-    if not message.prepared:
-        # It enters nobody, so it runs as the login.
-        is_owned = connection.session and connection.prepared
-        return f"SET LOCAL ROLE NONE; {message.plain}" if is_owned else message.plain, 0, False
-    if not connection.prepares:
-        return message.plain, 0, False
+    # Whatever enters by the function, or not at all, does so as the login, in the role with which its session began.
+    as_login = "SET LOCAL role TO DEFAULT; " if connection.session else ""
+    if not (connection.prepares and message.prepared):
+        return f"{as_login if connection.prepared else ''}{message.plain}", 0, False
     if not connection.prepared.issuperset(message.prepared):
         preparing = message.preparing(connection.prepared)
-        if not connection.session:
-            return connection.named(preparing), 0, False
-        return connection.named(f"{message.owning}; {preparing}"), 0, True
+        if connection.session:
+            preparing = f"{message.owning}; {preparing}"
+        return connection.named(f"{preparing}; {as_login}{message.execute}"), 0, connection.session != 0
     # The session's limit has to leave a statement that begins soon as long as there is, or a little less.
     spare = remaining - STATEMENT_SECONDS
     if message.direct and connection.session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
         return connection.named(message.direct), STATEMENT_SECONDS, False
-    return connection.named(message.execute), 0, False
+    return connection.named(f"{as_login}{message.execute}"), 0, False
 
 
 class Tenant:

@@ -72,9 +72,9 @@ def is_outdated(error: psycopg2.Error) -> bool:
     return error.pgcode == "0A000" and error.diag.source_function == "RevalidateCachedQuery"
 
 
-def is_forbidden(error: psycopg2.Error) -> bool:
-    """Whether the role of the session has not the right to what was asked."""
-    return error.pgcode == "42501"
+def is_missing(error: psycopg2.Error) -> bool:
+    """Whether what was asked for is not there, or not for the role of the session."""
+    return (error.pgcode or "").startswith(("42", "3F"))
 
 
 def is_too_late(error: psycopg2.Error) -> bool:

@@ -79,13 +79,13 @@ class Message(NamedTuple):
         return cls(text, text)
 
     def preparing(self, known: set[str]) -> str:
-        """What executes the statements as prepared, and before that prepares those that are not `known` yet.
+        """What prepares the statements that are not `known` yet.
 
         Whatever comes of the message, these are known then: it prepares before it does anything that could fail.
         """
         missing = [text for name, text in self.prepared.items() if name not in known]
         known.update(self.prepared)
-        return "; ".join([*missing, self.execute])
+        return "; ".join(missing)
 
 
 @lru_cache(maxsize=1024)
@@ -150,7 +150,8 @@ class _Prepared(NamedTuple):
 
 def _as_prepared(text: str, values: list[str], names: Names, types: str = "") -> _Prepared:
     numbered = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
-    name = f"{names.service}_{sha256(numbered.encode()).hexdigest()[:32]}"
+    # PostgreSQL keeps 63 bytes of a name, in which the number of a session has to have its 19.
+    name = f"{names.service[:8]}_{sha256(numbered.encode()).hexdigest()[:32]}"
     arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = numbered.replace("%", "%%")

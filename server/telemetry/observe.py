@@ -115,7 +115,7 @@ class RequestLog:
         if sys.stderr and self._logger.isEnabledFor(logging.INFO):
             fields = {**fields, **request_fields.get()}
             line = self._line(time(), "INFO", self._logger.name, "answered", fields)
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 sys.stderr.write(f"{line}\n")
 
 

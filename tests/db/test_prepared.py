@@ -4,6 +4,7 @@ import asyncio
 import re
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from math import inf
 from typing import Any
@@ -13,17 +14,17 @@ import pytest
 from sqlalchemy import Integer, bindparam, column, func, literal_column, select, table, text
 
 from db import statements
-from db.driver.connection import Connection
+from db.driver.connection import Connection, open_connection
 from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database, Tenant
 from db.driver.faults import is_too_late
 from db.driver.messages import STATEMENT_SECONDS, as_tenant
+from db.driver.names import Names
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, tasks
 from openapi.bridge.failures import InternalError
 from tests.support.clusters import run
 
-GET = as_tenant(statements.get_task(), NAMES)
 CREATE = statements.create_task(("title",))
 
 
@@ -66,6 +67,38 @@ def test_a_name_is_a_digest_of_the_text() -> None:
     assert set(one.prepared) != set(other.prepared)
     as_tenant.cache_clear()
     assert one.prepared == as_tenant(select(tasks.c.id), NAMES).prepared
+
+
+def test_a_session_s_number_is_never_cut_off() -> None:
+    """However long a service's name is, PostgreSQL keeps all of a statement's name with the number of the session."""
+    longest = [f"{name}_{2**62}" for name in as_tenant(statements.get_task(), Names("s" * 40)).prepared]
+    assert all(len(name) <= 63 for name in longest)
+
+
+def test_only_a_login_may_enter(own_url: str) -> None:
+    """The function that enters is called as the login, also in a session that stays in the tenant's role, which may
+    have no right to it."""
+    run(own_url, "REVOKE EXECUTE ON FUNCTION todo_enter FROM PUBLIC")
+
+    async def use(pool: Pool, connection: Connection, user: str) -> Any:
+        tenant = tenant_on(pool, user)
+        (task,) = await tenant.fetch(select(tasks.c.id))
+        return await tenant.fetch(
+            statements.set_status(), **task, status="complete", versions=None, unwanted=None
+        )
+
+    assert ["complete"] == [task["status"] for task in with_connection(own_url, use)]
+
+
+def test_a_session_whose_schema_cannot_be_told_is_shared(database_url: str) -> None:
+    """Where PostgreSQL's own schema comes first in the path, as in a session that was ours before, nothing stays."""
+    url = normalise(database_url).update_query_dict({"options": "-csearch_path=pg_catalog,public"})
+
+    async def use() -> int:
+        with closing(await open_connection(url)) as connection:
+            return connection.session
+
+    assert 0 == asyncio.run(use())
 
 
 def test_a_statement_is_prepared_once(database_url: str) -> None:
@@ -137,8 +170,8 @@ def test_what_only_reads_enters_by_settings(database_url: str, name: str) -> Non
     message = as_tenant(select(*shown), NAMES)
 
     async def use(_: Pool, connection: Connection, user: str) -> list[Any]:
-        values = {"tenant": user, "not_after": None}
-        await connection.run(connection.named(message.preparing(connection.prepared)), values)
+        preparing = f"{message.owning}; {message.preparing(connection.prepared)}"
+        await connection.run(connection.named(preparing), {"_schema": connection.own_schema})
         entered = await connection.run(connection.named(message.direct), {"tenant": name})
         return [*entered, *await connection.run(message.plain.split("; ")[1], {})]
 
@@ -159,12 +192,13 @@ def test_a_session_is_our_own_once_a_message_has_succeeded(database_url: str) ->
     assert [{"role": "todo_tenant", "one": 1}] == with_connection(database_url, use)
 
 
-def test_a_session_in_a_role_without_rights_is_given_up(database_url: str) -> None:
-    """A session in a role that may nothing (any more) fails one message, and the next one is run in another session."""
+@pytest.mark.parametrize("meddle", ["SET ROLE pg_monitor", "SET search_path TO pg_temp"])
+def test_a_session_that_finds_nothing_any_more_is_given_up(database_url: str, meddle: str) -> None:
+    """A session whose role may nothing, or whose path leads nowhere, fails one message; the next has another one."""
 
     async def use(pool: Pool, connection: Connection, user: str) -> list[list[str]]:
         before = await titles_of(pool, user)
-        await connection.run("SET ROLE pg_monitor", {})
+        await connection.run(meddle, {})
         with pytest.raises(InternalError):
             await titles_of(pool, user)
         return [before, await titles_of(pool, user)]
