@@ -8,7 +8,11 @@ import psutil  # type: ignore[import-untyped]
 
 def cpu_seconds(process: psutil.Process) -> float:
     """User and system time of a process and its descendants, in seconds; of those that have ended, too."""
-    return float(sum(sum(times[:4]) for times in _each(process, "cpu_times")))
+    spent = (
+        times.user + times.system + times.children_user + times.children_system
+        for times in _each(process, "cpu_times")
+    )
+    return float(sum(spent))
 
 
 def memory_mb(process: psutil.Process) -> float:

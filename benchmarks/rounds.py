@@ -76,7 +76,8 @@ def _measure(
     users = Users(plan.users, plan.tasks)
     with ExitStack() as stack:
         contenders = [
-            stack.enter_context(_started(databases, plan, contestant, plan.workers)) for contestant in order
+            stack.enter_context(_started(databases, plan, users, contestant, plan.workers))
+            for contestant in order
         ]
         for contender in contenders:
             check_peer(contender)
@@ -89,17 +90,17 @@ def _measure(
                 results[contender.contestant.name].loads.setdefault(kind, []).append(measured)
                 rate = f"{measured.requests_per_second:9,.0f} requests/s"
                 tell(f"  {kind:8}{rate} {contender.contestant.label}")
+        crowded = [contender for contender in contenders if contender.contestant in CROWDED]
         for connections in plan.crowds:
-            for contender in contenders:
-                if contender.contestant in CROWDED:
-                    measured = measure_load(
-                        contender, databases.process, CROWD, users, 2 * plan.seconds, connections
-                    )
-                    results[contender.contestant.name].crowds.setdefault(connections, []).append(measured)
-                    figures = f"p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused"
-                    tell(f"  {connections} connections: {figures}: {contender.contestant.label}")
+            for contender in crowded:
+                measured = measure_load(
+                    contender, databases.process, CROWD, users, 2 * plan.seconds, connections
+                )
+                results[contender.contestant.name].crowds.setdefault(connections, []).append(measured)
+                figures = f"p99 {measured.p99_ms:,.0f} ms, {measured.refused} refused"
+                tell(f"  {connections} connections: {figures}: {contender.contestant.label}")
     if PRODUCT in order and plan.workers == 1 and "mixed" in plan.kinds:
-        with _started(databases, plan, PRODUCT, 2) as contender:
+        with _started(databases, plan, users, PRODUCT, 2) as contender:
             measured = measure_load(
                 contender, databases.process, "mixed", users, plan.seconds, plan.connections
             )
@@ -108,13 +109,14 @@ def _measure(
 
 
 @contextmanager
-def _started(databases: Databases, plan: Plan, contestant: Contestant, workers: int) -> Iterator[Running]:
+def _started(
+    databases: Databases, plan: Plan, users: Users, contestant: Contestant, workers: int
+) -> Iterator[Running]:
     """A contestant that is warm, on a database of its own."""
     name = f"benchmark_{contestant.name.replace('-', '_')}"
     with (
         databases.copy("benchmark_seed", name, contestant.row_level_security) as url,
         running(contestant, url, workers) as contender,
     ):
-        users = Users(plan.users, plan.tasks)
         measure_load(contender, databases.process, "mixed", users, WARM_UP_SECONDS, plan.connections)
         yield contender

@@ -81,7 +81,8 @@ class Message(NamedTuple):
     def preparing(self, known: set[str]) -> str:
         """What prepares the statements that are not `known` yet.
 
-        Whatever comes of the message, these are known then: it prepares before it does anything that could fail.
+        These are known then: what prepares comes before all that could fail, but for what makes a session our own, and
+        where that fails the session is given up.
         """
         missing = [text for name, text in self.prepared.items() if name not in known]
         known.update(self.prepared)

@@ -1,4 +1,5 @@
-"""What is reported of each request: an id, a line in the log and, where they are wanted, counts and a span.
+"""What is reported of each request: an id, a line in the log and, where they are wanted, counts and a span; and what
+lines of the log look like.
 
 The route is the contract's template, so neither lines nor labels nor spans hold what stands in a path.
 """
@@ -110,13 +111,21 @@ class RequestLog:
         self._line = formatter.line
         self._logger = logging.getLogger("todo_api.access")
 
-    def write(self, fields: Mapping[str, Any]) -> None:
+    def write(self, method: str, route: str, status: int, seconds: float, user: str | None) -> None:
         """Tells of a request that was answered, at the level INFO; what cannot be written is lost."""
-        if sys.stderr and self._logger.isEnabledFor(logging.INFO):
-            fields = {**fields, **request_fields.get()}
-            line = self._line(time(), "INFO", self._logger.name, "answered", fields)
-            with suppress(OSError, ValueError):
-                sys.stderr.write(f"{line}\n")
+        if not (sys.stderr and self._logger.isEnabledFor(logging.INFO)):
+            return
+        fields = {
+            "method": method,
+            "route": route,
+            "status": status,
+            "duration_ms": round(seconds * 1000, 3),
+            **({} if user is None else {"user": user_hash(user)}),
+            **request_fields.get(),
+        }
+        line = self._line(time(), "INFO", self._logger.name, "answered", fields)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(f"{line}\n")
 
 
 class Observer:
@@ -200,15 +209,7 @@ class Observer:
         if self._metrics is not None:
             self._metrics.count(method, route, status, seconds)
         if self._log is not None:
-            fields = {
-                "method": method,
-                "route": route,
-                "status": status,
-                "duration_ms": round(seconds * 1000, 3),
-            }
-            if user is not None:
-                fields["user"] = user_hash(user)
-            self._log.write(fields)
+            self._log.write(method, route, status, seconds, user)
 
 
 def create_observer(
