@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    Boolean,
     Column,
     ColumnElement,
     DateTime,
@@ -34,6 +35,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
+from sqlalchemy.sql.elements import quoted_name
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from db import quotas
 from db.columns import (
@@ -56,6 +59,9 @@ from db.models import idempotency_keys, tasks, users
 # Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
 _later = func.greatest(utc(func.now()) - utc(tasks.c.updated_at), text("interval '1 microsecond'"))
 _grown = utc(utc(tasks.c.updated_at) + _later)
+# Always true; after the time `not_after` PostgreSQL refuses the statement. The quotes keep it from being taken for one
+# of PostgreSQL's own.
+_in_time = getattr(func, quoted_name("todo_in_time", quote=True))(bindparam("not_after"), type_=Boolean)
 
 
 def _grown_if(condition: ColumnElement[bool]) -> ColumnElement[Any]:
@@ -158,48 +164,53 @@ def _default(column: Column[Any]) -> ColumnElement[Any]:
 
 
 @cache
-def update_task(fields: Sequence[str]) -> Select[Any]:
-    """Sets the given columns of the user's task `id`; see `_conditional` for what it answers."""
+def update_task(fields: Sequence[str], is_conditional: bool) -> ReturnsRows:
+    """Sets the given columns of the user's task `id`; see `_changed` for what it answers."""
     values: dict[str, Any] = {name: bindparam(name) for name in fields}
-    return _conditional(update(tasks).values(updated_at=_grown, **values))
+    return _changed(update(tasks).values(updated_at=_grown, **values), is_conditional)
 
 
 @cache
-def set_status() -> Select[Any]:
-    """Gives the user's task `id` the status `status`; one that has it already stays as it is."""
+def set_status(is_conditional: bool) -> ReturnsRows:
+    """Gives the user's task `id` the status `status`; one that has it already stays as it is.
+
+    See `_changed` for what it answers.
+    """
     changed_at = _grown_if(tasks.c.status != bindparam("status"))
-    return _conditional(update(tasks).values(status=bindparam("status"), updated_at=changed_at))
+    return _changed(update(tasks).values(status=bindparam("status"), updated_at=changed_at), is_conditional)
 
 
 @cache
-def delete_task() -> Select[Any]:
-    """Hides the user's task `id`; see `_conditional` for what it answers."""
-    return _conditional(update(tasks).values(deleted_at=_grown))
+def delete_task(is_conditional: bool) -> ReturnsRows:
+    """Hides the user's task `id`; see `_changed` for what it answers."""
+    return _changed(update(tasks).values(deleted_at=_grown), is_conditional)
 
 
 @cache
-def restore_task() -> Select[Any]:
+def restore_task(is_conditional: bool) -> ReturnsRows:
     """Brings the user's task `id` back, unless it was deleted too long ago; one that is not deleted stays as it is.
 
-    See `_conditional` for what it answers.
+    See `_changed` for what it answers.
     """
     restored_at = _grown_if(tasks.c.deleted_at.is_not(None))
     since = utc(func.now()) - utc(tasks.c.deleted_at)
     there = and_(OWN, or_(tasks.c.deleted_at.is_(None), since < RESTORABLE))
-    return _conditional(update(tasks).values(deleted_at=null(), updated_at=restored_at), there)
+    return _changed(update(tasks).values(deleted_at=null(), updated_at=restored_at), is_conditional, there)
 
 
-def _conditional(change: Update, there: ColumnElement[bool] = LIVE) -> Select[Any]:
-    """The change of the user's task `id`, made only if the task's `updated_at` is one of `versions`, or those are NULL,
-    and none of `unwanted`, or those are NULL.
+def _changed(change: Update, is_conditional: bool, there: ColumnElement[bool] = LIVE) -> ReturnsRows:
+    """The user's task `id` after the change; no row where there is no such task.
 
-    Answers no row where there is no such task, a row of NULLs where the task is in another state, else the task.
+    A conditional change is made only if the task's `updated_at` is one of `versions`, or those are NULL, and none of
+    `unwanted`, or those are NULL; where the task is in another state it answers a row of NULLs.
     """
+    change = change.where(there, THIS, _in_time).execution_options(refuses_late=True)
+    if not is_conditional:
+        return change.returning(*COLUMNS)
     times = ARRAY(DateTime(timezone=True))
     versions, unwanted = bindparam("versions", type_=times), bindparam("unwanted", type_=times)
     changed = (
         change.where(
-            *(there, THIS),
             or_(versions.is_(None), tasks.c.updated_at == any_(versions)),
             or_(unwanted.is_(None), tasks.c.updated_at != all_(unwanted)),
         )

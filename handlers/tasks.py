@@ -1,5 +1,7 @@
 """The behaviour of the operations on tasks; each function has the name of its operationId in the contract."""
 
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Any, NoReturn, cast
 
@@ -18,7 +20,6 @@ from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
 from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
-UNCONDITIONAL = conditions(None, None)
 
 
 def entity_tag(task: Task) -> str:
@@ -128,8 +129,8 @@ async def update_task(
     tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None, body: TaskUpdate
 ) -> Answer[Task]:
     """The task with the members of `body` changed."""
-    statement = statements.update_task(tuple(sorted(body)))
-    return await _change(tenant, statement, id, if_match, if_none_match, **body)
+    change = partial(statements.update_task, tuple(sorted(body)))
+    return await _change(tenant, change, id, if_match, if_none_match, **body)
 
 
 # A merge patch of an object whose members are no objects is the members that change (RFC 7396, section 2).
@@ -140,14 +141,14 @@ async def complete_task(
     tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None, body: TaskCompletion
 ) -> Answer[Task]:
     """The task in the status that `body` names; without a body the contract's default completes it."""
-    return await _change(tenant, statements.set_status(), id, if_match, if_none_match, **body)
+    return await _change(tenant, statements.set_status, id, if_match, if_none_match, **body)
 
 
 async def delete_task(
     tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None
 ) -> Answer[None]:
     """Nothing, once the task is hidden."""
-    await _change(tenant, statements.delete_task(), id, if_match, if_none_match)
+    await _change(tenant, statements.delete_task, id, if_match, if_none_match)
     return Answer(None)
 
 
@@ -155,12 +156,12 @@ async def restore_task(
     tenant: Tenant, id: int, if_match: str | None, if_none_match: str | None
 ) -> Answer[Task]:
     """The task, which is not deleted any more."""
-    return await _change(tenant, statements.restore_task(), id, if_match, if_none_match)
+    return await _change(tenant, statements.restore_task, id, if_match, if_none_match)
 
 
 async def _change(
     tenant: Tenant,
-    statement: Any,
+    change: Callable[[bool], Any],
     id: int,
     if_match: str | None,
     if_none_match: str | None,
@@ -168,8 +169,8 @@ async def _change(
 ) -> Answer[Task]:
     """What a change answers: the task, or the refusal where there was none or it was in another state."""
     is_conditional = if_match is not None or if_none_match is not None
-    asked = conditions(if_match, if_none_match) if is_conditional else UNCONDITIONAL
-    task: Task | None = await tenant.fetch_one(statement, id=id, **asked, **values)
+    asked = conditions(if_match, if_none_match) if is_conditional else {}
+    task: Task | None = await tenant.fetch_one(change(is_conditional), id=id, **asked, **values)
     if task is None:
         raise TaskNotFound
     if task["id"] is None:

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 from sqlalchemy import Integer, bindparam, column, func, literal_column, select, table, text
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from db import statements
 from db.driver.connection import Connection, open_connection
@@ -78,16 +79,20 @@ def test_a_session_s_number_is_never_cut_off() -> None:
 def test_only_a_login_may_enter(own_url: str) -> None:
     """The function that enters is called as the login, also in a session that stays in the tenant's role, which may
     have no right to it."""
-    run(own_url, "REVOKE EXECUTE ON FUNCTION todo_enter FROM PUBLIC")
+    run(own_url, "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
 
     async def use(pool: Pool, connection: Connection, user: str) -> Any:
         tenant = tenant_on(pool, user)
-        (task,) = await tenant.fetch(select(tasks.c.id))
-        return await tenant.fetch(
-            statements.set_status(), **task, status="complete", versions=None, unwanted=None
+        (task,) = await tenant.fetch(CREATE, title="A task")
+        changed = [
+            await tenant.fetch_one(statements.set_status(False), id=task["id"], status=status)
+            for status in ("complete", "incomplete")
+        ]
+        return [task["status"] for task in changed], await tenant.fetch(
+            statements.delete_tasks(), status=["incomplete"]
         )
 
-    assert ["complete"] == [task["status"] for task in with_connection(own_url, use)]
+    assert (["complete", "incomplete"], [{"deleted": 2}]) == with_connection(own_url, use)
 
 
 def test_a_session_whose_schema_cannot_be_told_is_shared(database_url: str) -> None:
@@ -206,24 +211,41 @@ def test_a_session_that_finds_nothing_any_more_is_given_up(database_url: str, me
     assert 2 * [["A task"]] == with_connection(database_url, use)
 
 
-def test_a_creation_by_settings_comes_in_time_or_not_at_all(database_url: str) -> None:
-    """A creation enters by settings too, since its statement refuses to run after its time; a change never does."""
-    message = as_tenant(CREATE, NAMES)
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        (CREATE, ["In time", "To prepare it", "A task"]),
+        (statements.update_task(("title",), is_conditional=False), ["In time"]),
+        (statements.update_task(("title",), is_conditional=True), ["In time"]),
+    ],
+    ids=["create", "update", "update-if"],
+)
+def test_a_change_by_settings_comes_in_time_or_not_at_all(
+    database_url: str, statement: ReturnsRows, left: list[str]
+) -> None:
+    """What changes a task enters by settings too, since its statement refuses to run after its time."""
+    message = as_tenant(statement, NAMES)
 
     async def use(pool: Pool, connection: Connection, user: str) -> list[str]:
+        tenant = tenant_on(pool, user)
+        (task,) = await tenant.fetch(select(tasks.c.id))
+        anyhow = {**task, "versions": None, "unwanted": None}
+        await tenant.fetch(statement, **anyhow, title="To prepare it")
         now, minute = datetime.now(UTC), timedelta(minutes=1)
-        values = {"tenant": user, "title": "In time", "not_after": now + minute}
+        values = {**anyhow, "tenant": user, "title": "In time", "not_after": now + minute}
         await connection.run(connection.named(message.direct), values)
+        late = {**values, "title": "Too late", "not_after": now - minute}
         with pytest.raises(psycopg2.Error) as refused:
-            await connection.run(connection.named(message.direct), {**values, "not_after": now - minute})
+            await connection.run(connection.named(message.direct), late)
         assert is_too_late(refused.value)
         return await titles_of(pool, user)
 
-    assert ["In time", "A task"] == with_connection(database_url, use)
+    assert left == with_connection(database_url, use)
 
 
-def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
-    """It has to begin so early that the session's limit ends it before the service gives up; no change enters so."""
+def test_a_change_by_settings_is_over_in_time(database_url: str) -> None:
+    """It has to begin so early that the session's limit ends it before the service gives up; what does not refuse to
+    be late never enters so."""
 
     async def use(pool: Pool, connection: Connection, user: str) -> tuple[str, datetime]:
         await tenant_on(pool, user).fetch(CREATE, title="Again")
@@ -237,7 +259,7 @@ def test_a_creation_by_settings_is_over_in_time(database_url: str) -> None:
     assert not_after + timedelta(seconds=STATEMENT_SECONDS + MARGIN_SECONDS) <= now + timedelta(
         seconds=DEADLINE_SECONDS
     )
-    assert "" == as_tenant(statements.update_task(("title",)), NAMES).direct
+    assert "" == as_tenant(statements.delete_tasks(), NAMES).direct
 
 
 def test_a_read_by_settings_ends_in_time(database_url: str) -> None:

@@ -190,7 +190,7 @@ def test_messages_of_several_commands_are_found(message: str, is_one: bool) -> N
         ),
         (
             *("db/statements.py", "utc(func.now()) - utc(tasks", "utc(func.clock_timestamp()) - utc(tasks"),
-            "Citus: db.statements.update_task(('description',)) calls the volatile function clock_timestamp "
+            "Citus: db.statements.update_task(('description',), False) calls the volatile function clock_timestamp "
             "where it changes rows",
         ),
     ],
