@@ -187,6 +187,10 @@ class Pool:
 
     def _line_up(self, calls: _User, slow: bool) -> None:
         """Has as many of a user's calls stand in the line as may; who stands there keeps the place."""
+        if len(calls.waiting) < 2:
+            # As most users have it, and one may stand there always.
+            self._line.update(dict.fromkeys(calls.waiting))
+            return
         alike = [call for call in calls.waiting if call.slow == slow]
         fitting = int(LINE_SECONDS * self._size / (self._seconds * len(self._users)))
         for call in alike[: 1 if slow else max(1, min(PLACES, fitting))]:
