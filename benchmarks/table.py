@@ -67,7 +67,7 @@ def table(summary: Summary) -> str:
             f"judged where there are {CORES_FOR_TWO} cores."
         )
     for goal in summary.goals():
-        lines.append(f"{'reached' if goal.reached else 'MISSED':8} {goal.sentence}: {goal.value:.2f}")
+        lines.append(f"{'reached' if goal.reached else 'MISSED':8} {goal.sentence}: {goal.value:.4g}")
     return "\n".join(lines)
 
 
@@ -92,7 +92,7 @@ def markdown_tables(summary: Summary) -> list[str]:
             waits.append([label, *(f"{wait:,.0f}" for wait in (usual, *crowds))])
     goals = [["Goal", "reached", ""]]
     goals += [
-        [each.sentence, f"{each.value:.2f}", "yes" if each.reached else "no"] for each in summary.goals()
+        [each.sentence, f"{each.value:.4g}", "yes" if each.reached else "no"] for each in summary.goals()
     ]
     machine = f"{one_line()}; {plan.sizes}, medians of {plan.rounds} rounds of {plan.seconds} s."
     first, *others = [_markdown(rows) for rows in (rates, costs, waits, goals) if len(rows) > 1]

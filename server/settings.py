@@ -147,7 +147,7 @@ class Settings:
     )
     log_format: str = setting(
         # Logs go to standard error, so that is the terminal that counts.
-        lambda: "text" if sys.stderr.isatty() else "json",
+        lambda: "text" if sys.stderr and sys.stderr.isatty() else "json",
         "How they are written: text, as on a terminal, or json, as elsewhere",
         "must be text or json",
         one_of("text", "json"),

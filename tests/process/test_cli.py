@@ -330,6 +330,15 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
     assert "" == ended.stderr
 
 
+def test_standard_error_may_be_closed(tmp_path: Path) -> None:
+    """Some supervisors start a process without it; a command then does what it does elsewhere."""
+    command = f"{sys.executable} -m server token alice 2>&-"
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": "s" * 32}
+    ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=values, capture_output=True, text=True)
+
+    assert (0, 3) == (ended.returncode, len(ended.stdout.split(".")))
+
+
 @pytest.mark.parametrize("command", [["serve"], ["migrate"], ["token", "alice"]])
 def test_all_wrong_settings_are_told_at_once(tmp_path: Path, command: list[str]) -> None:
     """Every wrong setting is a line on standard error, and none shows a secret."""
