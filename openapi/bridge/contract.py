@@ -132,7 +132,8 @@ class Contract:
     @cached_property
     def headers(self) -> dict[str, str]:
         """The headers of every answer, by name (`x-headers`)."""
-        return dict(self.document.get("x-headers", {}))
+        headers = self.document.get("x-headers")
+        return dict(headers) if isinstance(headers, dict) else {}
 
     @cached_property
     def max_body_bytes(self) -> int:
@@ -150,7 +151,7 @@ class Contract:
     def owner_rules(self) -> Json:
         """The schema of the path parameter that names a user (`x-owner`); without one, no rules."""
         parameters = (place for operation in self.operations.values() for place in operation.parameters)
-        owner = next((place for place in parameters if place.node.get("x-owner")), None)
+        owner = next((place for place in parameters if place.node.get("x-owner") is True), None)
         return self.follow(owner / "schema").node if owner else {}
 
 

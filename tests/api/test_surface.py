@@ -116,6 +116,15 @@ def test_the_headers_follow_the_contract() -> None:
     assert {} == contract_of(document()).headers
 
 
+def test_headers_of_another_tool_are_none_of_ours() -> None:
+    """ReadMe's list of the same name adds no header, and whoever checks the document reads so."""
+    contract = contract_of(document(**{"x-headers": [{"key": "X-A", "value": "a"}]}))
+    assert {} == contract.headers
+    assert [
+        "#/x-headers: left out, since it is a list and not values by the names of headers"
+    ] == contract.notes
+
+
 @pytest.mark.parametrize(
     "headers", ["nosniff", {"X-A": 1}, {"X A": "a"}, {"": "a"}, {"X-A": "a\nb"}, {"X-A": ""}, {"X-A:": "a"}]
 )

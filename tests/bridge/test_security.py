@@ -185,6 +185,16 @@ def test_the_owner_is_whom_the_credentials_name() -> None:
     assert 403 == send("GET", "/of/bob", headers={"X-Key": "alice"}).status_code
 
 
+def test_an_owner_of_another_tool_is_none_of_ours() -> None:
+    """Some documents say by `x-owner` which team looks after something: such a parameter is one like any other."""
+    looked_after = operation(
+        "read", parameters=[parameter("user", **{"x-owner": "team-a"})], security=[{"header": []}]
+    )
+    send = serve({"/of/{user}": {"get": looked_after}}, VERIFIERS, components={"securitySchemes": SCHEMES})
+    told_to = {"operation": "read", "caller": "alice", "user": "bob"}
+    assert told_to == told(send("GET", "/of/bob", headers={"X-Key": "alice"}))
+
+
 def test_what_nobody_can_verify_is_refused_at_the_start() -> None:
     """A scheme without a verifier is passed over beside one that has one, and stops the start where it stands alone."""
     beside = {"/things": {"get": operation("read", security=[{"tls": []}, {"token": []}])}}

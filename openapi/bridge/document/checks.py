@@ -18,9 +18,10 @@ from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_
 from openapi.bridge.media_types import is_token
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
-# A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line.
+# A name is a token and a value visible ASCII (RFC 9110, sections 5.1 and 5.5), so that neither ends its line. ReadMe's
+# extension of this name is a list.
 _HEADERS = {
-    "type": "object",
+    "type": ["object", "array"],
     "propertyNames": {"pattern": "^[!#-'*+.^-z|~0-9A-Z-]+$"},
     "additionalProperties": {"type": "string", "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }

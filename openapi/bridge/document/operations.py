@@ -225,7 +225,10 @@ def _path_of(server: Place) -> str:
 
 
 def left_out(document: Json) -> Iterator[str]:
-    """A line for each path, server's path and header that is not served, since no message can have it."""
+    """A line for each path, server's path and header that is not served, since no message can have it, and for an
+    extension of another tool that has the name of one of ours."""
+    if isinstance(document.get("x-headers"), list):
+        yield "#/x-headers: left out, since it is a list and not values by the names of headers"
     for path in document.get("paths", {}):
         if _is_unreachable(path):
             yield f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"

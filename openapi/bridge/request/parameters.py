@@ -27,7 +27,7 @@ def arguments_of(operation: Operation) -> dict[str, Place]:
     `id_2`."""
     taken: dict[str, Place] = {"body": operation.body} if operation.body else {}
     for place in operation.parameters:
-        if not place.node.get("x-owner"):
+        if place.node.get("x-owner") is not True:
             base = argument = python_name(place.node["name"].lower())
             number = 2
             while argument in taken:
