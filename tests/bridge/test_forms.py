@@ -186,6 +186,16 @@ def test_any_form_is_read_or_refused(content: bytes, content_type: str, framed: 
 ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {"schema": SCHEMA}})
 
 
+@pytest.mark.parametrize("sent", ['"{}"', "{}", ""])
+def test_a_string_that_is_json_is_a_text(sent: str) -> None:
+    """Where a member is a string in `application/json`, its text may be sent as it is, or as a string of JSON."""
+    reader = form({"name": {"contentType": "application/json"}})
+    expected = {"name": sent.strip('"')}
+    assert expected == parsed(
+        reader, multipart(('form-data; name="name"', sent.encode(), "application/json")), MULTIPART
+    )
+
+
 def test_a_part_keeps_to_the_media_types_of_its_encoding() -> None:
     """A part of another media type than its encoding object names is refused with those that are taken."""
     reader = form({"file": {"contentType": "image/png, image/jpeg"}})

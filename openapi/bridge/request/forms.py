@@ -108,6 +108,8 @@ class _Member:
         item = schema.find("items") if self._is_array else schema
         self._types = item.types()
         self._is_json = is_json or bool(self._types & {"array", "object"})
+        # A string that is said to be JSON: some clients send it in quotation marks, most as it is.
+        self._is_text = "string" in self._types and self._types <= {"string", "null"}
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
         self._is_file = is_file or item.is_binary
         self._convert = converter(self._types)
@@ -128,9 +130,13 @@ class _Member:
             return field.content
         if self._is_json or (field.is_json and "string" not in self._types):
             try:
-                return strict_json.loads(field.content)
+                value = strict_json.loads(field.content)
             except strict_json.JSONError:
-                raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
+                if not self._is_text:
+                    raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
+            else:
+                if isinstance(value, str) or not self._is_text:
+                    return value
         return self._convert(_text(field, self._subject, self._pointer))
 
 
