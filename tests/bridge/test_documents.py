@@ -53,6 +53,24 @@ def test_a_path_that_no_request_can_have() -> None:
     assert "#/paths/~1a#b: left out, since no request can have a path with '#' or '?'" == contract.notes[0]
 
 
+def test_a_reference_into_a_path_with_a_parameter() -> None:
+    """A `$ref` may name the path as it is written, with the braces that a URI would have to encode."""
+    kind = {"type": "object", "properties": {"size": {"const": 5}}}
+    response = {"description": "Done", "content": {"application/json": {"schema": kind}}}
+    path = "#/paths/~1a~1{b}/get/responses/200"
+    again = {
+        "description": "Done",
+        "content": {"a/json": {"schema": {"$ref": f"{path}/content/application~1json/schema"}}},
+    }
+    parameters = [{"name": "b", "in": "path", "required": True, "schema": {"type": "string"}}]
+    paths = {
+        "/a/{b}": {"get": operation(parameters=parameters, responses={"200": response})},
+        "/c": {"get": operation("c", responses={"200": {"$ref": path}, "201": again})},
+    }
+    served = contract_of(document(paths)).operations["c"].responses
+    assert response == served["200"]
+
+
 def test_a_server_whose_path_nobody_knows() -> None:
     """A variable without a default in a server's path is named, and the paths are served without the server's."""
     servers = [{"url": "https://{host}/v1/{stage}"}]

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.patterns import spelt
@@ -13,6 +14,8 @@ _KNOWN = re.compile(
     r"|https?://json-schema\.org/draft/2020-12/schema#?"
 )
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+# What a fragment may have (RFC 3986, section 3.5).
+_IN_FRAGMENT = "#/%:?@!$&'()*+,;=~"
 _LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
@@ -22,7 +25,7 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
     A schema is of the dialect that it names itself, or else of that of the schema around it, or of the document
     (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse. A parameter of a
     media type without a schema gets one that takes everything. Patterns of names are in the words of the library that
-    matches them.
+    matches them, and what a pointer to `/paths/~1things~1{id}` for example has to encode in a URI is encoded.
     """
     if not isinstance(document, dict):
         return document, []
@@ -31,6 +34,9 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
     outermost = _taken(document, "jsonSchemaDialect", "", notes)
     above: list[tuple[str, str | None]] = []
     for kind, place in parts(document):
+        reference = place.node.get("$ref") if isinstance(place.node, dict) else None
+        if isinstance(reference, str) and reference.startswith("#/"):
+            place.node["$ref"] = quote(reference, safe=_IN_FRAGMENT)
         if kind == "schemas" and isinstance(place.node, dict):
             while above and not place.pointer.startswith(f"{above[-1][0]}/"):
                 above.pop()
