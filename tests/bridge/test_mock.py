@@ -103,6 +103,7 @@ IMPOSSIBLE = [
         {"allOf": [{"properties": {"a": INTEGER}}, {"required": ["a"]}], "unevaluatedProperties": False},
         {"oneOf": [{"properties": {"a": STRING}}, {"properties": {"a": INTEGER}, "required": ["a"]}], "type": "object"},
         {"anyOf": [{"type": "string", "pattern": "^z{3}$"}, False]},
+        {"anyOf": [{"oneOf": 2 * [{"properties": {a: {"enum": [*range(9)]} for a in "abcdefgh"}}]}, {"type": "null"}]},
         {"oneOf": [{"properties": {name: STRING}} for name in "abc"], "type": "object"},
         {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "properties": {"a": {"const": 1}}, "type": "object"},
         {"not": {"const": "text"}, **STRING},

@@ -15,7 +15,7 @@ from rstr import Rstr
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Failure
 from openapi.bridge.mock.formats import SAMPLES
-from openapi.bridge.mock.rules import Rules, Schemas, alternatives
+from openapi.bridge.mock.rules import Rules, Schemas, alternatives, by_turns
 
 _CANDIDATES = 60
 _CHOICES = 24
@@ -80,11 +80,13 @@ def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
     if depth >= _DEPTH:
         # Those first that ask for the least, so that what is within itself ends.
         choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
-    for layers in choices:
-        rules = Rules(layers)
-        yield from rules.given()
-        for name in rules.types():
-            yield from _MAKERS[name](rules, depth)
+    yield from by_turns(_made(Rules(layers), depth) for layers in choices)
+
+
+def _made(rules: Rules, depth: int) -> Iterator[Any]:
+    yield from rules.given()
+    for name in rules.types():
+        yield from _MAKERS[name](rules, depth)
 
 
 def _string(rules: Rules, _depth: int) -> Iterator[Any]:

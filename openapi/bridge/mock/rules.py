@@ -1,16 +1,17 @@
 """What several schemas say together of one value, from which values are made."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
-from itertools import chain, product
-from typing import Any
+from itertools import chain, islice, product
+from typing import Any, TypeVar
 
 from openapi.bridge.document.schemas import ALWAYS, Schema
 
 _MOST_LAYERS = 200
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
+Value = TypeVar("Value")
 
 _TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
 # Keywords that only say something of values of one type, by that type.
@@ -58,10 +59,21 @@ def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> 
     if not choices:
         yield layers
         return
-    for chosen in product(*choices):
-        # What is chosen may hold choices of its own.
-        for further in alternatives(tuple(chain.from_iterable(chosen)), told | seen):
-            yield [*layers, *further]
+    # What is chosen may hold choices of its own.
+    held = (alternatives(tuple(chain.from_iterable(chosen)), told | seen) for chosen in product(*choices))
+    for further in by_turns(held):
+        yield [*layers, *further]
+
+
+def by_turns(sources: Iterable[Iterator[Value]]) -> Iterator[Value]:
+    """What all of the sources yield, the first one's first; none of them waits for the end of one before."""
+    further, admitted = iter(sources), list[Iterator[Value]]()
+    while turn := [*admitted, *islice(further, 1)]:
+        admitted = []
+        for source in turn:
+            for value in islice(source, 1):
+                yield value
+                admitted.append(source)
 
 
 class Rules:
