@@ -186,6 +186,20 @@ def test_any_form_is_read_or_refused(content: bytes, content_type: str, framed: 
 ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {"schema": SCHEMA}})
 
 
+@pytest.mark.parametrize(
+    ("schema", "text", "expected"),
+    [
+        ({"type": ["integer", "null"]}, "null", None),
+        ({"anyOf": [{"enum": ["a"]}, {"type": "null"}]}, "", None),
+        ({"type": ["string", "null"]}, "null", "null"),
+    ],
+)
+def test_a_form_says_null_by_a_text(schema: Any, text: str, expected: Any) -> None:
+    """A text that a member could not have otherwise, empty or `null`, is null where null is allowed."""
+    reader = body_reader({"multipart/form-data": {"schema": {"properties": {"a": schema}}}})
+    assert {"a": expected} == parsed(reader, multipart(('form-data; name="a"', text.encode())), MULTIPART)
+
+
 @pytest.mark.parametrize("sent", ['"{}"', "{}", ""])
 def test_a_string_that_is_json_is_a_text(sent: str) -> None:
     """Where a member is a string in `application/json`, its text may be sent as it is, or as a string of JSON."""

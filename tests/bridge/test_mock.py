@@ -205,6 +205,8 @@ def test_what_cannot_be_made(schema: Json) -> None:
 
 
 TYPES: Json = {
+    "audio/*": {"example": "s"},
+    "model/*": {"example": "m"},
     "image/*": {"example": "i"},
     "text/csv": {"example": "a,b"},
     "application/json": {"example": 1},
@@ -226,6 +228,8 @@ TYPES: Json = {
         ("nonsense, font/woff, x/y;q=z", "application/json", "1"),
         ("image/*;q=0.1", "image/png", "i"),
         ("image/gif", "image/gif", "i"),
+        ("audio/*", "audio/mpeg", "s"),
+        ("model/*", "model/octet-stream", "m"),
     ],
 )
 def test_the_client_chooses_the_media_type(accept: str, media_type: str, text: str) -> None:

@@ -15,7 +15,15 @@ from openapi.bridge.media_types import MediaType, accepted, is_token, read_media
 from openapi.bridge.mock.generate import value_of
 from openapi.bridge.mock.xml import write_xml
 
-_CONCRETE = {"*/*": "application/json", "application/*": "application/json", "image/*": "image/png"}
+# What is sent where the contract names a range of media types.
+_CONCRETE = {
+    "*/*": "application/json",
+    "application/*": "application/json",
+    "audio/*": "audio/mpeg",
+    "image/*": "image/png",
+    "text/*": "text/plain",
+    "video/*": "video/mp4",
+}
 # What a key is taken for that is no media type.
 _UNNAMED = MediaType("application", "octet-stream", {})
 _PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
@@ -121,7 +129,7 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
 def _concrete(name: str, written: str) -> str:
     if "*" in name:
-        return _CONCRETE.get(name, "text/plain")
+        return _CONCRETE.get(name, name.replace("*", "octet-stream"))
     return written if read_media_type(written) else name
 
 
