@@ -1,10 +1,10 @@
 """Whether a user may keep one more, in the numbers of the contract."""
 
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Integer, Text, and_, cast, func, literal_column, select, text
 from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
 from sqlalchemy.sql.functions import Function
 
-from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, OWN, QUOTAS, TENANT
+from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, NOT_AFTER, OWN, QUOTAS, TENANT
 from db.models import idempotency_keys
 
 _MOST_TASKS, _MOST_KEYS = QUOTAS["x-max-tasks"], QUOTAS["x-max-idempotency-keys"]
@@ -20,7 +20,7 @@ def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
         keyed: whether there must be room for an Idempotency-Key, too.
     """
     most = [_MOST_TASKS, *([_MOST_KEYS] if keyed else ())]
-    arguments = TENANT, bindparam("not_after"), *map(_number, most)
+    arguments = cast(TENANT, Text), NOT_AFTER, *map(_number, most)
     function: Function[int] = getattr(func, _NEXT_ORDINAL)(*arguments, type_=Integer)
     return function.column_valued("ordinal")
 

@@ -44,6 +44,7 @@ from db.columns import (
     EXPIRED_KEY,
     LIVE,
     MEMBERS,
+    NOT_AFTER,
     OWN,
     REPEATABLE,
     RESTORABLE,
@@ -61,7 +62,7 @@ _later = func.greatest(utc(func.now()) - utc(tasks.c.updated_at), text("interval
 _grown = utc(utc(tasks.c.updated_at) + _later)
 # Always true; after the time `not_after` PostgreSQL refuses the statement. The quotes keep it from being taken for one
 # of PostgreSQL's own.
-_in_time = getattr(func, quoted_name("todo_in_time", quote=True))(bindparam("not_after"), type_=Boolean)
+_in_time = getattr(func, quoted_name("todo_in_time", quote=True))(NOT_AFTER, type_=Boolean)
 
 
 def _grown_if(condition: ColumnElement[bool]) -> ColumnElement[Any]:

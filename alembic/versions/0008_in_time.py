@@ -13,12 +13,12 @@ down_revision: str | None = "0007"
 branch_labels: str | None = None
 depends_on: str | None = None
 
-# Not VOLATILE, since PostgreSQL asks it once for a statement then, before it looks for rows, and Citus where it was
-# asked.
+# Not VOLATILE, so that PostgreSQL asks it before it looks for rows, and Citus where the statement was sent. It counts
+# from when the message came, since it is asked again once a row that another change held is free.
 IN_TIME = """
 CREATE FUNCTION todo_in_time(not_after timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    IF not_after <= clock_timestamp() THEN
+    IF not_after <= statement_timestamp() THEN
         RAISE SQLSTATE 'TODO2' USING MESSAGE = 'the time of this request is over';
     END IF;
     RETURN true;

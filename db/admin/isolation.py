@@ -19,7 +19,7 @@ from openapi.bridge.failures import Failure
 # that it can only add rows, and for everybody or for a role whose rights the tenant's role has. Quotation marks say
 # nothing: quote_all_identifiers puts them everywhere.
 _AS_TENANT = """
-SELECT {enter}('/nobody');
+SELECT {enter}('/nobody'::text, NULL::timestamptz);
 WITH expected AS (SELECT * FROM unnest(%(tables)s, %(conditions)s) AS expected (name, condition)),
      found AS (SELECT * FROM expected JOIN pg_class ON pg_class.oid = to_regclass(name))
 SELECT current_setting('server_version') AS version,
@@ -40,7 +40,7 @@ SELECT current_setting('server_version') AS version,
            AND EXISTS (SELECT FROM unnest(polroles) AS role
                         WHERE role = 0 OR pg_has_role(current_user, role, 'USAGE'))) AS wider_policies
 """
-_READ = "SELECT {enter}('/nobody'); SELECT 1 AS row FROM {table} LIMIT 1"
+_READ = "SELECT {enter}('/nobody'::text, NULL::timestamptz); SELECT 1 AS row FROM {table} LIMIT 1"
 # Every name is pinned, since whoever may create there could have this very statement run a function of theirs. Those
 # who own the schema or a table in it, or log in as we do, could do worse anyway.
 _OPEN_SCHEMAS = """

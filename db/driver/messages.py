@@ -96,7 +96,8 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
 
     It is kept, since compiling a statement takes longer than PostgreSQL needs to run it.
     """
-    enter = f"SELECT {names.enter}(%(tenant)s, %(not_after)s)"
+    # With their types, without which PostgreSQL could take another function of the same name.
+    enter = f"SELECT {names.enter}(%(tenant)s::text, %(not_after)s::timestamptz)"
     statements = (*before, statement)
     compiled = [_compiled(each) for each in statements]
     constants = {name: value for each in compiled for name, value in each.values.items()}
@@ -106,7 +107,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     may_be_direct = only_reads or any(REFUSES_LATE in each for each in options)
     entered = f"SET LOCAL {names.setting} TO %(tenant)s"
     prepared = [
-        _as_prepared(enter, ["tenant", "not_after"], names, "(text, timestamptz)"),
+        _as_prepared(enter, ["tenant", "not_after"], names),
         *(_as_prepared(each.text, list(each.values), names) for each in compiled),
     ]
     return Message(
@@ -149,7 +150,7 @@ class _Prepared(NamedTuple):
     prepare: str
 
 
-def _as_prepared(text: str, values: list[str], names: Names, types: str = "") -> _Prepared:
+def _as_prepared(text: str, values: list[str], names: Names) -> _Prepared:
     numbered = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
     # PostgreSQL keeps 63 bytes of a name, in which the number of a session has to have its 19.
     name = f"{names.service[:8]}_{sha256(numbered.encode()).hexdigest()[:32]}"
@@ -157,4 +158,4 @@ def _as_prepared(text: str, values: list[str], names: Names, types: str = "") ->
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = numbered.replace("%", "%%")
     in_session = f"{name}_{SESSION}"
-    return _Prepared(f"EXECUTE {in_session}{arguments}", name, f"PREPARE {in_session}{types} AS {escaped}")
+    return _Prepared(f"EXECUTE {in_session}{arguments}", name, f"PREPARE {in_session} AS {escaped}")

@@ -15,6 +15,7 @@ from sqlalchemy import Integer, bindparam, column, func, literal_column, select,
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from db import statements
+from db.admin import isolation
 from db.driver.connection import Connection, open_connection
 from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database, Tenant
 from db.driver.faults import is_too_late
@@ -22,7 +23,7 @@ from db.driver.messages import STATEMENT_SECONDS, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
 from db.driver.url import normalise
-from db.models import NAMES, tasks
+from db.models import NAMES, metadata, tasks
 from openapi.bridge.failures import InternalError
 from tests.support.clusters import run
 
@@ -76,23 +77,49 @@ def test_a_session_s_number_is_never_cut_off() -> None:
     assert all(len(name) <= 63 for name in longest)
 
 
+async def change_all(pool: Pool, connection: Connection, user: str) -> Any:
+    """What changes of every kind answer, each by whatever form of its message the connection takes."""
+    tenant = tenant_on(pool, user)
+    (task,) = await tenant.fetch(CREATE, title="A task")
+    changed = [
+        await tenant.fetch_one(statements.set_status(False), id=task["id"], status=status)
+        for status in ("complete", "incomplete")
+    ]
+    deleted = await tenant.fetch(statements.delete_tasks(), status=["incomplete"])
+    return [task["status"] for task in changed], deleted
+
+
+CHANGED = ["complete", "incomplete"], [{"deleted": 2}]
+
+
 def test_only_a_login_may_enter(own_url: str) -> None:
     """The function that enters is called as the login, also in a session that stays in the tenant's role, which may
     have no right to it."""
     run(own_url, "REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
+    assert CHANGED == with_connection(own_url, change_all)
 
-    async def use(pool: Pool, connection: Connection, user: str) -> Any:
-        tenant = tenant_on(pool, user)
-        (task,) = await tenant.fetch(CREATE, title="A task")
-        changed = [
-            await tenant.fetch_one(statements.set_status(False), id=task["id"], status=status)
-            for status in ("complete", "incomplete")
-        ]
-        return [task["status"] for task in changed], await tenant.fetch(
-            statements.delete_tasks(), status=["incomplete"]
+
+@pytest.mark.parametrize("prepares", [True, False])
+def test_a_function_of_the_same_name_is_never_called(own_url: str, prepares: bool) -> None:
+    """What another login has once made in the schema, with the names of our functions, takes none of our calls."""
+    for function, answer in (
+        ("todo_enter(text)", "void"),
+        ("todo_enter(text, text)", "void"),
+        ("todo_in_time(text)", "boolean"),
+        ("todo_next_ordinal(text, text, int)", "int"),
+        ("todo_next_ordinal(varchar, text, int)", "int"),
+    ):
+        run(
+            own_url,
+            f"CREATE FUNCTION {function} RETURNS {answer} LANGUAGE plpgsql AS 'BEGIN RAISE division_by_zero; END'",
         )
 
-    assert (["complete", "incomplete"], [{"deleted": 2}]) == with_connection(own_url, use)
+    async def use(pool: Pool, connection: Connection, user: str) -> Any:
+        connection.prepares = prepares
+        return await change_all(pool, connection, user)
+
+    assert CHANGED == with_connection(own_url, use)
+    isolation.require(own_url, metadata, NAMES)
 
 
 def test_a_session_whose_schema_cannot_be_told_is_shared(database_url: str) -> None:
@@ -241,6 +268,27 @@ def test_a_change_by_settings_comes_in_time_or_not_at_all(
         return await titles_of(pool, user)
 
     assert left == with_connection(database_url, use)
+
+
+def test_a_change_that_came_in_time_may_wait_for_its_row(database_url: str) -> None:
+    """What another change holds beyond that time is changed when it is free, though PostgreSQL looks at it again."""
+    update = statements.update_task(("title",), is_conditional=False)
+    message = as_tenant(update, NAMES)
+
+    async def use(pool: Pool, connection: Connection, user: str) -> Any:
+        tenant = tenant_on(pool, user)
+        (task,) = await tenant.fetch(select(tasks.c.id))
+        await tenant.fetch(update, **task, title="To prepare it")
+        with closing(psycopg2.connect(database_url)) as other:
+            other.cursor().execute("UPDATE tasks SET title = 'Held' WHERE id = %(id)s", task)
+            until = datetime.now(UTC) + timedelta(seconds=1.5)
+            values = {**task, "tenant": user, "title": "Waited", "not_after": until}
+            changing = asyncio.create_task(connection.run(connection.named(message.direct), values))
+            await asyncio.sleep(2)
+            other.commit()
+        return [dict(zip(message.columns, row, strict=True))["title"] for row in await changing]
+
+    assert ["Waited"] == with_connection(database_url, use)
 
 
 def test_a_change_by_settings_is_over_in_time(database_url: str) -> None:
