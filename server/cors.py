@@ -7,6 +7,7 @@ from functools import lru_cache
 from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.failures import BadRequest
+from openapi.bridge.media_types import is_token
 
 MAX_AGE_SECONDS = 600
 _ORIGINS_KEPT = 64
@@ -36,7 +37,7 @@ class CrossOrigin:
         responses = [response for operation in operations for response in operation.responses.values()]
         # The browser itself reads what CORS answers.
         exposed = sorted(
-            {name for response in responses for name in response.get("headers", {})}
+            {name for response in responses for name in response.get("headers", {}) if is_token(name)}
             - {"Access-Control-Allow-Origin"}
         )
         self._exposed = ", ".join(exposed).encode("latin-1")

@@ -206,6 +206,7 @@ def header(**fields: Any) -> Json:
         (query(), query(required=True), BREAKING, "it is required now"),
         (query(required=True), query(), COMPATIBLE, "it is not required now"),
         (query(), query(explode=False), BREAKING, "it is written in another way"),
+        (query(), query(**{"x-owner": "team-a"}), [], []),
         (query(), query(schema={"type": "number"}), COMPATIBLE, "the types were integer; now integer, number"),
         (api("post"), body(), COMPATIBLE, "the body is new"),
         (body(required=True), body(), COMPATIBLE, "it is not required now"),

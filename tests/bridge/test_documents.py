@@ -53,22 +53,22 @@ def test_a_path_that_no_request_can_have() -> None:
     assert "#/paths/~1a#b: left out, since no request can have a path with '#' or '?'" == contract.notes[0]
 
 
-def test_a_reference_into_a_path_with_a_parameter() -> None:
-    """A `$ref` may name the path as it is written, with the braces that a URI would have to encode."""
-    kind = {"type": "object", "properties": {"size": {"const": 5}}}
-    response = {"description": "Done", "content": {"application/json": {"schema": kind}}}
-    path = "#/paths/~1a~1{b}/get/responses/200"
-    again = {
-        "description": "Done",
-        "content": {"a/json": {"schema": {"$ref": f"{path}/content/application~1json/schema"}}},
-    }
-    parameters = [{"name": "b", "in": "path", "required": True, "schema": {"type": "string"}}]
-    paths = {
-        "/a/{b}": {"get": operation(parameters=parameters, responses={"200": response})},
-        "/c": {"get": operation("c", responses={"200": {"$ref": path}, "201": again})},
-    }
-    served = contract_of(document(paths)).operations["c"].responses
-    assert response == served["200"]
+@pytest.mark.parametrize("name", ["{id}", "50%", "a#b", "ä b", "a&b"])
+def test_a_reference_may_be_written_as_the_names_are(name: str) -> None:
+    """A pointer may hold what a URI would have to encode, such as the braces of a path."""
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/Thing/properties/{name}"}}}
+    made = operation(responses={"200": {"description": "Done", "content": content}})
+    things = {"schemas": {"Thing": {"properties": {name: {"const": 5}}}}}
+    contract = contract_of(document({"/a": {"get": made}}, components=things))
+    pointer = "/paths/~1a/get/responses/200/content/application~1json/schema"
+    assert {"const": 5} == contract.schemas.at(pointer).end().node
+
+
+def test_what_other_tools_say_of_responses() -> None:
+    """An extension among the responses is none of them, and one of our names says nothing of a response without one."""
+    response = {"description": "Done", "x-message": {"en": "Done"}, "x-max-body-bytes": "1 MB"}
+    made = operation(responses={"200": response, "x-foo": {"$ref": "elsewhere.yaml"}})
+    assert ["200"] == list(contract_of(document({"/a": {"get": made}})).operations["act"].responses)
 
 
 def test_a_server_whose_path_nobody_knows() -> None:

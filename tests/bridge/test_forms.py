@@ -190,24 +190,35 @@ ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {
     ("schema", "text", "expected"),
     [
         ({"type": ["integer", "null"]}, "null", None),
-        ({"anyOf": [{"enum": ["a"]}, {"type": "null"}]}, "", None),
+        ({"anyOf": [{"enum": ["a"]}, {"type": "null"}]}, "null", None),
         ({"type": ["string", "null"]}, "null", "null"),
+        ({"type": ["string", "null"]}, "", ""),
     ],
 )
 def test_a_form_says_null_by_a_text(schema: Any, text: str, expected: Any) -> None:
-    """A text that a member could not have otherwise, empty or `null`, is null where null is allowed."""
+    """The text `null` is null where that is allowed and no text of this kind is."""
     reader = body_reader({"multipart/form-data": {"schema": {"properties": {"a": schema}}}})
     assert {"a": expected} == parsed(reader, multipart(('form-data; name="a"', text.encode())), MULTIPART)
 
 
-@pytest.mark.parametrize("sent", ['"{}"', "{}", ""])
-def test_a_string_that_is_json_is_a_text(sent: str) -> None:
+@pytest.mark.parametrize(
+    ("types", "sent", "expected"),
+    [
+        ("string", '"{}"', "{}"),
+        ("string", "{}", "{}"),
+        ("string", "", ""),
+        ("string", "null", "null"),
+        (["string", "null"], "null", None),
+    ],
+)
+def test_a_string_that_is_json_is_a_text(types: Any, sent: str, expected: Any) -> None:
     """Where a member is a string in `application/json`, its text may be sent as it is, or as a string of JSON."""
-    reader = form({"name": {"contentType": "application/json"}})
-    expected = {"name": sent.strip('"')}
-    assert expected == parsed(
-        reader, multipart(('form-data; name="name"', sent.encode(), "application/json")), MULTIPART
-    )
+    media_type = {
+        "schema": {"properties": {"a": {"type": types}}},
+        "encoding": {"a": {"contentType": "application/json"}},
+    }
+    content = multipart(('form-data; name="a"', sent.encode(), "application/json"))
+    assert {"a": expected} == parsed(body_reader({"multipart/form-data": media_type}), content, MULTIPART)
 
 
 def test_a_part_keeps_to_the_media_types_of_its_encoding() -> None:

@@ -105,6 +105,9 @@ IMPOSSIBLE = [
         {"anyOf": [{"type": "string", "pattern": "^z{3}$"}, False]},
         {"anyOf": [{"oneOf": 2 * [{"properties": {a: {"enum": [*range(9)]} for a in "abcdefgh"}}]}, {"type": "null"}]},
         {"oneOf": [{"properties": {name: STRING}} for name in "abc"], "type": "object"},
+        {"oneOf": [True, {"format": "date", **STRING}, {"type": ["string", "null"]}]},
+        {"oneOf": [{"properties": {"a": kind}, "type": "object"} for kind in (True, {"type": ["string", "object"]})]},
+        {"minProperties": 1, "propertyNames": {"enum": [{"a": 1}, "b"]}, "type": "object"},
         {"if": {"required": ["a"]}, "then": {"required": ["b"]}, "properties": {"a": {"const": 1}}, "type": "object"},
         {"not": {"const": "text"}, **STRING},
         {"$ref": "#/components/schemas/Tree", "required": ["children"]},
@@ -360,7 +363,8 @@ def test_any_credentials_will_do(scheme: str, headers: Json) -> None:
     """An operation that asks for credentials takes any of their form, with any scope, and none but them."""
     scopes = ["write"] if scheme == "oauth" else []
     owner = {"name": "user", "in": "path", "required": True, "x-owner": True, "schema": STRING}
-    act = operation(security=[{scheme: scopes}], parameters=[owner])
+    kind = {"properties": {"x-owner": {"const": 1}}, "required": ["x-owner"]}
+    act = {**answering(kind), "security": [{scheme: scopes}], "parameters": [owner]}
     made = document({"/{user}": {"get": act}}, components={"securitySchemes": SCHEMES})
     statuses = [
         ask(made, "/anybody", headers=sent).status_code for sent in (headers, {}, dict.fromkeys(headers, ""))
@@ -385,7 +389,9 @@ def mocking(path: Path) -> Iterator[str]:
 def test_a_page_may_call_it_within_bounds(tmp_path: Path) -> None:
     """A front end of any origin is answered, and headers without end are refused as the service refuses them."""
     file = tmp_path / "things.json"
-    file.write_text(json.dumps(things(answering(INTEGER))), encoding="utf-8")
+    made = answering(INTEGER)
+    made["responses"]["200"]["headers"] = {"日本": {"schema": STRING}}
+    file.write_text(json.dumps(things(made)), encoding="utf-8")
     with mocking(file) as address:
         answer = httpx.get(f"{address}/things", headers={"Origin": "http://localhost:3000"})
         refused = httpx.get(f"{address}/things", headers={"X-Long": "a" * 70_000})

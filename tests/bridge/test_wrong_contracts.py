@@ -157,6 +157,14 @@ def test_the_grammar_of_json_schema(schema: Json, expected: str) -> None:
             "#/components/responses/Forbidden/x-message: it must be a sentence",
         ),
         (
+            document(components={"responses": {"Large": {"description": "", "x-max-body-bytes": True}}}),
+            "#/components/responses/Large/x-max-body-bytes: it must be a number of bytes",
+        ),
+        (
+            document(**{"x-problem-types": ["a:"]}),
+            "#/x-problem-types: it must be the beginning of a URI",
+        ),
+        (
             document(servers=[{"url": "/"}, {"url": "https://[::1/v1"}]),
             "#/servers/1/url: it is no URL (RFC 3986)",
         ),

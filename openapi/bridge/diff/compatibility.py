@@ -121,7 +121,7 @@ def _form(parameter: Part) -> list[Any]:
     return [
         style,
         parameter.get("explode", style == "form"),
-        *(parameter.get(key, False) for key in _READ_BY),
+        *(parameter.get(key) is True for key in _READ_BY),
     ]
 
 

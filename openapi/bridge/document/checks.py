@@ -13,8 +13,8 @@ import jsonschema_rs
 
 from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.places import ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.document.schemas import REFERENCES, Schemas, Validator, one_line
+from openapi.bridge.document.places import REFERENCES, ContractError, Json, Place, follow, pointer_to
+from openapi.bridge.document.schemas import Schemas, Validator, one_line
 from openapi.bridge.media_types import is_token
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
@@ -44,7 +44,12 @@ _PATTERN_OF_NAMES = ["patternProperties", "propertyNames", "format"]
 _EXTENSIONS: dict[tuple[str, str], tuple[Validator, str]] = {
     ("document", "x-path-not-found"): (_SENTENCE, "it must be a sentence"),
     ("document", "x-headers"): (Validator(_HEADERS), "it must hold values by the names of headers"),
+    ("document", "x-problem-types"): (_SENTENCE, "it must be the beginning of a URI"),
     ("responses", "x-message"): (_SENTENCE, "it must be a sentence"),
+    ("responses", "x-max-body-bytes"): (
+        Validator({"type": "integer", "minimum": 1}),
+        "it must be a number of bytes",
+    ),
     ("schemas", "discriminator"): (
         Validator(_DISCRIMINATOR),
         "it must have a propertyName, and references or names in its mapping",
@@ -146,7 +151,9 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             if key == "$ref" and kind != "schemas" and not _IS_REFERENCE(value):
                 yield f"{where}: {value!r} is no URI reference (RFC 3986)"
             rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
-            if rule is not None and not rule.is_valid(value):
+            # Of responses ours are those that have a name.
+            is_ours = kind != "responses" or place.pointer.startswith("/components/")
+            if rule is not None and is_ours and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
             named = (kind, key, place.node.get("type"), place.node.get("in"))
             if (named[:3] == _SCHEME or named == _KEY) and not is_token(value):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.patterns import spelt
-from openapi.bridge.document.places import Json, copy_of, pointer_to
+from openapi.bridge.document.places import REFERENCES, Json, copy_of, pointer_to
 
 _DRAFT = re.compile(r"https?://json-schema\.org/draft(?:-0([4-7])|/2019-09)/schema#?")
 _KNOWN = re.compile(
@@ -14,8 +14,9 @@ _KNOWN = re.compile(
     r"|https?://json-schema\.org/draft/2020-12/schema#?"
 )
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
-# What a fragment may have (RFC 3986, section 3.5).
-_IN_FRAGMENT = "#/%:?@!$&'()*+,;=~"
+# What a fragment may have (RFC 3986, section 3.5), and a percent sign that encodes nothing.
+_IN_FRAGMENT = "/%:?@!$&'()*+,;=~"
+_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
@@ -34,9 +35,9 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
     outermost = _taken(document, "jsonSchemaDialect", "", notes)
     above: list[tuple[str, str | None]] = []
     for kind, place in parts(document):
-        reference = place.node.get("$ref") if isinstance(place.node, dict) else None
-        if isinstance(reference, str) and reference.startswith("#/"):
-            place.node["$ref"] = quote(reference, safe=_IN_FRAGMENT)
+        for key in REFERENCES if isinstance(place.node, dict) else ():
+            if isinstance(reference := place.node.get(key), str) and reference.startswith("#/"):
+                place.node[key] = "#" + quote(_PERCENT.sub("%25", reference[1:]), safe=_IN_FRAGMENT)
         if kind == "schemas" and isinstance(place.node, dict):
             while above and not place.pointer.startswith(f"{above[-1][0]}/"):
                 above.pop()

@@ -122,6 +122,7 @@ def _operation(document: Json, path: str, items: Sequence[Place], place: Place, 
     responses = {
         status: follow(document, place / "responses" / status).node
         for status in place.node.get("responses", {})
+        if not status.startswith("x-")
     }
     return Operation(
         id=identifier,

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 Json = dict[str, Any]
+REFERENCES = ("$ref", "$dynamicRef")
 
 
 class ContractError(Exception):

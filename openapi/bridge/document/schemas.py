@@ -10,14 +10,13 @@ import jsonschema_rs
 
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
 from openapi.bridge.document.patterns import compilable
-from openapi.bridge.document.places import Json, Place, copy_of, look_up, pointer_to
+from openapi.bridge.document.places import REFERENCES, Json, Place, copy_of, look_up, pointer_to
 
 _BASE = "contract:/openapi.yaml"
 # What a Reference Object may have (OpenAPI 3.1, "Reference Object").
 _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
-REFERENCES = ("$ref", "$dynamicRef")
 # Keywords that lay further rules over a value, those that do so in any case, and those that do so on a condition.
 ALWAYS = {*REFERENCES, "allOf"}
 _LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}

@@ -56,7 +56,7 @@ def _values(schemas: Schemas, depth: int) -> Iterator[Any]:
     if depth > _DEEPEST or next(_STEPS.get()) > _MOST_STEPS:
         return
     invalid = []
-    for value in islice(_candidates(schemas, depth), _CANDIDATES):
+    for value in _candidates(schemas, depth):
         if all(schema.is_valid(value) for schema in schemas):
             yield value
         else:
@@ -76,11 +76,13 @@ def _of_one_branch(schemas: Schemas, objects: Iterable[Any]) -> Iterator[Any]:
 
 
 def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
-    choices: Iterable[list[Schema]] = islice(alternatives(schemas), _CHOICES)
-    if depth >= _DEPTH:
-        # Those first that ask for the least, so that what is within itself ends.
-        choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
-    yield from by_turns(_made(Rules(layers), depth) for layers in choices)
+    # One alternative after the other, and if they hold nothing by turns, so that many of one hide none of the next.
+    for merged in (chain.from_iterable, by_turns):
+        choices: Iterable[list[Schema]] = islice(alternatives(schemas, merged), _CHOICES)
+        if depth >= _DEPTH:
+            # Those first that ask for the least, so that what is within itself ends.
+            choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
+        yield from islice(merged(_made(Rules(layers), depth) for layers in choices), _CANDIDATES)
 
 
 def _made(rules: Rules, depth: int) -> Iterator[Any]:
@@ -176,7 +178,8 @@ def _filled(rules: Rules, made: dict[str, Any], least: int, depth: int) -> dict[
     patterns = chain.from_iterable(rules.all("patternProperties"))
     matching = chain.from_iterable(islice(_matching(pattern, 1, 50), 3) for pattern in patterns)
     named = chain.from_iterable(rules.all("properties"))
-    allowed = _values(rules.below("propertyNames"), depth + 1) if rules.below("propertyNames") else ()
+    spelt = rules.below("propertyNames")
+    allowed = (name for name in (_values(spelt, depth + 1) if spelt else ()) if isinstance(name, str))
     for name in chain(named, matching, allowed, map("member{}".format, range(1, least + 1))):
         if len(made) >= least:
             break

@@ -1,7 +1,7 @@
 """What several schemas say together of one value, from which values are made."""
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ _MOST_LAYERS = 200
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
 Value = TypeVar("Value")
+Merge = Callable[[Iterable[Iterator[Any]]], Iterator[Any]]
 
 _TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
 # Keywords that only say something of values of one type, by that type.
@@ -23,10 +24,13 @@ _SAID_OF = {
 }
 
 
-def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> Iterator[list[Schema]]:
+def alternatives(
+    schemas: Schemas, merged: Merge, told: Set[tuple[int, str]] = frozenset()
+) -> Iterator[list[Schema]]:
     """Every way to choose one schema of each `anyOf`, `oneOf` and discriminator, with all that holds beside it.
 
     Args:
+        merged: puts those ways that begin with one choice and those that begin with the next into one row.
         told: the identities of the schemas whose discriminators have been looked at.
     """
     layers: list[Schema] = []
@@ -60,8 +64,10 @@ def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> 
         yield layers
         return
     # What is chosen may hold choices of its own.
-    held = (alternatives(tuple(chain.from_iterable(chosen)), told | seen) for chosen in product(*choices))
-    for further in by_turns(held):
+    held = (
+        alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in product(*choices)
+    )
+    for further in merged(held):
         yield [*layers, *further]
 
 
@@ -81,6 +87,7 @@ class Rules:
 
     def __init__(self, layers: list[Schema]) -> None:
         self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
+        self._any = replace(layers[0], node={"type": "string"})
         self._is_false = any(layer.node is False for layer in layers)
 
     def all(self, keyword: str) -> list[Any]:
@@ -139,7 +146,7 @@ class Rules:
         return tuple(found) or self.below("unevaluatedProperties") or self.anything()
 
     def anything(self) -> Schemas:
-        return (replace(self._layers[0], node={"type": "string"}),)
+        return (self._any,)
 
 
 def _is_found(pattern: str, text: str) -> bool:

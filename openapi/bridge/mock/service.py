@@ -94,7 +94,11 @@ class MockService:
 
 def _without_owners(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: _without_owners(value) for key, value in node.items() if key != "x-owner"}
+        return {
+            key: _without_owners(value)
+            for key, value in node.items()
+            if key != "x-owner" or value is not True
+        }
     return [_without_owners(item) for item in node] if isinstance(node, list) else node
 
 

@@ -113,8 +113,8 @@ class _Member:
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
         self._is_file = is_file or item.is_binary
         self._convert = converter(self._types)
-        # A form has no null; clients leave the text empty or write it out.
-        self._nulls = {text for text in ("", "null") if "null" in self._types and not item.is_valid(text)}
+        # A form has no null, so clients write it as a text, where that can be nothing else.
+        self._writes_null = "null" in self._types and not item.is_valid("null")
 
     def read(self, fields: Sequence[Field]) -> Any:
         if self._is_array or (len(fields) > 1 and not self._types):
@@ -137,10 +137,10 @@ class _Member:
                 if not self._is_text:
                     raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
             else:
-                if isinstance(value, str) or not self._is_text:
+                if not self._is_text or isinstance(value, str) or (value is None and "null" in self._types):
                     return value
         text = _text(field, self._subject, self._pointer)
-        return None if text in self._nulls else self._convert(text)
+        return None if text == "null" and self._writes_null else self._convert(text)
 
 
 def _pairs(content: bytes) -> Iterator[Field]:

@@ -10,8 +10,8 @@ from jsonschema_rs import ValidationError
 
 from openapi.bridge.contract import fill, quoted
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
-from openapi.bridge.document.places import Json, pointer_to
-from openapi.bridge.document.schemas import REFERENCES, Schema, Schemas
+from openapi.bridge.document.places import REFERENCES, Json, pointer_to
+from openapi.bridge.document.schemas import Schema, Schemas
 from openapi.bridge.failures import BadRequest, Violation
 
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.

@@ -57,7 +57,7 @@ class StyleReader:
         self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
         self._explode: bool = parameter.get("explode", self._style == "form")
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
-        self._is_list = parameter.get("x-list") is True
+        self._is_list = parameter.get("x-list") is True and self._location == "header"
         self.decode: Convert = unquote_plus if self._location == "query" else str
         media_type = read_media_type(next(iter(parameter.get("content", ())), ""))
         self._prefix, self._delimiter = self._punctuation(schema.types())
