@@ -13,7 +13,7 @@ _PARAMETER = re.compile(rf'(?:[ \t]*+;)++[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[
 # What stands between commas; one within quotation marks is a parameter's (RFC 9110, section 5.6.1.2).
 _ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL)
 _WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
-_JSON = re.compile(r"application/json|[^/]+/[^/]+\+json")
+_JSON = re.compile(r"(?:application|text)/json|[^/]+/[^/]+\+json")
 
 
 class MediaType(NamedTuple):
@@ -39,23 +39,28 @@ class MediaType(NamedTuple):
         return self.parameters.get("charset", "utf-8").lower()
 
     @property
-    def specificity(self) -> tuple[bool, bool, int]:
+    def specificity(self) -> tuple[bool, int, int]:
         """Sorts media ranges: of those that cover a type the greatest decides (RFC 9110, section 12.5.1)."""
-        return self.type != "*", self.subtype != "*", len(self.parameters)
+        return self.type != "*", (self.subtype != "*") + ("*" not in self.subtype), len(self.parameters)
 
     def covers(self, other: "MediaType") -> bool:
         """Whether `other` is in this range: of its type, with at least its parameters.
 
-        The charset is left out, since it says how the content is encoded and not what it is.
+        The charset is left out, since it says how the content is encoded and not what it is. `application/*+json`, as
+        some tools write it, is a range of all that is JSON.
         """
         return (
             self.type in ("*", other.type)
-            and self.subtype in ("*", other.subtype)
+            and (self.subtype in ("*", other.subtype) or self._covers_suffix(other.subtype))
             and all(
                 name == "charset" or other.parameters.get(name, "").lower() == value.lower()
                 for name, value in self.parameters.items()
             )
         )
+
+    def _covers_suffix(self, subtype: str) -> bool:
+        star, plus, suffix = self.subtype.partition("+")
+        return star == "*" and plus != "" and (subtype == suffix or subtype.endswith(f"+{suffix}"))
 
 
 def is_token(text: Any) -> bool:

@@ -55,6 +55,15 @@ def refusal(body: BodyReader, content: bytes, content_type: str | None = "applic
     return refused.value.reason
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "text/json", "application/vnd.a+json"])
+def test_a_range_of_json_takes_all_that_is_json(content_type: str) -> None:
+    """`application/*+json` and `text/json`, as ASP.NET writes them, stand for JSON that is held to the schema."""
+    schema = {"schema": {"type": "object", "required": ["a"]}}
+    body = body_reader({"text/json": schema, "application/*+json": schema})
+    assert {"a": 1} == parsed(body, b'{"a":1}', content_type)
+    assert "A is required" == refusal(body, b"{}", content_type)
+
+
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=5))
 def test_a_body_arrives_whole(parts: list[bytes]) -> None:
     """However a body is cut into parts, it is received as it was sent."""

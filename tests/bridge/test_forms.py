@@ -193,6 +193,7 @@ ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {
         ({"anyOf": [{"enum": ["a"]}, {"type": "null"}]}, "null", None),
         ({"type": ["string", "null"]}, "null", "null"),
         ({"type": ["string", "null"]}, "", ""),
+        ({"anyOf": [{"enum": ["auto"]}, {"type": "object"}]}, "auto", "auto"),
     ],
 )
 def test_a_form_says_null_by_a_text(schema: Any, text: str, expected: Any) -> None:

@@ -214,6 +214,7 @@ TYPES: Json = {
     "text/csv": {"example": "a,b"},
     "application/json": {"example": 1},
     "application/xml": {"schema": {"properties": {"a": {"const": ["<"]}}, "type": "object"}},
+    "application/*+json": {"example": 5},
 }
 
 
@@ -233,6 +234,7 @@ TYPES: Json = {
         ("image/gif", "image/gif", "i"),
         ("audio/*", "audio/mpeg", "s"),
         ("model/*", "model/octet-stream", "m"),
+        ("application/vnd.a+json", "application/vnd.a+json", "5"),
     ],
 )
 def test_the_client_chooses_the_media_type(accept: str, media_type: str, text: str) -> None:

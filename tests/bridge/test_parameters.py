@@ -180,6 +180,31 @@ def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: An
     assert (type(expected), expected) == (type(value), value)
 
 
+INTEGERS = {"type": "array", "items": {"type": "integer"}, "minItems": 2}
+SPAN = {"type": "object", "properties": {"gt": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("schemas", "query", "expected"),
+    [
+        ([{"type": "integer"}, INTEGERS], "color=5", 5),
+        ([{"type": "integer"}, INTEGERS], "color=5&color=6", [5, 6]),
+        ([{"enum": ["all"]}, {"type": "array", "items": {"enum": ["a"]}}], "color=all", "all"),
+        ([SPAN, {"type": "integer"}], "color=5", 5),
+        ([{"type": "string", "pattern": "^[0-9]+$"}, {"type": "integer", "maximum": 5}], "color=7", "7"),
+        ([SPAN, {"type": "integer"}], "color=x", None),
+    ],
+)
+def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any) -> None:
+    """Where a schema has several types, a value is read as each of them until it is valid."""
+    style = {"style": "deepObject"} if SPAN in schemas else {}
+    read_by = reader(parameter("query", {"anyOf": schemas}, **style))
+    if expected is None:
+        assert "Color must come as one parameter for each member" == refusal(read_by, scope(query))
+    else:
+        assert expected == read_by.read(scope(query))["color"]
+
+
 @pytest.mark.parametrize(
     ("schema", "text", "expected"),
     [
@@ -411,7 +436,8 @@ def test_names_are_decoded_and_empty_pairs_mean_nothing() -> None:
 
 
 def test_a_free_form_object_takes_what_is_left() -> None:
-    """An exploded object with `additionalProperties` takes the query parameters that no other one does."""
+    """An exploded object with `additionalProperties`, or without any properties, takes the query parameters that no
+    other one does."""
     free = {"type": "object", "additionalProperties": {"type": "integer"}}
     reading = reader(
         parameter("query", free),
@@ -423,6 +449,7 @@ def test_a_free_form_object_takes_what_is_left() -> None:
     )
     assert {"color": None, "name": None, "filter": None} == reading.read(scope())
     assert "A member of color must be an integer" == refusal(reading, scope("a=x"))
+    assert {"color": {"a": "x"}} == reader(parameter("query", {"type": "object"})).read(scope("a=x"))
 
 
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])

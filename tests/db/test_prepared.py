@@ -102,6 +102,7 @@ def test_only_a_login_may_enter(own_url: str) -> None:
 @pytest.mark.parametrize("prepares", [True, False])
 def test_a_function_of_the_same_name_is_never_called(own_url: str, prepares: bool) -> None:
     """What another login has once made in the schema, with the names of our functions, takes none of our calls."""
+    body = "BEGIN RAISE division_by_zero; END"
     for function, answer in (
         ("todo_enter(text)", "void"),
         ("todo_enter(text, text)", "void"),
@@ -109,10 +110,8 @@ def test_a_function_of_the_same_name_is_never_called(own_url: str, prepares: boo
         ("todo_next_ordinal(text, text, int)", "int"),
         ("todo_next_ordinal(varchar, text, int)", "int"),
     ):
-        run(
-            own_url,
-            f"CREATE FUNCTION {function} RETURNS {answer} LANGUAGE plpgsql AS 'BEGIN RAISE division_by_zero; END'",
-        )
+        made = f"CREATE OR REPLACE FUNCTION {function} RETURNS {answer}"
+        run(own_url, f"{made} LANGUAGE plpgsql AS '{body}'")
 
     async def use(pool: Pool, connection: Connection, user: str) -> Any:
         connection.prepares = prepares

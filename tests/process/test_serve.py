@@ -347,16 +347,19 @@ def test_each_worker_answers(pair: tuple[ServeProcess, Path]) -> None:
 
 @pytest.mark.faults
 @needs_proc
-def test_a_worker_that_dies_is_replaced(pair: tuple[ServeProcess, Path]) -> None:
+def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     """After a worker was killed there are two again, the service answers, and the log says so."""
-    process, _ = pair
-    killed, kept = workers_of(process)
-    os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: killed not in workers_of(process) and 2 == len(workers_of(process)))
+    with ServeProcess(cwd=tmp_path, WEB_CONCURRENCY="2") as process:
+        announced(process)
+        wait_until(lambda: 2 == len(workers_of(process)))
+        killed, kept = workers_of(process)
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: killed not in workers_of(process) and 2 == len(workers_of(process)))
 
-    assert kept in workers_of(process)
-    assert 200 == httpx.get(f"{process.url}/health/ready", trust_env=False).status_code
-    assert "a worker has died or hung (exit code -9), and is replaced" in process.stop()[1]
+        assert kept in workers_of(process)
+        process.wait_until_live()
+        assert 200 == httpx.get(f"{process.url}/health/ready", trust_env=False).status_code
+        assert "a worker has died or hung (exit code -9), and is replaced" in process.stop()[1]
 
 
 @pytest.mark.faults

@@ -129,7 +129,7 @@ def _chosen(content: Json, accept: str) -> tuple[str, str]:
 
 def _concrete(name: str, written: str) -> str:
     if "*" in name:
-        return _CONCRETE.get(name, name.replace("*", "octet-stream"))
+        return _CONCRETE.get(name, name.replace("*+", "").replace("*", "octet-stream"))
     return written if read_media_type(written) else name
 
 

@@ -134,7 +134,7 @@ class _Member:
             try:
                 value = strict_json.loads(field.content)
             except strict_json.JSONError:
-                if not self._is_text:
+                if "string" not in self._types:
                     raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
             else:
                 if not self._is_text or isinstance(value, str) or (value is None and "null" in self._types):

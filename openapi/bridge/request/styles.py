@@ -1,7 +1,7 @@
 """How a parameter's value is taken apart, by its `style`, `explode` and schema (OpenAPI 3.1, "Style Values")."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from math import isfinite
 from typing import Any, Final
 from urllib.parse import unquote_plus
@@ -34,7 +34,8 @@ class StyleReader:
 
     Args:
         parameter: the contract's parameter object.
-        schema: its schema, from which the types are taken.
+        schema: its schema.
+        types: those of the schema as which it is read; all of them if they are not given.
     """
 
     read: Callable[[Texts], Any]
@@ -49,7 +50,8 @@ class StyleReader:
     plain: "list[tuple[Callable[[str], object], Convert]] | None" = None
     """What a text that is the whole value can mean (`meanings`); None where the value has to be taken apart."""
 
-    def __init__(self, parameter: Json, schema: Schema) -> None:
+    def __init__(self, parameter: Json, schema: Schema, types: frozenset[str] | None = None) -> None:
+        types = frozenset(schema.types()) if types is None else types
         self.name: str = parameter["name"]
         self._subject = capital(self.name)
         self._location: str = parameter["in"]
@@ -60,10 +62,14 @@ class StyleReader:
         self._is_list = parameter.get("x-list") is True and self._location == "header"
         self.decode: Convert = unquote_plus if self._location == "query" else str
         media_type = read_media_type(next(iter(parameter.get("content", ())), ""))
-        self._prefix, self._delimiter = self._punctuation(schema.types())
-        self._choose_reader(schema, media_type)
+        self._prefix, self._delimiter = self._punctuation(types)
+        self._choose_reader(schema, types, media_type)
+        plainer = [types - {"array"}, types - {"array", "object"}] if types & {"array", "object"} else []
+        plainer += [types & {"string"}] if types & {"integer", "number", "boolean"} else []
+        self.plainer = [each for each in dict.fromkeys(plainer) if each and each != types]
+        """The types as which it can be read where the value is not valid by the ones that it is read as."""
 
-    def _punctuation(self, types: set[str]) -> tuple[str, str]:
+    def _punctuation(self, types: Set[str]) -> tuple[str, str]:
         """What stands before the value and between its parts."""
         if self._style == "label":
             return ".", "." if self._explode else ","
@@ -73,8 +79,7 @@ class StyleReader:
             return (";", ";") if is_object else (assignment, assignment if self._explode else ",")
         return "", _DELIMITERS.get(self._style, ",")
 
-    def _choose_reader(self, schema: Schema, media_type: MediaType | None) -> None:
-        types = schema.types()
+    def _choose_reader(self, schema: Schema, types: Set[str], media_type: MediaType | None) -> None:
         is_spread = self._location in ("query", "cookie") and (self._explode or self._style == "deepObject")
         if media_type is not None and media_type.is_json:
             self.read = self._read_json
@@ -92,7 +97,7 @@ class StyleReader:
             # OpenAPI leaves open how a member's items are written: each as a parameter of its own, as clients do.
             self._lists = {name: _items(member) for name, member in members if "array" in member.types()}
             others = (layer.node.get("additionalProperties") for layer in schema.layers())
-            is_open = next((each for each in others if each is not None), False) is not False
+            is_open = next((each for each in others if each is not None), not members) is not False
             # How members of other names are read, or None where there can be no others.
             self._other = converter(schema.find("additionalProperties").types()) if is_open else None
             self.is_spread_object = is_spread
@@ -220,7 +225,7 @@ def _items(schema: Schema) -> Convert:
     return converter(schema.find("items").types())
 
 
-def converter(types: set[str]) -> Convert:
+def converter(types: Set[str]) -> Convert:
     """From a text to the first of the types that it can mean; else the text, which then fails validation."""
 
     known = meanings(types)
@@ -234,7 +239,7 @@ def converter(types: set[str]) -> Convert:
     return convert if known else str
 
 
-def meanings(types: set[str]) -> "list[tuple[Callable[[str], object], Convert]]":
+def meanings(types: Set[str]) -> "list[tuple[Callable[[str], object], Convert]]":
     """What a text can mean beside itself: what tells that it does, and what makes the value, the first one first."""
     known: list[tuple[Callable[[str], object], Convert]] = []
     if "integer" in types:
