@@ -6,6 +6,7 @@ Times are answered without a zone, in UTC, whatever zone the session has.
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Text, and_, bindparam, cast, func, text
+from sqlalchemy.sql.elements import quoted_name
 
 from db.models import idempotency_keys, tasks
 from openapi.contract import contract
@@ -20,11 +21,17 @@ RESTORABLE = text(f"interval '{RESTORABLE_DAYS} days'")
 EXPIRED_KEY = idempotency_keys.c.created_at <= func.now() - REPEATABLE
 EXPIRED_TASK = tasks.c.deleted_at <= func.now() - RESTORABLE
 TENANT = bindparam("tenant", type_=Text)
-# With its type, without which PostgreSQL could take another function of the same name that takes a text.
 NOT_AFTER = cast(bindparam("not_after"), DateTime(timezone=True))
 OWN = tasks.c.user_id == TENANT
 LIVE = and_(OWN, tasks.c.deleted_at.is_(None))
 THIS = tasks.c.id == bindparam("id")
+
+
+def own_function(name: str) -> Any:
+    """What calls a function that our migrations make; its arguments have to have their types, without which PostgreSQL
+    could take another function of the same name."""
+    # The quotes keep it from being taken for one of PostgreSQL's own.
+    return getattr(func, quoted_name(name, quote=True))
 
 
 def utc(time: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -1,15 +1,13 @@
 """Whether a user may keep one more, in the numbers of the contract."""
 
 from sqlalchemy import ColumnElement, Integer, Text, and_, cast, func, literal_column, select, text
-from sqlalchemy.sql.elements import TableValuedColumn, quoted_name
+from sqlalchemy.sql.elements import TableValuedColumn
 from sqlalchemy.sql.functions import Function
 
-from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, NOT_AFTER, OWN, QUOTAS, TENANT
+from db.columns import EXPIRED_KEY, EXPIRED_TASK, LIVE, NOT_AFTER, OWN, QUOTAS, TENANT, own_function
 from db.models import idempotency_keys
 
 _MOST_TASKS, _MOST_KEYS = QUOTAS["x-max-tasks"], QUOTAS["x-max-idempotency-keys"]
-# The quotes keep it from being taken for one of PostgreSQL's own. The migration that makes it says how it counts.
-_NEXT_ORDINAL = quoted_name("todo_next_ordinal", quote=True)
 
 
 def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
@@ -21,7 +19,8 @@ def next_ordinal(keyed: bool) -> TableValuedColumn[int]:
     """
     most = [_MOST_TASKS, *([_MOST_KEYS] if keyed else ())]
     arguments = cast(TENANT, Text), NOT_AFTER, *map(_number, most)
-    function: Function[int] = getattr(func, _NEXT_ORDINAL)(*arguments, type_=Integer)
+    # The migration that makes it says how it counts.
+    function: Function[int] = own_function("todo_next_ordinal")(*arguments, type_=Integer)
     return function.column_valued("ordinal")
 
 

@@ -35,7 +35,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert
-from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from db import quotas
@@ -51,6 +50,7 @@ from db.columns import (
     TENANT,
     THIS,
     answered,
+    own_function,
     utc,
 )
 from db.contract_columns import sql_text
@@ -60,9 +60,8 @@ from db.models import idempotency_keys, tasks, users
 # Citus takes no function beside a column that depends on the session, which a sum of a timestamptz does.
 _later = func.greatest(utc(func.now()) - utc(tasks.c.updated_at), text("interval '1 microsecond'"))
 _grown = utc(utc(tasks.c.updated_at) + _later)
-# Always true; after the time `not_after` PostgreSQL refuses the statement. The quotes keep it from being taken for one
-# of PostgreSQL's own.
-_in_time = getattr(func, quoted_name("todo_in_time", quote=True))(NOT_AFTER, type_=Boolean)
+# Always true; after the time `not_after` PostgreSQL refuses the statement.
+_in_time = own_function("todo_in_time")(NOT_AFTER, type_=Boolean)
 
 
 def _grown_if(condition: ColumnElement[bool]) -> ColumnElement[Any]:

@@ -57,9 +57,8 @@ class ErrorBodies:
         for key, node in response.node.get("content", {}).items():
             media_type = read_media_type(key)
             if media_type is not None and media_type.is_json and "schema" in node:
-                return JSON if "*" in key else key, self._contract.answers.at(
-                    pointer_to(response.pointer, "content", key, "schema")
-                )
+                pointer = pointer_to(response.pointer, "content", key, "schema")
+                return JSON if "*" in key else key, self._contract.answers.at(pointer)
         return None
 
 

@@ -196,8 +196,8 @@ ANY_FORM = body_reader({URLENCODED: {"schema": SCHEMA}, "multipart/form-data": {
         ({"anyOf": [{"enum": ["auto"]}, {"type": "object"}]}, "auto", "auto"),
     ],
 )
-def test_a_form_says_null_by_a_text(schema: Any, text: str, expected: Any) -> None:
-    """The text `null` is null where that is allowed and no text of this kind is."""
+def test_what_a_text_of_a_form_means(schema: Any, text: str, expected: Any) -> None:
+    """The text `null` is null where that is allowed and no text of this kind is; beside an object a text may stand."""
     reader = body_reader({"multipart/form-data": {"schema": {"properties": {"a": schema}}}})
     assert {"a": expected} == parsed(reader, multipart(('form-data; name="a"', text.encode())), MULTIPART)
 
