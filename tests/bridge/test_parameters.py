@@ -193,6 +193,10 @@ SPAN = {"type": "object", "properties": {"gt": {"type": "integer"}}}
         ([SPAN, {"type": "integer"}], "color=5", 5),
         ([{"type": "string", "pattern": "^[0-9]+$"}, {"type": "integer", "maximum": 5}], "color=7", "7"),
         ([SPAN, {"type": "integer"}], "color=x", None),
+        ([INTEGERS, {"type": "array", "items": {"enum": ["a"]}}], "color=a", ["a"]),
+        ([{"type": "array", "items": {"enum": ["a"]}}, INTEGERS], "color=5&color=6", [5, 6]),
+        ([INTEGERS, SPAN], "color[gt]=5", {"gt": 5}),
+        ([INTEGERS, SPAN], "color=5&color=6", [5, 6]),
     ],
 )
 def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any) -> None:
@@ -298,6 +302,54 @@ def test_a_member_that_is_a_list(style: str, query: str) -> None:
     assert {"a": [1, 2]} == read(parameter("query", schema, style=style), query=query)
 
 
+NESTED: Json = {
+    "$id": "https://example.com/nested",
+    "type": "object",
+    "properties": {
+        "a": {"type": "object", "properties": {"b": {"type": "integer"}, "c": {"$ref": "#/$defs/list"}}},
+        "d": {"$ref": "#"},
+    },
+    "additionalProperties": {"$ref": "#/$defs/list"},
+    "$defs": {"list": {"type": "array", "items": {"type": "integer"}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("style", "query", "expected"),
+    [
+        ("deepObject", "color[a][b]=1", {"a": {"b": 1}}),
+        ("deepObject", "color[a][c][0]=2&color[a][c][1]=3", {"a": {"c": [2, 3]}}),
+        ("deepObject", "color[d][d][a]=", {"d": {"d": {"a": {}}}}),
+        ("deepObject", "color[x]=1&color[x]=2", {"x": [1, 2]}),
+        ("form", "a[b]=1&a[c]=2&a[c]=3", {"a": {"b": 1, "c": [2, 3]}}),
+        ("form", "color[a][b]=1", {"a": {"b": 1}}),
+        ("form", "x=1&x=2", {"x": [1, 2]}),
+    ],
+)
+def test_a_member_that_is_an_object(style: str, query: str, expected: Json) -> None:
+    """What is in a member stands in further brackets, an item of a list also by its index, as Schemathesis and other
+    clients write them."""
+    assert expected == read(parameter("query", NESTED, style=style), query=query)
+
+
+def test_members_are_nested_twenty_deep() -> None:
+    """What is deeper is a part of the last one's name, however many brackets a query has."""
+    value = read(parameter("query", NESTED, style="deepObject"), query=f"color{'[d]' * 20_000}=1")
+    for _ in range(20):
+        value = value["d"]
+    assert {"d][" * 19_979 + "d": [1]} == value
+
+
+def test_the_first_items_of_an_array_have_types_of_their_own() -> None:
+    """An item is typed by `prefixItems` where its place is named there, by `items` beyond."""
+    first = {
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": "integer"}],
+        "items": {"type": "boolean"},
+    }
+    assert ["1", 2, True] == read(parameter("query", first, explode=False), query="color=1,2,true")
+
+
 @pytest.mark.parametrize("style", ["deepObject", "form"])
 def test_an_object_without_members(style: str) -> None:
     """The name alone, without a value, is an object without members."""
@@ -319,6 +371,8 @@ def test_a_header_is_given_once_unless_it_is_a_list() -> None:
         (ARRAY, {"explode": False}, "color=a&color=b", "Color must be given once"),
         (OBJECT, {}, "R=1&R=2", "Color must be given once"),
         (OBJECT, {"style": "deepObject"}, "color[R]=1&color[R]=2", "Color must be given once"),
+        (NESTED, {"style": "deepObject"}, "color[a]=1&color[a][b]=1", "Color must be given once"),
+        (NESTED, {"style": "deepObject"}, "color[a][b]=1&color[a]=1", "Color must be given once"),
         (OBJECT, {"explode": False}, "color=R,1,R,2", "Color must name each member once"),
         (OBJECT, {"explode": False}, "color=R,1,G", "Color must be pairs of a name and a value"),
         (OBJECT, {"explode": False}, "color=R,x", "R must be an integer"),

@@ -9,9 +9,9 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
+from openapi.bridge.request.coercion import Coercion
 from openapi.bridge.request.forms import Form
 from openapi.bridge.request.sentences import SpeakingValidator
-from openapi.bridge.request.styles import converter
 from openapi.bridge.request.xml import parse_xml, value_of
 
 BODY = "The request body"
@@ -134,7 +134,7 @@ class _Text(ContentReader):
         # OpenAPI does not say how an array or an object would be written as text.
         if self._types & {"array", "object"}:
             return text
-        value = converter(self._types)(text)
+        value = Coercion(self._schema).convert(text)
         self._check(value)
         return value
 

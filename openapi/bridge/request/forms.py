@@ -14,9 +14,10 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType, read_media_type, read_parameters
 from openapi.bridge.request import strict_json
+from openapi.bridge.request.coercion import Coercion
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import capital
-from openapi.bridge.request.styles import ABSENT, StyleReader, converter
+from openapi.bridge.request.styles import ABSENT, StyleReader
 
 # What a form may hold at most; the contract's limit of bytes holds beside these.
 MAX_FIELDS = 1000
@@ -112,7 +113,7 @@ class _Member:
         self._is_text = "string" in self._types and self._types <= {"string", "null"}
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
         self._is_file = is_file or item.is_binary
-        self._convert = converter(self._types)
+        self._convert = Coercion(item).convert
         # A form has no null, so clients write it as a text, where that can be nothing else.
         self._writes_null = "null" in self._types and not item.is_valid("null")
 

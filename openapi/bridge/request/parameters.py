@@ -1,7 +1,6 @@
 """The parameters of one operation, from the request to typed and valid values."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
@@ -134,8 +133,6 @@ class _Parameter:
         self.key = key_of(node)
         self.argument = argument
         self.reader = StyleReader(node, schema)
-        self._plainer = [StyleReader(node, schema, types) for types in self.reader.plainer]
-        self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
         self.default = next(iter(schema.defaults()), None)
         # Where its name is not there, most often there is nothing to do.
@@ -146,40 +143,22 @@ class _Parameter:
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""
-        if self._plain is not None and len(given := texts.get(self.key, ())) == 1:
+        if self.reader.is_plain and len(given := texts.get(self.key, ())) == 1:
             # Most values are one text, and right; whatever else there is to say of one is said below.
-            value = text = self.reader.decode(given[0])
-            for is_one, meaning in self._plain:
-                if is_one(text):
-                    value = meaning(text)
-                    break
+            value = self.reader.convert(given[0])
             if self._validator.is_valid(value):
                 return value
         try:
             value = self.reader.read(texts)
         except BadRequest as refused:
-            if (plain := self._read_plainly(texts)) is not ABSENT:
-                return plain
             # It can be read in no way, so no rule of its schema is broken.
             raise BadRequest(refused.reason, [Violation(refused.reason, "style", None, self.name)]) from None
         if value is not ABSENT and self._takes_empty and texts.get(self.key) in ([""], ("",)):
             # The contract allows an empty value; where its schema does not, no value is meant.
             value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
-            if self._plainer and not self._validator.is_valid(value):
-                plain = self._read_plainly(texts)
-                value = value if plain is ABSENT else plain
             self._validator.check(value)
             return value
         if self._required:
             raise self._validator.missing()
         return copy_of(self.default)
-
-    def _read_plainly(self, texts: Texts) -> Any:
-        """The valid value as which the texts can be read otherwise, where the schema has several types; else ABSENT."""
-        for reader in self._plainer:
-            with suppress(BadRequest):
-                value = reader.read(texts)
-                if value is not ABSENT and self._validator.is_valid(value):
-                    return value
-        return ABSENT

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
-from openapi.bridge.request.styles import converter
+from openapi.bridge.request.coercion import Coercion
 
 _DEEPEST = 200
 
@@ -64,7 +64,7 @@ def value_of(element: Element, schema: Schema) -> Any:
             return _list(element, schema.find("items"))
     if has_members:
         return text.strip() or _object(element, replace(schema, node=True))
-    value = converter(types)(text)
+    value = Coercion(schema).convert(text)
     return None if value == "null" and "null" in types and "string" not in types else value
 
 
@@ -84,7 +84,7 @@ def _object(element: Element, schema: Schema) -> Json:
         tag = rules.get("name", name)
         if rules.get("attribute"):
             if tag in attributes:
-                value[name] = converter(member.types())(attributes.pop(tag))
+                value[name] = Coercion(member).convert(attributes.pop(tag))
         elif "array" in member.types() and not rules.get("wrapped"):
             items = member.find("items")
             tags = {name, tag, xml_rules(items).get("name", tag)}

@@ -1,0 +1,113 @@
+"""From texts, which have no types, to the values that a schema allows."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from math import isfinite
+from typing import Any
+
+from openapi.bridge.document.schemas import Schema
+
+# The texts that are given for a value, or for those of its items or members, by index or name.
+Tree = Sequence[str] | Mapping[str, "Tree"]
+
+_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+
+
+class Coercion:
+    """What some schemas of one value make of its texts; a text that can mean nothing else stays one.
+
+    Those of items and members are made when they are asked for, since a schema may hold itself.
+    """
+
+    def __init__(self, *schemas: Schema) -> None:
+        self._schemas = schemas
+        self._layers = [layer for schema in schemas for layer in schema.layers()]
+        self._items: dict[int, Coercion] = {}
+        self._longest_prefix = max(
+            (len(layer.node.get("prefixItems", ())) for layer in self._layers), default=0
+        )
+        self.types = frozenset(name for schema in schemas for name in schema.types())
+        self.meanings = [*self._meanings()]
+        """What a text can mean beside itself: what tells that it does, and what makes the value."""
+
+    def _meanings(self) -> Iterator[tuple[Callable[[str], object], Callable[[str], Any]]]:
+        if "number" in self.types:
+            yield _NUMBER.fullmatch, _number
+        elif "integer" in self.types:
+            yield _INTEGER.fullmatch, int
+        if "boolean" in self.types:
+            yield ("true", "false").__contains__, "true".__eq__
+        if "null" in self.types and "string" not in self.types:
+            yield "".__eq__, lambda _empty: None
+
+    def convert(self, text: str) -> Any:
+        """What the text means; if it can mean several things, the one that is valid by most of the schemas."""
+        meant = [make(text) for is_one, make in self.meanings if is_one(text)]
+        if meant and "string" not in self.types:
+            return meant[0]
+        return max([*meant, text], key=self._votes) if meant else text
+
+    def _votes(self, value: Any) -> int:
+        return sum(schema.is_valid(value) for schema in self._schemas)
+
+    def value(self, tree: Tree) -> Any:
+        """What a tree of texts means; raises ValueError for several texts where one has to be."""
+        if isinstance(tree, Mapping):
+            if "array" in self.types and all(key == str(index) for index, key in enumerate(tree)):
+                return [self.item(index).value(each) for index, each in enumerate(tree.values())]
+            return {name: self.member(name).value(each) for name, each in tree.items()}
+        if "array" in self.types:
+            return [self.item(index).convert(text) for index, text in enumerate(tree)]
+        if len(tree) > 1:
+            raise ValueError
+        # An object without members has no form of its own; Schemathesis writes it so.
+        return {} if tree[0] == "" and self.types == {"object"} else self.convert(tree[0])
+
+    def item(self, index: int) -> "Coercion":
+        """What the item of an array at `index` is read by."""
+        index = min(index, self._longest_prefix)
+        if index not in self._items:
+            found = (
+                layer.children("prefixItems").get(index) or layer.children("items").get(None)
+                for layer in self._layers
+            )
+            self._items[index] = Coercion(*filter(None, found))
+        return self._items[index]
+
+    def member(self, name: str) -> "Coercion":
+        """What the member of an object is read by."""
+        return self.members.get(name, self._other)
+
+    @cached_property
+    def members(self) -> "dict[str, Coercion]":
+        """What the members are read by that the schemas name."""
+        found: dict[str, list[Schema]] = {}
+        for layer in self._layers:
+            for name, member in layer.children("properties").items():
+                found.setdefault(name, []).append(member)
+        return {name: Coercion(*schemas) for name, schemas in found.items()}
+
+    @cached_property
+    def is_open(self) -> bool:
+        """Whether an object may have members that the schemas do not name."""
+        others = (layer.node.get("additionalProperties") for layer in self._layers)
+        return next((each for each in others if each is not None), not self.members) is not False
+
+    @cached_property
+    def _other(self) -> "Coercion":
+        others = [
+            layer.below("additionalProperties")
+            for layer in self._layers
+            if "additionalProperties" in layer.node
+        ]
+        return Coercion(*others)
+
+
+def _number(text: str) -> Any:
+    """The number as JSON would have it; one that a double cannot hold stays a text."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    value = float(text)
+    return value if isfinite(value) else text
