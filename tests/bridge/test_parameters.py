@@ -196,6 +196,7 @@ SPAN = {"type": "object", "properties": {"gt": {"type": "integer"}}}
         ([INTEGERS, {"type": "array", "items": {"enum": ["a"]}}], "color=a", ["a"]),
         ([{"type": "array", "items": {"enum": ["a"]}}, INTEGERS], "color=5&color=6", [5, 6]),
         ([INTEGERS, SPAN], "color[gt]=5", {"gt": 5}),
+        ([INTEGERS, SPAN], "color=", {}),
         ([INTEGERS, SPAN], "color=5&color=6", [5, 6]),
     ],
 )

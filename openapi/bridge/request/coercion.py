@@ -55,7 +55,8 @@ class Coercion:
     def value(self, tree: Tree) -> Any:
         """What a tree of texts means; raises ValueError for several texts where one has to be."""
         if isinstance(tree, Mapping):
-            if "array" in self.types and all(key == str(index) for index, key in enumerate(tree)):
+            is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
+            if "array" in self.types and is_numbered:
                 return [self.item(index).value(each) for index, each in enumerate(tree.values())]
             return {name: self.member(name).value(each) for name, each in tree.items()}
         if "array" in self.types:
