@@ -19,7 +19,13 @@ from openapi.bridge.media_types import accept_of, preferred
 from openapi.bridge.operation import CallerOf, Handler, bind
 from openapi.bridge.refusals import Refuser
 from openapi.bridge.request.body import NO_BODY
-from openapi.bridge.routing import OpenAPI31Specification, check_path_encoding, paths_of, verifications_of
+from openapi.bridge.routing import (
+    OpenAPI31Specification,
+    Path,
+    check_path_encoding,
+    paths_of,
+    verifications_of,
+)
 from openapi.bridge.security import Security, Verifiers, merged, without_keys
 
 # As a number, since to look for bytes in bytes raises and catches an exception first.
@@ -91,6 +97,15 @@ class ContractService:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.fields})
             await send({"type": "http.response.body", "body": answer.content})
 
+    def find(self, text: str) -> tuple[Path | None, Sequence[str]]:
+        """The contract's path that a request's path is, and the values of its parameters; None if it has no such path."""
+        if (fixed := self._fixed.get(text)) is not None:
+            return fixed, ()
+        for path in self._by_slashes.get(text.count("/"), ()):
+            if (match := path.matches(text)) is not None:
+                return path, match.groups()
+        return None, ()
+
     async def _answer(self, scope: Scope, receive: Receive) -> WrittenAnswer | None:
         """The handler's answer to a request that keeps the contract; None for a path that the contract does not have.
 
@@ -99,16 +114,9 @@ class ContractService:
         """
         if _PERCENT in scope["raw_path"]:
             check_path_encoding(scope["raw_path"])
-        text: str = scope["path"]
-        values: Sequence[str] = ()
-        path = self._fixed.get(text)
+        path, values = self.find(scope["path"])
         if path is None:
-            for path in self._by_slashes.get(text.count("/"), ()):
-                if (match := path.matches(text)) is not None:
-                    values = match.groups()
-                    break
-            else:
-                return None
+            return None
         served = path.operations.get(scope["method"])
         if served is None:
             raise MethodNotAllowed(path.allow)

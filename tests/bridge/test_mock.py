@@ -306,6 +306,27 @@ def test_the_servers_path_may_be_left_out(path: str, status: int) -> None:
     assert status == ask(things(answering(INTEGER), servers=SERVERS), path).status_code
 
 
+def servers(*paths: str) -> Json:
+    """The `servers` of a path item or operation."""
+    return {"servers": [{"url": f"https://example.com{path}"} for path in paths]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        *(("GET", "/a/things", 200), ("GET", "/b/things", 200), ("GET", "/things", 200), ("GET", "/v1/things", 200)),
+        *(("POST", "/b/things", 200), ("POST", "/c/things", 200), ("POST", "/things", 200)),
+        *(("PUT", "/b/things", 405), ("GET", "/a/other", 404), ("GET", "/d/things", 404)),
+    ],
+)  # fmt: skip
+def test_each_operation_is_below_its_own_servers(method: str, path: str, status: int) -> None:
+    """An operation's servers stand before its path item's, and these before the document's (OpenAPI 3.1, "Server
+    Object"): a method is found below each of them, though another method stands below one of them too."""
+    post = {**operation("post", responses=answering(INTEGER)["responses"]), **servers("/b", "/c")}
+    item = {"get": answering(INTEGER), "post": post, **servers("/a", "/b")}
+    assert status == ask(document({"/things": item}, **servers("/v1")), path, method).status_code
+
+
 @pytest.mark.parametrize("path", ["/openapi.json", "/openapi.yaml"])
 def test_the_contract_is_published(path: str) -> None:
     """Other tools find the contract where the mock is."""

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from openapi.bridge.answer_rules import AnswerRules
 from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.operations import Operation, base_path
-from openapi.bridge.document.places import Place
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
 from openapi.bridge.media_types import JSON
 from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
@@ -43,10 +43,8 @@ class MockService:
             contract = Contract(json.dumps(_without_owners(contract.document)))
         self.contract = contract
         self.operations = contract.operations
-        self._bases = sorted({operation.base for operation in contract.operations.values()} - {""})
-        self._further = sorted(
-            {base_path(Place("", each)) for each in contract.document.get("servers", ())} - {""}
-        )
+        servers = (place for kind, place in parts(contract.document) if kind == "servers")
+        self._bases = sorted({"", *map(base_path, servers)})
         self._answers = ExampleAnswers(contract)
         self.writer = _MockWriter(contract, self._answers)
         self._service = ContractService(
@@ -56,7 +54,25 @@ class MockService:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = scope.get("headers", ())
         _WISH.set(wish_of({name.decode("latin-1"): value.decode("latin-1") for name, value in fields}))
+        if scope["type"] == "http":
+            path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
+            scope.update(path=path, raw_path=raw_path)
         await self._service(scope, receive, send)
+
+    def _meant(self, path: str, raw_path: bytes, method: str) -> tuple[str, bytes]:
+        """The path with another server's in the place of its own, or before it, where that has to be for the method."""
+
+        def fit(way: tuple[str, bytes]) -> int:
+            found, _ = self._service.find(way[0])
+            return 0 if found is None else 1 + (method in found.operations)
+
+        ways = [
+            (base + path[len(own) :], base.encode() + raw_path[len(own) :])
+            for own in self._bases
+            if path.startswith(f"{own}/") and raw_path.startswith(own.encode())
+            for base in self._bases
+        ]
+        return max([(path, raw_path), *ways], key=fit)
 
     def _handler(self, operation_id: str) -> Handler:
         operation = self.operations[operation_id]
@@ -72,24 +88,7 @@ class MockService:
             content, media_type = self._published[path]
             await self.writer.write(200, content, media_type=media_type).send(send)
             return
-        others = scope.setdefault("mock_paths", self._other_paths(path, scope["raw_path"]))
-        if not others:
-            raise PathNotFound
-        await self._service({**scope, **others[0], "mock_paths": others[1:]}, receive, send)
-
-    def _other_paths(self, path: str, raw_path: bytes) -> list[dict[str, Any]]:
-        # Whoever leaves the path of the server out, or takes that of another one, means the same path below the first.
-        meant = [(path, raw_path)]
-        meant += [
-            (path[len(base) :], raw_path[len(base) :])
-            for base in self._further
-            if path.startswith(f"{base}/") and raw_path.startswith(base.encode())
-        ]
-        return [
-            {"path": base + path, "raw_path": base.encode() + raw_path}
-            for path, raw_path in meant
-            for base in ("", *self._bases)
-        ][1:]
+        raise PathNotFound
 
 
 def _without_owners(node: Any) -> Any:
