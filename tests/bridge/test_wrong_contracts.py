@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import ContractError
+from openapi.bridge.document.places import ContractError, pointer_to
 from openapi.bridge.service import ContractService
 from openapi.contract import CONTRACT_FILE
 from tests.support.contracts import Json, contract_of, document, edited, operation, project_with
@@ -342,20 +342,39 @@ def test_security_that_is_not_declared() -> None:
     assert f"#/paths/~1things/get: {said}" == fault_of(made)
 
 
+TOKEN = {"components": {"securitySchemes": {"token": BEARER}}, "security": [{"token": []}]}
+
+
 @pytest.mark.parametrize(
-    "fields",
+    ("template", "fields"),
     [
-        {"parameters": [{**ID, "x-owner": True}]},
-        {"parameters": [ID, {**QUERY, "x-owner": True}], "security": [{"token": []}]},
-        {"parameters": [{**ID, "x-owner": True}, {**QUERY, "x-owner": True}], "security": [{"token": []}]},
+        ("/things/{id}", {"parameters": [{**ID, "x-owner": True}], "security": []}),
+        ("/things/{id}/{k}", {"parameters": [{**ID, "name": name, "x-owner": True} for name in ("id", "k")]}),
     ],
 )
-def test_an_owner_must_be_one_who_is_known(fields: Json) -> None:
-    """`x-owner` on what is no path parameter, on two, or where no token is asked for, is refused."""
-    made = document(
-        {"/things/{id}": {"get": operation(**fields)}}, components={"securitySchemes": {"token": BEARER}}
-    )
-    assert f"{THING}: x-owner is for one path parameter of an operation with security" == fault_of(made)
+def test_an_owner_must_be_one_who_is_known(template: str, fields: Json) -> None:
+    """`x-owner` on two parameters, or where no token is asked for, is refused."""
+    made = document({template: {"get": operation(**fields)}}, **TOKEN)
+    said = "x-owner is for one path parameter of an operation with security"
+    assert f"#{pointer_to('/paths', template, 'get')}: {said}" == fault_of(made)
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        *(({"parameters": [{**ID, "x-owner": said}]}, "/parameters/0") for said in ("true", "Yes", "on", 1)),
+        ({"parameters": [ID, {**QUERY, "x-owner": True}]}, "/parameters/1"),
+        ({"parameters": [{**ID, "schema": {"x-owner": True}}]}, "/parameters/0/schema"),
+        ({"parameters": [{"$ref": "#/components/parameters/Id", "x-owner": True}]}, "/parameters/0"),
+        ({"parameters": [ID], "x-owner": True}, ""),
+    ],
+)
+def test_an_owner_that_would_protect_nobody(fields: Json, place: str) -> None:
+    """What means that a path is its owner's alone, and says so in another place or in another word than `true`, is
+    refused: nobody would notice that the path is open."""
+    made = document({"/things/{id}": {"get": operation(**fields)}}, **TOKEN)
+    made["components"] = {**made["components"], "parameters": {"Id": ID}}
+    assert f"{THING}{place}/x-owner: it must be true, and stand on a path parameter" == fault_of(made)
 
 
 def no_caller(*_: object) -> Any:

@@ -38,6 +38,8 @@ _IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validat
 # Of security schemes those that are found by a name in the head of a request.
 _SCHEME = ("securitySchemes", "scheme", "http")
 _KEY = ("securitySchemes", "name", "apiKey", "header")
+# How `true` is written by those who mistake YAML 1.2, or JSON.
+_TRUE = ("true", "yes", "on", "1")
 _PATTERN_OF_NAMES = ["patternProperties", "propertyNames", "format"]
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
@@ -155,6 +157,10 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             is_ours = kind != "responses" or place.pointer.startswith("/components/")
             if rule is not None and is_ours and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
+            # Else nobody would notice that what is meant to be protected is open.
+            is_owned = value is True and place.node.get("in") == "path" and "$ref" not in place.node
+            if key == "x-owner" and str(value).lower() in _TRUE and not is_owned:
+                yield f"{where}: it must be true, and stand on a path parameter"
             named = (kind, key, place.node.get("type"), place.node.get("in"))
             if (named[:3] == _SCHEME or named == _KEY) and not is_token(value):
                 yield f"{where}: {value!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"

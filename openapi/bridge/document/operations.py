@@ -183,7 +183,7 @@ def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) 
     owners = [parameter.node for parameter in parameters if parameter.node.get("x-owner") is True]
     if not owners:
         return None
-    if len(owners) > 1 or owners[0]["in"] != "path" or not security:
+    if len(owners) > 1 or not security:
         raise ContractError(
             f"#{place.pointer}: x-owner is for one path parameter of an operation with security"
         )
