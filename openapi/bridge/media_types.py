@@ -41,7 +41,8 @@ class MediaType(NamedTuple):
     @property
     def specificity(self) -> tuple[bool, int, int]:
         """Sorts media ranges: of those that cover a type the greatest decides (RFC 9110, section 12.5.1)."""
-        return self.type != "*", (self.subtype != "*") + ("*" not in self.subtype), len(self.parameters)
+        own = self.parameters.keys() - {"charset"}
+        return self.type != "*", (self.subtype != "*") + ("*" not in self.subtype), len(own)
 
     def covers(self, other: "MediaType") -> bool:
         """Whether `other` is in this range: of its type, with at least its parameters.

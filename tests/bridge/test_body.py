@@ -159,6 +159,18 @@ TEXT = {"schema": {"type": "string", "maxLength": 3}}
         ({"text/plain": {"schema": {"type": "object"}}}, "text/plain", b"a,b", "a,b"),
         ({"application/*": {}, "application/json": ANY, "*/*": {}}, "application/json", b"[1]", [1]),
         ({"text/plain": TEXT, "application/json": NUMBER}, "application/json", b"1", 1),
+        ({"*/*": TEXT, "application/*": ANY}, "application/vnd.x+json", b'"1234"', "1234"),
+        ({"application/*": TEXT, "application/*+json": ANY}, "application/vnd.x+json", b'"1234"', "1234"),
+        ({"application/json": TEXT, "application/json; p=x": ANY}, 'Application/JSON;P="x"', b'"1234"', "1234"),
+        ({"application/json; p=x": TEXT, "application/json": ANY}, "application/json; p=y", b'"1234"', "1234"),
+        (
+            {"application/json; charset=utf-8": TEXT, "application/json; p=x": ANY},
+            "application/json; p=x; charset=utf-8",
+            b'"1234"',
+            "1234",
+        ),
+        ({"application/yaml": {"schema": {"type": "object"}}}, "application/yaml", b"a: 1", b"a: 1"),
+        ({"text/yaml": {"schema": {"type": "object"}}}, "text/yaml", b"a: 1", "a: 1"),
     ],
 )
 def test_the_most_specific_media_type_decides(
