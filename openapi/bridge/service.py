@@ -98,7 +98,7 @@ class ContractService:
             await send({"type": "http.response.body", "body": answer.content})
 
     def find(self, text: str) -> tuple[Path | None, Sequence[str]]:
-        """The contract's path that a request's path is, and the values of its parameters; None if it has no such path."""
+        """Which of the contract's paths a request's path is, None if it is none, and the values of its parameters."""
         if (fixed := self._fixed.get(text)) is not None:
             return fixed, ()
         for path in self._by_slashes.get(text.count("/"), ()):

@@ -161,8 +161,18 @@ TEXT = {"schema": {"type": "string", "maxLength": 3}}
         ({"text/plain": TEXT, "application/json": NUMBER}, "application/json", b"1", 1),
         ({"*/*": TEXT, "application/*": ANY}, "application/vnd.x+json", b'"1234"', "1234"),
         ({"application/*": TEXT, "application/*+json": ANY}, "application/vnd.x+json", b'"1234"', "1234"),
-        ({"application/json": TEXT, "application/json; p=x": ANY}, 'Application/JSON;P="x"', b'"1234"', "1234"),
-        ({"application/json; p=x": TEXT, "application/json": ANY}, "application/json; p=y", b'"1234"', "1234"),
+        (
+            {"application/json": TEXT, "application/json; p=x": ANY},
+            'Application/JSON;P="x"',
+            b'"1234"',
+            "1234",
+        ),
+        (
+            {"application/json; p=x": TEXT, "application/json": ANY},
+            "application/json; p=y",
+            b'"1234"',
+            "1234",
+        ),
         (
             {"application/json; charset=utf-8": TEXT, "application/json; p=x": ANY},
             "application/json; p=x; charset=utf-8",

@@ -79,6 +79,23 @@ IMPOSSIBLE = [
     *({"pattern": "^\\p{Script=Greek}$", **STRING}, {"oneOf": [True, True], "type": "object"}),
 ]  # fmt: skip
 
+CLOSED = {"additionalProperties": False, "type": "object"}
+LONG = {"minLength": 24, **STRING}
+KINDS = "abcdefghij"
+DIFFERENT = [
+    *(
+        {"maxLength": 1, **STRING},
+        {"format": "email", **STRING},
+        {"maximum": 1, "minimum": 0, "type": "number"},
+    ),
+    {"items": INTEGER, "minItems": 2, "maxItems": 2, "type": "array"},
+]
+
+
+def when(kind: str) -> Json:
+    """A rule for those of a kind."""
+    return {"if": {"properties": {"k": {"const": kind}}}, "then": {"required": [kind]}}
+
 
 @pytest.mark.parametrize(
     "schema",
@@ -121,6 +138,24 @@ IMPOSSIBLE = [
         {"properties": {"a": STRING}, "required": ["a"], "minProperties": 2},
         {"properties": {"a": INTEGER}, "patternProperties": {"^\\p{Lu}$": STRING, "^x": STRING}, "required": ["a"]},
         {"properties": dict(zip("abcdefgh", IMPOSSIBLE, strict=True)), "type": "object"},
+        {**CLOSED, "patternProperties": {"^x-": INTEGER}, "minProperties": 3},
+        {**CLOSED, "patternProperties": {"^(red|green|blue)$": {}}, "minProperties": 3},
+        {"type": "object", "propertyNames": {"maxLength": 1}, "minProperties": 9},
+        {"required": ["a"], "dependentRequired": {"a": ["b"], "b": ["c"]}, "type": "object"},
+        {"properties": {"k": {"enum": [*KINDS]}}, "required": ["k"], "allOf": [*map(when, KINDS)], "type": "object"},
+        {"allOf": [{"contains": {"const": 1}}, {"contains": {"const": 2}, "maxContains": 1}], "items": INTEGER},
+        {"items": INTEGER, "contains": {"minimum": 9}, "minContains": 2, "maxContains": 2, "minItems": 4},
+        {"items": INTEGER, "contains": {"minimum": 9}, "minContains": 0, "maxContains": 0, "minItems": 2},
+        {"prefixItems": [STRING, STRING], "contains": INTEGER, "type": "array"},
+        *({"items": each, "uniqueItems": True, "minItems": 9, "type": "array"} for each in DIFFERENT),
+        *({**LONG, "format": name} for name in ("date-time", "email", "hostname", "uri", "byte", "json-pointer")),
+        *({**LONG, "format": "email", "minLength": least, "maxLength": least} for least in range(30, 38)),
+        *({"format": name, "maxLength": 11, **STRING} for name in ("email", "uri", "hostname")),
+        {"format": "email", "pattern": "@acme[.]com$", **STRING},
+        {"allOf": [{"pattern": each} for each in ("[A-Z]", "[a-z]", "[0-9]")], "minLength": 8, **STRING},
+        *({"not": {"pattern": "^[a-z]"}, **STRING}, {"not": {"type": ["string", "object", "array", "number"]}}),
+        {"not": {"anyOf": [{"maximum": 100}, {"minimum": 200}]}, "minimum": 0, **INTEGER},
+        {"oneOf": [{"items": {"properties": {a: STRING}, "type": "object"}, "type": "array"} for a in "ab"]},
     ],
 )  # fmt: skip
 def test_values_are_made_from_the_schema(schema: Any) -> None:
@@ -132,6 +167,11 @@ def test_values_are_made_from_the_schema(schema: Any) -> None:
     assert 200 == response.status_code
     assert contract.schemas.at(place.pointer).is_valid(response.json())
     assert response.content == ask(made).content
+
+
+def test_a_text_by_a_pattern_is_plain() -> None:
+    """What is made from a pattern is short and has letters and digits where it can, and is the same in each process."""
+    assert "muQ2-zWV" == ask(things(answering({"pattern": "^[^ ]+-[^/]+$", **STRING}))).json()
 
 
 @pytest.mark.parametrize(("name", "expected"), [("Pet", "Cat"), ("Cat", "Cat"), ("Dog", "Dog")])

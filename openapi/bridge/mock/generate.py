@@ -1,35 +1,28 @@
 """Values that a schema allows, made from nothing else; the same schema gives the same value every time."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import ContextVar
 from fractions import Fraction
 from itertools import chain, count, islice, product
 from math import ceil, floor, gcd, inf, lcm
-from random import Random
 from typing import Any
-
-from rstr import Rstr
 
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Failure
-from openapi.bridge.mock.formats import SAMPLES
-from openapi.bridge.mock.rules import Rules, Schemas, alternatives, by_turns
+from openapi.bridge.mock.rules import Merge, Rules, Schemas, alternatives, by_turns
+from openapi.bridge.mock.texts import matching, texts
 
 _CANDIDATES = 60
 _CHOICES = 24
 _DEPTH = 4
 _DEEPEST = 24
 # An answer that has to be larger is not made: it would take all memory, and the turns of the others.
-_MOST_CHARACTERS = 100_000
 _MOST_PARTS = 1_000
 _MOST_STEPS = 10_000
+# How many steps a number is away from its bound; the last are far, for what a `not` takes away from the first.
+_FURTHER = (*range(40), *(2**power for power in range(6, 26)))
 _STEPS: ContextVar[Iterator[int]] = ContextVar("steps")
-# How many more times than it must a text that is made from a pattern repeats each part, and how often parts repeat in
-# all.
-_REPEATS = (100, 3)
-_MOST_REPEATS = 5_000
 
 
 class NoExample(Failure):
@@ -64,15 +57,25 @@ def _values(schemas: Schemas, depth: int) -> Iterator[Any]:
     yield from _of_one_branch(schemas, invalid)
 
 
-def _of_one_branch(schemas: Schemas, objects: Iterable[Any]) -> Iterator[Any]:
-    """Objects that several branches of a `oneOf` take, with members that all of them but one refuse."""
-    layers = [layer.node for schema in schemas for layer in schema.layers()]
-    names = dict.fromkeys(chain.from_iterable(node.get("properties", ()) for node in layers))
-    for value, further in product(objects, (None, 0, "text")):
-        if isinstance(value, dict) and any("oneOf" in node for node in layers):
-            made = {**value, **{name: further for name in names if name not in value}}
+def _of_one_branch(schemas: Schemas, values: Iterable[Any]) -> Iterator[Any]:
+    """Values that several branches of a `oneOf` take, with members in their objects that all but one refuse."""
+    layers = [layer for schema in schemas for layer in schema.layers()]
+    if any("oneOf" in layer.node for layer in layers):
+        for value, further in product(values, (None, 0, "text")):
+            made = _with_all_members(value, layers, further)
             if all(schema.is_valid(made) for schema in schemas):
                 yield made
+
+
+def _with_all_members(value: Any, layers: list[Schema], further: Any) -> Any:
+    """The value, of whose objects each member that was left out is `further`."""
+    if isinstance(value, list):
+        items = [each for layer in layers if "items" in layer.node for each in layer.below("items").layers()]
+        return [_with_all_members(item, items, further) for item in value]
+    if isinstance(value, dict):
+        names = chain.from_iterable(layer.node.get("properties", ()) for layer in layers)
+        return {**dict.fromkeys(names, further), **value}
+    return value
 
 
 def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
@@ -82,53 +85,39 @@ def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
         if depth >= _DEPTH:
             # Those first that ask for the least, so that what is within itself ends.
             choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
-        yield from islice(merged(_made(Rules(layers), depth) for layers in choices), _CANDIDATES)
+        yield from islice(merged(_made(Rules(layers), depth, merged) for layers in choices), _CANDIDATES)
 
 
-def _made(rules: Rules, depth: int) -> Iterator[Any]:
+def _made(rules: Rules, depth: int, merged: Merge) -> Iterator[Any]:
     yield from rules.given()
-    for name in rules.types():
-        yield from _MAKERS[name](rules, depth)
-
-
-def _string(rules: Rules, _depth: int) -> Iterator[Any]:
-    least = int(rules.most("minLength", 0))
-    if least > _MOST_CHARACTERS:
-        return
-    most = int(min(rules.least("maxLength", inf), least + 1000))
-    formats, patterns = rules.all("format"), rules.all("pattern")
-    for name in formats:
-        yield from SAMPLES.get(name, ())
-    texts = ["text", *(f"text {number}" for number in range(1, 20))]
-    if least <= most:
-        texts = [text.ljust(least, ".")[:most] for text in texts]
-    # Many a pattern takes it, and people read it more easily than what is made from the pattern.
-    yield texts[0]
-    for pattern in patterns:
-        yield from _matching(pattern, least, most)
-    yield from texts
+    yield from merged(iter(_MAKERS[name](rules, depth)) for name in rules.types())
 
 
 def _array(rules: Rules, depth: int) -> Iterator[Any]:
     least = int(rules.most("minItems", 0))
     most = rules.least("maxItems", inf)
-    contained = rules.below("contains")
-    wanted = max(least, int(rules.most("minContains", 1)) if contained else 0)
+    contained = [*islice(rules.contained(), _MOST_PARTS + 1)]
+    prefix = max(map(len, rules.all("prefixItems")), default=0) if contained else 0
+    wanted = max(least, int(min(most, prefix + len(contained))))
     if wanted > _MOST_PARTS:
         return
+    is_unique = True in rules.all("uniqueItems")
     for length in dict.fromkeys((max(wanted, 1 if depth < _DEPTH else 0), wanted)):
         made: list[Any] = []
-        is_unique = True in rules.all("uniqueItems")
-        while len(made) < min(length, most):
-            index = len(made)
-            first = rules.below("prefixItems", index)
-            kinds = first or (*rules.beyond_prefix(index), *contained)
+        length = int(min(length, most))
+        # What must be contained stands at the end.
+        asked = [*[()] * (length - len(contained)), *contained][:length]
+        for index, further in enumerate(asked):
+            kinds = (*(rules.below("prefixItems", index) or rules.beyond_prefix(index)), *further)
             values = _values(kinds or rules.below("unevaluatedItems") or rules.anything(), depth + 1)
             found = [*islice((value for value in values if not is_unique or value not in made), 1)]
             if not found:
                 break
             made += found
         yield made
+    # Where several are wanted that differ.
+    if made and depth < _DEPTH:
+        yield from ([*made[:-1], value] for value in values)
 
 
 def _object(rules: Rules, depth: int) -> Iterator[Any]:
@@ -172,15 +161,18 @@ def _members(
 def _filled(rules: Rules, made: dict[str, Any], least: int, depth: int) -> dict[str, Any]:
     """The object with the members that its others ask for, and with further ones up to the least number."""
     made = dict(made)
-    for asked in rules.all("dependentRequired"):
-        names = [name for given in asked if given in made for name in asked[given]]
-        made |= _members(rules, [name for name in names if name not in made], names, depth) or {}
+    asked = [each for given in rules.all("dependentRequired") for each in given.items()]
+    while names := [name for given, needed in asked if given in made for name in needed if name not in made]:
+        further = _members(rules, names, names, depth)
+        if further is None:
+            break
+        made |= further
     patterns = chain.from_iterable(rules.all("patternProperties"))
-    matching = chain.from_iterable(islice(_matching(pattern, 1, 50), 3) for pattern in patterns)
+    fitting = (name[:50] for name in chain.from_iterable(map(matching, patterns)) if name)
     named = chain.from_iterable(rules.all("properties"))
     spelt = rules.below("propertyNames")
     allowed = (name for name in (_values(spelt, depth + 1) if spelt else ()) if isinstance(name, str))
-    for name in chain(named, matching, allowed, map("member{}".format, range(1, least + 1))):
+    for name in chain(named, fitting, allowed, map("member{}".format, range(1, least + 1))):
         if len(made) >= least:
             break
         if name not in made:
@@ -200,17 +192,18 @@ def _numbers(rules: Rules, steps: Iterable[Fraction]) -> Iterator[Fraction]:
     start = next((each for each in (least, most) if each is not None), Fraction(0))
     if not steps:
         if least is not None and most is not None:
-            yield from (least + (most - least) * part / 4 for part in (2, 0, 4, 1, 3))
+            parts = dict.fromkeys(Fraction(part, 16) for part in (8, 0, 16, *range(1, 16)))
+            yield from (least + (most - least) * part for part in parts)
         yield from (start + sign * (index + Fraction(1, 2)) for index in range(25) for sign in (1, -1))
         yield start
         return
     step = Fraction(lcm(*(each.numerator for each in steps)), gcd(*(each.denominator for each in steps)))
     if least is not None:
-        yield from ((ceil(least / step) + index) * step for index in range(_CANDIDATES))
+        yield from ((ceil(least / step) + index) * step for index in _FURTHER)
     elif most is not None:
-        yield from ((floor(most / step) - index) * step for index in range(_CANDIDATES))
+        yield from ((floor(most / step) - index) * step for index in _FURTHER)
     else:
-        yield from (index * step for index in range(1, _CANDIDATES))
+        yield from (index * step for index in _FURTHER[1:])
         yield start
 
 
@@ -224,41 +217,12 @@ def _number(rules: Rules, _depth: int) -> Iterator[float]:
             yield float(each)
 
 
-class _FewRepeats(Random):
-    """Repeats parts of a pattern at most some times more than they must be, and not without end."""
-
-    def __init__(self, seed: int, repeats: int) -> None:
-        super().__init__(seed)
-        self._further, self._left = repeats, _MOST_REPEATS
-
-    def randint(self, a: int, b: int) -> int:
-        times = super().randint(a, max(a, min(b, a + self._further)))
-        self._left -= times
-        if self._left < 0:
-            raise NoExample
-        return times
-
-
-def _matching(pattern: str, least: int, most: int) -> Iterator[str]:
-    """Texts that match, as far as Python's expressions are those of ECMAScript."""
-    letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
-    letters = re.sub(r"\(\?<(?=\w)", "(?P<", re.sub(r"\\k<(\w+)>", r"(?P=\1)", letters))
-    known = letters.replace(r"\d", "[0-9]" if "[" not in letters else "0-9")
-    texts = dict.fromkeys((known, letters, pattern))
-    for repeats, seed, text in product(_REPEATS, range(12), texts):
-        try:
-            found = Rstr(_FewRepeats(seed, repeats)).xeger(text)
-        except Exception:  # noqa: S112 - the library raises what it likes for what it does not know
-            continue
-        yield (found + found[-1:] * (least - len(found)))[:most]
-
-
 _MAKERS: dict[str, Callable[[Rules, int], Iterable[Any]]] = {
     "null": lambda _rules, _depth: [None],
     "boolean": lambda _rules, _depth: [True, False],
     "integer": lambda rules, _depth: (int(each) for each in _numbers(rules, (Fraction(1),))),
     "number": _number,
-    "string": _string,
+    "string": lambda rules, _depth: texts(rules),
     "array": _array,
     "object": _object,
 }

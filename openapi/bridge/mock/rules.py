@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
-from itertools import chain, islice, product
+from itertools import chain, islice, product, repeat
+from math import prod
 from typing import Any, TypeVar
 
 from openapi.bridge.document.schemas import ALWAYS, Schema
@@ -63,10 +64,13 @@ def alternatives(
     if not choices:
         yield layers
         return
+    ways: Iterable[tuple[Schemas, ...]] = product(*choices)
+    if len(choices) > 1:
+        # From both ends, since of several conditions mostly one holds, or none.
+        both = by_turns((iter(ways), product(*(each[::-1] for each in choices))))
+        ways = islice(both, prod(map(len, choices)))
     # What is chosen may hold choices of its own.
-    held = (
-        alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in product(*choices)
-    )
+    held = (alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in ways)
     for further in merged(held):
         yield [*layers, *further]
 
@@ -127,6 +131,12 @@ class Rules:
             for layer in self._layers
             if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
         )
+
+    def contained(self) -> Iterator[Schemas]:
+        """What an array must contain, each as often as it must."""
+        for layer in self._layers:
+            if "contains" in layer.node:
+                yield from repeat((layer.below("contains"),), int(layer.node.get("minContains", 1)))
 
     def beyond_prefix(self, index: int) -> Schemas:
         return tuple(
