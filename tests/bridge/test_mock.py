@@ -142,6 +142,8 @@ def when(kind: str) -> Json:
         {**CLOSED, "patternProperties": {"^(red|green|blue)$": {}}, "minProperties": 3},
         {"type": "object", "propertyNames": {"maxLength": 1}, "minProperties": 9},
         {"required": ["a"], "dependentRequired": {"a": ["b"], "b": ["c"]}, "type": "object"},
+        {"properties": {"a": {}, "b": False}, "dependentRequired": {"a": ["b"]}, "type": "object"},
+        {"oneOf": [{"prefixItems": [True, {"const": n}]} for n in (1, 2)], "unevaluatedItems": False, "type": "array"},
         {"properties": {"k": {"enum": [*KINDS]}}, "required": ["k"], "allOf": [*map(when, KINDS)], "type": "object"},
         {"allOf": [{"contains": {"const": 1}}, {"contains": {"const": 2}, "maxContains": 1}], "items": INTEGER},
         {"items": INTEGER, "contains": {"minimum": 9}, "minContains": 2, "maxContains": 2, "minItems": 4},

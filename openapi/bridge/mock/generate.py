@@ -97,12 +97,12 @@ def _array(rules: Rules, depth: int) -> Iterator[Any]:
     least = int(rules.most("minItems", 0))
     most = rules.least("maxItems", inf)
     contained = [*islice(rules.contained(), _MOST_PARTS + 1)]
-    prefix = max(map(len, rules.all("prefixItems")), default=0) if contained else 0
-    wanted = max(least, int(min(most, prefix + len(contained))))
+    prefix = max(map(len, rules.all("prefixItems")), default=0)
+    wanted = max(least, int(min(most, prefix + len(contained))) if contained else 0)
     if wanted > _MOST_PARTS:
         return
     is_unique = True in rules.all("uniqueItems")
-    for length in dict.fromkeys((max(wanted, 1 if depth < _DEPTH else 0), wanted)):
+    for length in dict.fromkeys((max(wanted, prefix or 1) if depth < _DEPTH else wanted, wanted)):
         made: list[Any] = []
         length = int(min(length, most))
         # What must be contained stands at the end.
