@@ -194,7 +194,7 @@ def _numbers(rules: Rules, steps: Iterable[Fraction]) -> Iterator[Fraction]:
         if least is not None and most is not None:
             parts = dict.fromkeys(Fraction(part, 16) for part in (8, 0, 16, *range(1, 16)))
             yield from (least + (most - least) * part for part in parts)
-        yield from (start + sign * (index + Fraction(1, 2)) for index in range(25) for sign in (1, -1))
+        yield from (start + sign * (index + Fraction(1, 2)) for index in range(20) for sign in (1, -1))
         yield start
         return
     step = Fraction(lcm(*(each.numerator for each in steps)), gcd(*(each.denominator for each in steps)))
