@@ -54,9 +54,8 @@ class MockService:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields = scope.get("headers", ())
         _WISH.set(wish_of({name.decode("latin-1"): value.decode("latin-1") for name, value in fields}))
-        if scope["type"] == "http":
-            path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
-            scope.update(path=path, raw_path=raw_path)
+        path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
+        scope.update(path=path, raw_path=raw_path)
         await self._service(scope, receive, send)
 
     def _meant(self, path: str, raw_path: bytes, method: str) -> tuple[str, bytes]:
