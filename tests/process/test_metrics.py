@@ -107,17 +107,32 @@ def test_the_time_of_each_request_is_in_the_histogram(counted: Samples) -> None:
 
 
 def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: str) -> None:
-    """While 20 requests wait for a lock, connections in use and the queue before them make 20, and then none."""
+    """While 20 clients wait for a lock, connections in use and the queue before them make 20, and then none."""
     service, port = pair
+    has_been_told = threading.Event()
+    seen: Samples = {}
+
+    def change(client: httpx.Client, path: str) -> None:
+        # Again and again, since nothing waits longer than the deadline.
+        while not has_been_told.is_set():
+            client.put(path, json={"title": "Buy bread"})
+
+    def tells_of_all() -> bool:
+        seen.update(samples(port))
+        return 20 == seen[IN_USE] + seen[WAITING]
+
     with service.client("alice") as client, ThreadPoolExecutor(20) as threads:
         path = client.post("/api/alice/tasks", json={"title": "Buy milk"}).headers["Location"]
         with open_transaction(fresh) as cursor:
             cursor.execute("SELECT FROM tasks FOR UPDATE")
-            changes = [threads.submit(client.put, path, json={"title": f"{n}"}) for n in range(20)]
-            wait_until(lambda: 20 == samples(port)[IN_USE] + samples(port)[WAITING])
+            for _ in range(20):
+                threads.submit(change, client, path)
+            try:
+                wait_until(tells_of_all)
+            finally:
+                has_been_told.set()
             # Which worker takes a connection is up to the system; a user has half of the connections of each.
-            assert 4 <= samples(port)[IN_USE] <= 8
-        assert {200} == {change.result().status_code for change in changes}
+            assert 4 <= seen[IN_USE] <= 8
     wait_until(lambda: 0 == samples(port)[IN_USE] == samples(port)[WAITING])
 
 
