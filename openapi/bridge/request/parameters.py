@@ -133,6 +133,7 @@ class _Parameter:
         self.key = key_of(node)
         self.argument = argument
         self.reader = StyleReader(node, schema)
+        self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
         self.default = next(iter(schema.defaults()), None)
         # Where its name is not there, most often there is nothing to do.
@@ -143,9 +144,13 @@ class _Parameter:
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""
-        if self.reader.is_plain and len(given := texts.get(self.key, ())) == 1:
+        if self._plain is not None and len(given := texts.get(self.key, ())) == 1:
             # Most values are one text, and right; whatever else there is to say of one is said below.
-            value = self.reader.convert(given[0])
+            value: Any = (text := self.reader.decode(given[0]))
+            for is_one, meaning in self._plain:
+                if is_one(text):
+                    value = meaning(text)
+                    break
             if self._validator.is_valid(value):
                 return value
         try:

@@ -52,15 +52,16 @@ class StyleReader:
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
         is_list = parameter.get("x-list") is True or "array" in types
         self._is_list = is_list and self._location == "header"
-        self._decode: Callable[[str], str] = unquote_plus if self._location == "query" else str
+        self.decode: Callable[[str], str] = unquote_plus if self._location == "query" else str
         is_spread = self._explode or self._style == "deepObject"
         self._is_spread = is_spread and self._location in ("query", "cookie")
         media_type = read_media_type(next(iter(parameter.get("content", ())), ""))
         self._ways = [*self._ways_to_read(types, media_type)]
         self.is_spread_object = self._read_spread in self._ways
         """Whether its members stand beside other parameters, so that it is not found by its name."""
-        self.is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
-        """Whether a text is the whole value, as `convert` reads it."""
+        is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
+        self.plain = self._coercion.meanings if is_plain else None
+        """What a text that is the whole value can mean beside itself; None where the value has to be taken apart."""
         has_nested = any("object" in member.types for member in self._coercion.members.values())
         self._is_bracketed = self._style == "deepObject" or has_nested
 
@@ -118,13 +119,9 @@ class StyleReader:
             return [nested, *keys]
         return [sent] if self.is_free and not any(other.takes(sent) for other in self.others) else []
 
-    def convert(self, text: str) -> Any:
-        """The value of a text that is the whole one."""
-        return self._coercion.convert(self._decode(text))
-
     def _read_primitive(self, texts: Texts) -> Any:
         text = self._one(texts)
-        return ABSENT if text is None else self.convert(text)
+        return ABSENT if text is None else self._coercion.convert(self.decode(text))
 
     def _read_json(self, texts: Texts) -> Any:
         text = self._one(texts)
@@ -133,7 +130,7 @@ class StyleReader:
         # Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
         charset = "latin-1" if self._location in ("header", "cookie") else "utf-8"
         try:
-            return strict_json.loads(self._decode(text).encode(charset))
+            return strict_json.loads(self.decode(text).encode(charset))
         except strict_json.JSONError:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
@@ -143,7 +140,7 @@ class StyleReader:
             return ABSENT
         if self._location == "cookie":
             given = given[0].split(f"&{self.name}=")
-        return self._coercion.value([self._decode(text) for text in given])
+        return self._coercion.value([self.decode(text) for text in given])
 
     def _read_array(self, texts: Texts) -> Any:
         parts = self._parts(texts)
@@ -160,7 +157,7 @@ class StyleReader:
                         raise self._repeated()
                 if names[-1] in holder:
                     raise self._repeated()
-                holder[names[-1]] = [self._decode(text) for text in given]
+                holder[names[-1]] = [self.decode(text) for text in given]
         if self._key in texts and self._key not in tree:
             # An object without members has no form of its own; Schemathesis writes it so.
             if any(texts[self._key]):
@@ -199,7 +196,7 @@ class StyleReader:
         if self._style == "label" and delimiter not in text:
             # OpenAPI 3.1.0 has dots where 3.1.1 has commas, as RFC 6570 does.
             delimiter = "."
-        parts = list(map(self._decode, text.split(delimiter)))
+        parts = list(map(self.decode, text.split(delimiter)))
         if len(parts) == 1:
             parts = parts[0].split(delimiter)
         return [part.strip(" \t") for part in parts] if self._location == "header" else parts
