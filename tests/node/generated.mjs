@@ -51,8 +51,10 @@ const collection = await new Promise((settle, fail) =>
   ),
 );
 for (const { method, url: { path, query, variable }, header, body } of requests(collection)) {
-  // For a whole number it leaves "<long>", which a person replaces.
+  // For a whole number it leaves "<long>", and for a date "<date>" or "<string,null-date>", which a person replaces.
   const values = { ...Object.fromEntries(pairs(variable)), user_id: "{user_id}", id: 1 };
   const filled = path.map((part) => (part.startsWith(":") ? values[part.slice(1)] : part));
-  await send("openapi-to-postmanv2", method, `/${filled.join("/")}`, pairs(query), Object.fromEntries(pairs(header)), body?.raw);
+  const dated = (text) => text?.replace(/<[a-z,-]*date>/g, "2026-11-24");
+  const asked = pairs(query).map(([name, value]) => [name, dated(value)]);
+  await send("openapi-to-postmanv2", method, `/${filled.join("/")}`, asked, Object.fromEntries(pairs(header)), dated(body?.raw));
 }
