@@ -177,9 +177,11 @@ def test_a_text_by_a_pattern_is_plain() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("Pet", "Cat"), ("Cat", "Cat"), ("Dog", "Dog")])
-def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str) -> None:
-    """Where a discriminator stands in what others are laid over, the answer is one of these others, and whole."""
-    mapping = {kind: f"#/components/schemas/{kind}" for kind in ("Cat", "Dog")} | {"Cow": "Cow"}
+@pytest.mark.parametrize(("said", "value"), [({"const": "{}"}, "{}"), (STRING, "the {}")])
+def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str, said: Json, value: str) -> None:
+    """Where a discriminator stands in what others are laid over, the answer is one of these others, and whole, with a
+    value that leads to it."""
+    mapping = {("the {}" if said is STRING else "{}").format(kind): kind for kind in ("Cat", "Dog", "Cow")}
     pet = {
         "required": ["kind"],
         "properties": {"kind": STRING},
@@ -189,12 +191,12 @@ def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str) -> None:
         kind: {
             "allOf": [{"$ref": "#/components/schemas/Pet"}],
             "required": [kind],
-            "properties": {"kind": {"const": kind}, kind: INTEGER},
+            "properties": {"kind": {key: each.format(kind) for key, each in said.items()}, kind: INTEGER},
         }
         for kind in ("Cat", "Dog")
     }
     made = answering({"$ref": f"#/components/schemas/{name}"})
-    assert {"kind": expected, expected: 1} == ask(
+    assert {"kind": value.format(expected), expected: 1} == ask(
         things(made, components={"schemas": {"Pet": {"type": "object", **pet}, **kinds}})
     ).json()
 

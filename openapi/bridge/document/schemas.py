@@ -173,10 +173,13 @@ class Schema:
         except jsonschema_rs.ReferencingError:
             return None
 
-    def mapped(self) -> "Iterator[Schema]":
-        """The schemas to which the mapping of its discriminator leads, of those that can be found."""
-        mapping = self.node.get("discriminator", {}).get("mapping", {})
-        yield from filter(None, map(self.led, mapping.values()))
+    def kinds(self) -> "Iterator[tuple[Schema, ...]]":
+        """What each value of its discriminator's mapping says: what the value is, and the schema to which it leads,
+        where that can be found."""
+        rules = self.node.get("discriminator", {})
+        for value, mapped in rules.get("mapping", {}).items():
+            named = replace(self, node={"properties": {rules["propertyName"]: {"const": value}}})
+            yield named, *filter(None, [self.led(mapped)])
 
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""

@@ -58,9 +58,9 @@ def alternatives(
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
         if schema.identity not in told and not {"oneOf", "anyOf"} & schema.node.keys():
-            kinds = [*schema.mapped()]
-            if kinds and not any(kind.identity in seen for kind in kinds):
-                choices.append([*((kind,) for kind in kinds), ()])
+            kinds = [*schema.kinds()]
+            own = [kind for kind in kinds if any(part.identity in seen for part in kind[1:])]
+            choices += [[*(own or kinds), ()]] if kinds else []
     if not choices:
         yield layers
         return
