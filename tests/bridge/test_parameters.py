@@ -491,8 +491,8 @@ def test_names_are_decoded_and_empty_pairs_mean_nothing() -> None:
 
 
 def test_a_free_form_object_takes_what_is_left() -> None:
-    """An exploded object with `additionalProperties`, or without any properties, takes the query parameters that no
-    other one does."""
+    """An exploded object whose schema does not say otherwise takes the query parameters that no other one does, and
+    of several values of one an array."""
     free = {"type": "object", "additionalProperties": {"type": "integer"}}
     reading = reader(
         parameter("query", free),
@@ -505,6 +505,14 @@ def test_a_free_form_object_takes_what_is_left() -> None:
     assert {"color": None, "name": None, "filter": None} == reading.read(scope())
     assert "A member of color must be an integer" == refusal(reading, scope("a=x"))
     assert {"color": {"a": "x"}} == reader(parameter("query", {"type": "object"})).read(scope("a=x"))
+    named = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    both = reader(parameter("query", free), parameter("query", named, "other"))
+    assert {"color": {"b": 2}, "other": {"a": 1, "b": "2"}} == both.read(scope("a=1&b=2"))
+    assert {"color": {"b": ["1", "2"]}} == reader(parameter("query", named)).read(scope("b=1&b=2"))
+    assert "Color must be given once" == refusal(reader(parameter("query", named)), scope("a=1&a=2"))
+    assert "Unknown query parameter. Known here: 'color'" == refusal(
+        reader(parameter("query", {**named, "additionalProperties": False})), scope("b=2")
+    )
 
 
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])

@@ -59,7 +59,7 @@ class Coercion:
             if "array" in self.types and is_numbered:
                 return [self.item(index).value(each) for index, each in enumerate(tree.values())]
             return {name: self.member(name).value(each) for name, each in tree.items()}
-        if "array" in self.types:
+        if "array" in self.types or (len(tree) > 1 and not self.types):
             return [self.item(index).convert(text) for index, text in enumerate(tree)]
         if len(tree) > 1:
             raise ValueError
@@ -94,7 +94,7 @@ class Coercion:
     def is_open(self) -> bool:
         """Whether an object may have members that the schemas do not name."""
         others = (layer.node.get("additionalProperties") for layer in self._layers)
-        return next((each for each in others if each is not None), not self.members) is not False
+        return next((each for each in others if each is not None), True) is not False
 
     @cached_property
     def _other(self) -> "Coercion":

@@ -51,7 +51,7 @@ class ParameterReader:
         self._query = [parameter for parameter in self._parameters if parameter.location == "query"]
         readers = [parameter.reader for parameter in self._query]
         for reader in readers:
-            reader.others = [other for other in readers if other is not reader and not other.is_free]
+            reader.others = [other for other in readers if other is not reader]
         self._headers = {p.key.encode("latin-1"): p.key for p in self._parameters if p.location == "header"}
         self._has_cookies = any(parameter.location == "cookie" for parameter in self._parameters)
         self.arguments = list(by_argument)

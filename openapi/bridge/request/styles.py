@@ -103,11 +103,20 @@ class StyleReader:
 
     def takes(self, name: str) -> bool:
         """Whether a query parameter of this name, as it is sent, belongs here."""
-        return name == self._key or (self.is_spread_object and bool(self._members(name)))
+        return self._names(name) or (self.is_spread_object and bool(self._members(name)))
+
+    def _names(self, sent: str) -> bool:
+        """Whether this is the parameter's own name, or one of a member that the schema names."""
+        return sent == self._key or (self.is_spread_object and bool(self._named(sent)))
 
     def _members(self, sent: str) -> list[str]:
         """The names of the members, each in the one before it, that a parameter of this name gives: `a` and `b` for
         `color[a][b]`; none where it is not one of this object's."""
+        named = self._named(sent)
+        is_left = not named and self.is_free and not any(other._names(sent) for other in self.others)
+        return [sent] if is_left else named
+
+    def _named(self, sent: str) -> list[str]:
         if self._is_bracketed and (keys := _keys(sent, self.name)):
             return keys
         if self._style == "deepObject":
@@ -117,7 +126,7 @@ class StyleReader:
         nested = sent.partition("[")[0]
         if nested in self._coercion.members and (keys := _keys(sent, nested)):
             return [nested, *keys]
-        return [sent] if self.is_free and not any(other.takes(sent) for other in self.others) else []
+        return []
 
     def _read_primitive(self, texts: Texts) -> Any:
         text = self._one(texts)
