@@ -62,11 +62,14 @@ def test_what_is_wrong_is_left_for_the_checks(content: Any) -> None:
         ({"type": "string", "nullable": True, "enum": ["a"]}, True),
         ({"type": "null", "nullable": True, "enum": [None]}, True),
         ({"type": "string", "nullable": False}, False),
-        ({"$ref": "#/components/schemas/Text", "nullable": True}, False),
+        ({"$ref": "#/components/schemas/Text", "nullable": True}, True),
+        ({"type": "string", "nullable": True, "allOf": [{"$ref": "#/components/schemas/Text"}]}, True),
+        ({"nullable": True, "oneOf": [{"$ref": "#/components/schemas/Text"}, {"const": "a"}]}, True),
+        ({"$ref": "#/components/schemas/Text", "nullable": False}, False),
     ],
 )
 def test_nullable_means_what_it_meant(schema: Json, is_taken: bool) -> None:
-    """OpenAPI 3.1 has no `nullable` any more; beside a `type` it allows null, as it did in 3.0, and nowhere else."""
+    """OpenAPI 3.1 has no `nullable` any more; it allows null, as it did in 3.0, whatever stands beside it."""
     assert is_taken == thing(schema).requests.validator("/components/schemas/Thing").is_valid(None)
 
 

@@ -17,6 +17,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 # What a fragment may have (RFC 3986, section 3.5), and a percent sign that encodes nothing.
 _IN_FRAGMENT = "/%:?@!$&'()*+,;=~"
 _PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
+_LAID_OVER = ("$ref", "allOf", "anyOf", "oneOf", "discriminator")
 _LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
@@ -74,11 +75,16 @@ def _taken(node: Json, key: str, pointer: str, notes: list[str]) -> str | None:
 
 def _allow_null(schema: Json) -> None:
     """Gives `nullable` the meaning that it had in OpenAPI 3.0, since whoever writes it today means nothing else."""
-    if schema.get("nullable") is True and isinstance(schema.get("type"), str):
-        del schema["nullable"]
+    if schema.get("nullable") is not True:
+        return
+    del schema["nullable"]
+    if isinstance(schema.get("type"), str):
         schema["type"] = [*dict.fromkeys((schema["type"], "null"))]
-        if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
-            schema["enum"] = [*schema["enum"], None]
+    if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
+        schema["enum"] = [*schema["enum"], None]
+    laid_over = {key: schema.pop(key) for key in _LAID_OVER if key in schema}
+    if laid_over:
+        schema["anyOf"] = [laid_over, {"type": "null"}]
 
 
 def _rewrite(schema: Json, draft: int) -> None:
