@@ -80,8 +80,6 @@ def _allow_null(schema: Json) -> None:
     del schema["nullable"]
     if isinstance(schema.get("type"), str):
         schema["type"] = [*dict.fromkeys((schema["type"], "null"))]
-    if isinstance(schema.get("enum"), list) and None not in schema["enum"]:
-        schema["enum"] = [*schema["enum"], None]
     laid_over = {key: schema.pop(key) for key in _LAID_OVER if key in schema}
     if laid_over:
         schema["anyOf"] = [laid_over, {"type": "null"}]
