@@ -108,6 +108,16 @@ def with_schema(schema: Any) -> Json:
             f'{THING}/parameters/1: "name" is a required property',
         ),
         (
+            of_operation(parameters=[ID, {"name": "q", "in": "query"}]),
+            f'{THING}/parameters/1: "schema" is a required property, or "content" is a required property',
+        ),
+        (
+            document(
+                info={"title": "a", "version": "1", "license": {"name": "a", "identifier": "a", "url": "a"}}
+            ),
+            '#/info/license: "url" must not stand beside what else is there',
+        ),
+        (
             of_operation(responses={**DONE, "gone": {"description": "Gone"}}),
             f"{THING}/responses: Unevaluated properties are not allowed ('gone' was unexpected)",
         ),

@@ -14,7 +14,7 @@ import jsonschema_rs
 from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.places import REFERENCES, ContractError, Json, Place, follow, pointer_to
-from openapi.bridge.document.schemas import Schemas, Validator, one_line
+from openapi.bridge.document.schemas import Schemas, Validator
 from openapi.bridge.media_types import is_token
 
 _DIALECT = "https://spec.openapis.org/oas/3.1/dialect/base"
@@ -136,7 +136,18 @@ def _grammar_problems(document: Json) -> Iterator[str]:
                     f"#{pointer_to('', *path)}: Unevaluated properties are not allowed ({listed} {verb} unexpected)"
                 )
         else:
-            yield f"#{pointer_to('', *path)}: {one_line(error)}"
+            yield f"#{pointer_to('', *path)}: {_one_line(error)}"
+
+
+def _one_line(error: jsonschema_rs.ValidationError) -> str:
+    """What an error of the validator says, on one line and not too long."""
+    said, kind = error.message, error.kind.as_dict()
+    if error.kind.name == "not" and kind["schema"].keys() == {"required"}:
+        said = " and ".join(f'"{name}"' for name in kind["schema"]["required"])
+        said += " must not stand beside what else is there"
+    elif all(branches := kind.get("context", [])) and branches:
+        said = ", or ".join(dict.fromkeys(_one_line(branch[0]) for branch in branches))
+    return " ".join(said.split())[:200]
 
 
 def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
@@ -177,7 +188,7 @@ def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
                     # Whether a pattern is one is found out by compiling it.
                     is_name = list(error.schema_path)[-3:] == _PATTERN_OF_NAMES
                     if error.kind.as_dict() != {"format": "regex"} and not is_name:
-                        yield f"#{pointer_to(place.pointer, *error.instance_path)}: {one_line(error)}"
+                        yield f"#{pointer_to(place.pointer, *error.instance_path)}: {_one_line(error)}"
 
 
 def _pattern_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:

@@ -288,11 +288,6 @@ class Schema:
         return self.types() <= {"string", "null"} and (is_named or (is_raw and not is_encoded))
 
 
-def one_line(error: Exception) -> str:
-    """What an error of the validator says, on one line and not too long."""
-    return " ".join(str(error).partition("\n\n")[0].split())[:200]
-
-
 def schema_holder(parameter: Place) -> Place:
     """What holds the schema and the examples of a parameter or header: itself, or its one media type."""
     return next((parameter / "content" / key for key in parameter.node.get("content", ())), parameter)
