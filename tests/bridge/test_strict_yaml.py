@@ -48,6 +48,11 @@ def test_a_plain_text_means_what_json_would_mean(text: str, expected: Any) -> No
     assert (type(expected), expected) == (type(value), value)
 
 
+def test_a_text_may_begin_with_a_line_of_white_space() -> None:
+    """A tab may stand where the lines of a text begin; libyaml alone takes it for an indentation."""
+    assert {"a": {"b": "\t\nc\n", "d": 1}} == strict_yaml.parse_yaml("a:\n  b: |\n    \t\n    c\n  d: 1")
+
+
 def test_keys_are_strings() -> None:
     """A key is the string that it is written as, whatever it would mean elsewhere."""
     assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.parse_yaml(

@@ -31,25 +31,30 @@ class _Loader(yaml.CSafeLoader):
     pass
 
 
-_Loader.yaml_constructors = {
-    tag: construct
-    for tag, construct in yaml.CSafeLoader.yaml_constructors.items()
-    if tag is None or tag.removeprefix(_TAG) in _CONSTRUCTED
-}
-_Loader.yaml_implicit_resolvers = {}
-for _name, (_pattern, _first) in _RESOLVED.items():
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
+class _SlowLoader(yaml.SafeLoader):
+    pass
 
 
-def parse_yaml(text: str) -> Any:
+for _loader in (_Loader, _SlowLoader):
+    _loader.yaml_constructors = {
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.removeprefix(_TAG) in _CONSTRUCTED
+    }
+    _loader.yaml_implicit_resolvers = {}
+    for _name, (_pattern, _first) in _RESOLVED.items():
+        _loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def parse_yaml(text: str, loading: type[_Loader | _SlowLoader] = _Loader) -> Any:
     """The value that `text` holds, made of what JSON has: the keys of a mapping are strings.
 
     Raises:
         YAMLError: for anything but one such document.
     """
     try:
-        _check_depth(text)
-        loader = _Loader(text)
+        _check_depth(text, loading)
+        loader = loading(text)
         root = loader.get_single_node()
         if root is None:
             return None
@@ -60,16 +65,19 @@ def parse_yaml(text: str) -> Any:
             )
         return loader.construct_document(root)
     except yaml.MarkedYAMLError as error:
+        # libyaml takes a tab in the first line of a text for an indentation, which Python's own parser does not.
+        if loading is _Loader and "tab character" in str(error.problem):
+            return parse_yaml(text, _SlowLoader)
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise YAMLError(f"line {line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
         raise YAMLError("this is not YAML: it holds a character that YAML does not allow") from error
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, loading: type[_Loader | _SlowLoader]) -> None:
     """Raises YAMLError for what is nested so deep that the program would end with it: libyaml has no bound."""
     depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
+    for event in yaml.parse(text, loading):
         if isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         elif isinstance(event, yaml.CollectionStartEvent):
