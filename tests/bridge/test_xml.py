@@ -58,6 +58,7 @@ def test_elements_are_members(sent: str, expected: Any) -> None:
     [
         ({"type": "array", "items": {"type": "integer"}}, b"<t><a>1</a><b>2</b></t>", [1, 2]),
         ({"type": "integer"}, b"<t>1</t>", 1),
+        ({"properties": {"a": {"type": "integer"}}}, b"<t><a>1</a></t>", {"a": 1}),
         ({"type": "string"}, b"<t/>", b"<t/>"),
         ({"type": "string", "format": "binary"}, b"\xff", b"\xff"),
     ],

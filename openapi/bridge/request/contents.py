@@ -154,7 +154,7 @@ class _Xml(_Bytes):
     takes_empty = False
 
     def read(self, content: bytes, media_type: MediaType) -> Any:
-        if self._types <= {"string", "null"}:
+        if self._types <= {"string", "null"} and not self._schema.members():
             return super().read(content, media_type)
         # It names its charset itself.
         value = value_of(parse_xml(content), self._schema)
