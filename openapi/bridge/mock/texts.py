@@ -65,6 +65,8 @@ class _Chosen(Random):
 def matching(pattern: str) -> Iterator[str]:
     """Texts that match, as far as Python's expressions are those of ECMAScript."""
     letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
+    # A flag in the middle of a pattern is no ECMAScript, but the library that matches takes it.
+    letters = re.sub(r"\(\?[a-z]+\)", "", letters)
     letters = re.sub(r"\(\?<(?=\w)", "(?P<", re.sub(r"\\k<(\w+)>", r"(?P=\1)", letters))
     known = letters.replace(r"\d", "[0-9]" if "[" not in letters else "0-9")
     made: dict[str, None] = {}
