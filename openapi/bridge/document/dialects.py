@@ -7,6 +7,7 @@ from urllib.parse import quote
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.patterns import spelt
 from openapi.bridge.document.places import REFERENCES, Json, copy_of, pointer_to
+from openapi.bridge.document.resources import divide
 
 _DRAFT = re.compile(r"https?://json-schema\.org/draft(?:-0([4-7])|/2019-09)/schema#?")
 _KNOWN = re.compile(
@@ -58,6 +59,7 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
             for content in contents.values() if isinstance(contents, dict) else ():
                 if isinstance(content, dict):
                     content.setdefault("schema", {})
+    divide(document)
     return document, notes
 
 

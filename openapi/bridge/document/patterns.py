@@ -4,7 +4,8 @@ import re
 
 import jsonschema_rs
 
-from openapi.bridge.document.places import Json
+from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.places import Json, copy_of, look_up
 
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
 _LARGEST_BOUND = 1000
@@ -39,6 +40,17 @@ def compilable(schema: Json) -> Json:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
     return {**schema, "pattern": _PARTS.sub(_part, f"^{single}*$"), "allOf": above}
+
+
+def with_compilable(document: Json) -> Json:
+    """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
+    schemas = [place for kind, place in parts(document) if kind == "schemas" and isinstance(place.node, dict)]
+    changed = {place.pointer: new for place in schemas if (new := compilable(place.node)) != place.node}
+    if changed:
+        document = copy_of(document)
+    for pointer, schema in changed.items():
+        look_up(document, pointer).update({key: schema[key] for key in ("pattern", "allOf") if key in schema})
+    return document
 
 
 def spelt(pattern: str) -> str:

@@ -5,6 +5,8 @@ from urllib.parse import unquote
 
 Json = dict[str, Any]
 REFERENCES = ("$ref", "$dynamicRef")
+BASE = "contract:/openapi.yaml"
+"""The URI of the document, to which references are relative."""
 
 
 class ContractError(Exception):

@@ -9,10 +9,9 @@ from urllib.parse import quote, unquote, urljoin
 import jsonschema_rs
 
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
-from openapi.bridge.document.patterns import compilable
-from openapi.bridge.document.places import REFERENCES, Json, Place, copy_of, look_up, pointer_to
+from openapi.bridge.document.patterns import with_compilable
+from openapi.bridge.document.places import BASE, REFERENCES, Json, Place, copy_of, look_up, pointer_to
 
-_BASE = "contract:/openapi.yaml"
 # What a Reference Object may have (OpenAPI 3.1, "Reference Object").
 _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
@@ -31,10 +30,10 @@ class Schemas:
 
     def __init__(self, document: Json) -> None:
         # A schema is kept with what is known of it, so that no other one gets its identity.
-        self._validators: dict[tuple[int, str], tuple[Schema, Validator]] = {}
+        self._validators: dict[object, tuple[Schema, Validator]] = {}
         self.ended: dict[tuple[int, str], Schema] = {}
         """Those that apply no schema without end, by identity, as far as it has been found out."""
-        self._register(_compilable(document))
+        self._register(with_compilable(document))
         if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
 
@@ -44,7 +43,7 @@ class Schemas:
         """The pointers of those that stand in no other."""
         # JSON Schema finds `$id` and `$anchor` only below keywords that it knows, and `components` is not one of them.
         self.document = {**document, "$defs": {pointer: self._all[pointer] for pointer in self.outermost}}
-        self._registry = jsonschema_rs.Registry([(_BASE, self.document)], retriever=lambda _uri: _OUTSIDE)
+        self._registry = jsonschema_rs.Registry([(BASE, self.document)], retriever=lambda _uri: _OUTSIDE)
 
     def _linked(self) -> Json:
         """The document with references to schemas that have an `$id` led by a way on which that is found."""
@@ -52,16 +51,20 @@ class Schemas:
         for pointer in self._all:
             node = look_up(document, pointer)
             reference = node.get("$ref") if isinstance(node, dict) else None
-            if isinstance(reference, str) and reference.startswith("#/"):
-                target = unquote(reference[1:])
-                has_own_base = target in self._all and not self.at(target).is_in_document
-                if has_own_base and self.at(pointer).is_in_document:
-                    node["$ref"] = self._fragment(target)
+            if isinstance(reference, str):
+                start, _, target = reference.partition("#")
+                is_local = start == BASE or (not start and self.at(pointer).is_in_document)
+                if (
+                    is_local
+                    and (target := unquote(target)) in self._all
+                    and not self.at(target).is_in_document
+                ):
+                    node["$ref"] = start + self._fragment(target)
         return document
 
     def validator(self, pointer: str) -> Validator:
         """A compiled validator for the schema at `pointer`; where none stands, all is valid."""
-        return self._compiled(pointer not in self._all or {"$ref": _BASE + self._fragment(pointer)})
+        return self._compiled(pointer not in self._all or {"$ref": BASE + self._fragment(pointer)})
 
     def _compiled(self, node: Any) -> Validator:
         # OpenAPI's users expect a format to be a rule, not only a note.
@@ -69,14 +72,14 @@ class Schemas:
 
     def is_valid(self, schema: "Schema", value: Any) -> bool:
         """Whether `value` is valid by a schema of this document, wherever it stands."""
-        key = schema.identity
+        key = schema.identity, schema.scope
         if key not in self._validators:
-            self._validators[key] = schema, self._compiled(_absolute(schema.node, schema.base))
+            self._validators[key] = schema, self._compiled(_absolute(schema))
         return self._validators[key][1].is_valid(value)
 
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`; where none stands, what allows everything."""
-        resolver = self._registry.resolver(_BASE)
+        resolver = self._registry.resolver(BASE)
         if pointer not in self._all:
             return Schema(True, self, resolver)
         resolved = resolver.lookup(self._fragment(pointer))
@@ -105,25 +108,16 @@ class Schemas:
         return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
 
 
-def _compilable(document: Json) -> Json:
-    """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
-    schemas = [place for kind, place in parts(document) if kind == "schemas" and isinstance(place.node, dict)]
-    changed = {place.pointer: new for place in schemas if (new := compilable(place.node)) != place.node}
-    if changed:
-        document = copy_of(document)
-    for pointer, schema in changed.items():
-        look_up(document, pointer).update({key: schema[key] for key in ("pattern", "allOf") if key in schema})
-    return document
-
-
-def _absolute(node: Any, base: str) -> Any:
-    """A copy of a schema whose references do not depend on where it stands."""
-    node, start = copy_of(node), base.partition("#")[0]
+def _absolute(schema: "Schema") -> Any:
+    """A copy of a schema's node whose references do not depend on where it stands."""
+    node, start = copy_of(schema.node), schema.base.partition("#")[0]
     for _, place in relative_to_document(parts(node, "schemas")):
         for keyword in REFERENCES if isinstance(place.node, dict) else ():
             if (reference := place.node.get(keyword)) is not None:
+                if keyword == "$dynamicRef":
+                    reference = schema.follow(reference).base + "#" + reference.partition("#")[2]
                 is_fragment = reference.startswith("#")
-                place.node[keyword] = start + reference if is_fragment else urljoin(base, reference)
+                place.node[keyword] = start + reference if is_fragment else urljoin(schema.base, reference)
     return node
 
 
@@ -141,8 +135,12 @@ class Schema:
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
         # The document's own nodes are taken where they can be, since they have their members in order.
-        own = reference.startswith("#/") and self.is_in_document
-        node = look_up(self._schemas.document, unquote(reference[1:])) if own else resolved.contents
+        own = reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document)
+        node = (
+            look_up(self._schemas.document, unquote(reference.partition("#")[2]))
+            if own
+            else resolved.contents
+        )
         return Schema(node, self._schemas, resolved.resolver)
 
     def end(self) -> "Schema":
@@ -196,7 +194,12 @@ class Schema:
     @property
     def is_in_document(self) -> bool:
         """Whether references in this schema are relative to the document, not to an `$id`."""
-        return self.base == _BASE
+        return self.base == BASE
+
+    @property
+    def scope(self) -> object:
+        """The URIs of the schemas by way of which it was reached, which may bind a `$dynamicRef`."""
+        return self._resolver.dynamic_scope
 
     @property
     def base(self) -> str:

@@ -1,0 +1,68 @@
+"""Schema resources (JSON Schema 2020-12, "Schema Resources"): which schemas have a base URI of their own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.places import BASE, REFERENCES, Json, Place, look_up
+
+
+def divide(document: Json) -> None:
+    """Makes each schema with dynamic anchors a resource, and leads references to where their authors mean.
+
+    In one resource there is one dynamic anchor of a name, but each operation may bind a template's `$dynamicRef` with
+    one; what nothing binds may be any value. In a schema with an `$id` a reference that leads nowhere below it, but to
+    a schema of the document, is one to the document.
+    """
+    families: list[list[Place]] = []
+    for kind, place in parts(document):
+        if kind == "schemas" and isinstance(place.node, dict):
+            is_inner = families and place.pointer.startswith(f"{families[-1][0].pointer}/")
+            families[-1].append(place) if is_inner else families.append([place])
+    schemas = {place.pointer: place.node for family in families for place in family}
+    anchors = _names(schemas.values(), "$dynamicAnchor")
+    known = {f"#{name}" for name in _names(schemas.values(), "$anchor")} | {f"#{each}" for each in schemas}
+    for number, family in enumerate(families):
+        root, nodes = family[0].node, [place.node for place in family]
+        free = {name[1:] for name in _names(nodes, "$dynamicRef")} & (
+            anchors - _names(nodes, "$dynamicAnchor")
+        )
+        for name in free:
+            root.setdefault("$defs", {})[f"any {name}"] = {"$dynamicAnchor": name}
+        if free or _names(nodes, "$dynamicAnchor"):
+            root.setdefault("$id", f"{BASE}-{number}")
+        _lead_out(family, known)
+
+
+def _names(nodes: Any, keyword: str) -> set[str]:
+    return {node[keyword] for node in nodes if isinstance(node.get(keyword), str)}
+
+
+def _lead_out(family: Sequence[Place], known: set[str]) -> None:
+    resources: list[Place] = []
+    for place in family:
+        while resources and not place.pointer.startswith(f"{resources[-1].pointer}/"):
+            resources.pop()
+        if isinstance(place.node.get("$id"), str):
+            resources.append(place)
+        for key in REFERENCES if resources else ():
+            reference = place.node.get(key)
+            if (
+                isinstance(reference, str)
+                and unquote(reference) in known
+                and not _is_in(resources[-1].node, reference)
+            ):
+                place.node[key] = BASE + reference
+
+
+def _is_in(resource: Mapping[str, Any], reference: str) -> bool:
+    """Whether a reference to a place or to an `$anchor` leads to something in the resource."""
+    if not reference.startswith("#/"):
+        nodes = [place.node for _, place in parts(resource, "schemas")]
+        return reference[1:] in _names((node for node in nodes if isinstance(node, dict)), "$anchor")
+    try:
+        look_up(resource, unquote(reference[1:]))
+    except (KeyError, IndexError, ValueError, TypeError):
+        return False
+    return True
