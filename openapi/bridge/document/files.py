@@ -69,7 +69,12 @@ def _json_fault(text: str, reason: str) -> str:
         return f"line {error.lineno}: this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     except ValueError:
         return "line 1: this is not JSON that can be read: a number has more than 4300 digits"
-    return "line 1: this is not strict JSON (RFC 8259, RFC 7493): an object names a member twice, for example"
+    try:
+        strict_json.parse(text.encode())
+    except ValueError as error:
+        if twice := re.fullmatch("Detected duplicate key (.*) at line ([0-9]+) column [0-9]+", str(error)):
+            return f"line {twice[2]}: the key {twice[1]} stands twice"
+    return "line 1: this is not strict JSON (RFC 8259, RFC 7493): a number is too large, for example"
 
 
 def load(path: Path) -> Bundle:
