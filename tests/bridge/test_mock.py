@@ -326,6 +326,14 @@ def test_required_headers_are_sent() -> None:
     assert "X-Perhaps" not in headers
 
 
+def test_a_header_may_be_of_a_media_type() -> None:
+    """A text in a header is not put in quotation marks, unless it is one of JSON."""
+    for media_type, expected in (("text/plain", "a"), ("application/json", '"a"')):
+        header = {"required": True, "content": {media_type: {"schema": {"const": "a"}}}}
+        made = operation(responses={"200": {"description": "Done", "headers": {"X-Text": header}}})
+        assert expected == ask(things(made)).headers["X-Text"]
+
+
 @pytest.mark.parametrize(("text", "expected"), [("日", "日"), ("a\r\nX: b", "a X: b")])
 def test_an_example_ends_no_header(text: str, expected: str) -> None:
     """A header has the text of its example in UTF-8, on one line."""

@@ -86,7 +86,8 @@ class ExampleAnswers:
             if header.node.get("required") and name.lower() != "content-type" and is_token(name):
                 value = self._body(schema_holder(header), None)
                 text = _text(value)
-                if "content" in header.node:
+                content = read_media_type(next(iter(header.node.get("content", ())), ""))
+                if content is not None and content.is_json:
                     text = json.dumps(value)
                 elif header.node.get("explode", False) and isinstance(value, dict):
                     text = ",".join(f"{key}={_text(each)}" for key, each in value.items())
