@@ -180,6 +180,23 @@ def test_a_text_takes_the_type_of_the_schema(types: Any, text: str, expected: An
     assert (type(expected), expected) == (type(value), value)
 
 
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": ["integer", "null"]}, None),
+        ({"type": ["string", "null"], "enum": ["a", None]}, None),
+        ({"type": ["string", "null"]}, "null"),
+        ({"anyOf": [{"type": "string", "format": "uuid"}, {"type": "null"}]}, None),
+    ],
+)
+def test_null_is_a_text_that_can_be_nothing_else(schema: Json, expected: Any) -> None:
+    """Null comes as the text `null`, alone or in an array, unless the schema allows that text itself."""
+    for where in ("query", "header"):
+        sent = {"query": "color=null"} if where == "query" else {"color": "null"}
+        assert expected == read(parameter(where, schema), **sent)
+        assert [expected] == read(parameter(where, {"type": "array", "items": schema}), **sent)
+
+
 INTEGERS = {"type": "array", "items": {"type": "integer"}, "minItems": 2}
 SPAN = {"type": "object", "properties": {"gt": {"type": "integer"}}}
 

@@ -39,8 +39,10 @@ class Coercion:
             yield _INTEGER.fullmatch, int
         if "boolean" in self.types:
             yield ("true", "false").__contains__, "true".__eq__
-        if "null" in self.types and "string" not in self.types:
-            yield "".__eq__, lambda _empty: None
+        # Clients write null as a text, where that can be nothing else, or as nothing.
+        if "null" in self.types and not all(schema.is_valid("null") for schema in self._schemas):
+            texts = {"null"} if "string" in self.types else {"", "null"}
+            yield texts.__contains__, lambda _null: None
 
     def convert(self, text: str) -> Any:
         """What the text means; if it can mean several things, the one that is valid by most of the schemas."""

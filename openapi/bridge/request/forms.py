@@ -114,8 +114,6 @@ class _Member:
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
         self._is_file = is_file or item.is_binary
         self._convert = Coercion(item).convert
-        # A form has no null, so clients write it as a text, where that can be nothing else.
-        self._writes_null = "null" in self._types and not item.is_valid("null")
 
     def read(self, fields: Sequence[Field]) -> Any:
         if self._is_array or (len(fields) > 1 and not self._types):
@@ -140,8 +138,7 @@ class _Member:
             else:
                 if not self._is_text or isinstance(value, str) or (value is None and "null" in self._types):
                     return value
-        text = _text(field, self._subject, self._pointer)
-        return None if text == "null" and self._writes_null else self._convert(text)
+        return self._convert(_text(field, self._subject, self._pointer))
 
 
 def _pairs(content: bytes) -> Iterator[Field]:

@@ -64,8 +64,7 @@ def value_of(element: Element, schema: Schema) -> Any:
             return _list(element, schema.find("items"))
     if has_members:
         return text.strip() or _object(element, replace(schema, node=True))
-    value = Coercion(schema).convert(text)
-    return None if value == "null" and "null" in types and "string" not in types else value
+    return Coercion(schema).convert(text)
 
 
 def _list(elements: Iterable[Element], items: Schema) -> list[Any]:
