@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product, repeat
 from math import prod
+from sys import maxsize
 from typing import Any, TypeVar
 
 from openapi.bridge.document.schemas import ALWAYS, Schema
@@ -68,7 +69,7 @@ def alternatives(
     if len(choices) > 1:
         # From both ends, since of several conditions mostly one holds, or none.
         both = by_turns((iter(ways), product(*(each[::-1] for each in choices))))
-        ways = islice(both, prod(map(len, choices)))
+        ways = islice(both, min(prod(map(len, choices)), maxsize))
     # What is chosen may hold choices of its own.
     held = (alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in ways)
     for further in merged(held):

@@ -63,7 +63,9 @@ class MockService:
 
         def fit(way: tuple[str, bytes]) -> int:
             found, _ = self._service.find(way[0])
-            return 0 if found is None else 1 + (method in found.operations)
+            if found is None:
+                return 2 if way[0] in self._published else 0
+            return 2 if method in found.operations else 1
 
         ways = [
             (base + path[len(own) :], base.encode() + raw_path[len(own) :])
