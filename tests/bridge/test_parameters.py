@@ -326,6 +326,7 @@ NESTED: Json = {
     "properties": {
         "a": {"type": "object", "properties": {"b": {"type": "integer"}, "c": {"$ref": "#/$defs/list"}}},
         "d": {"$ref": "#"},
+        "e": {"type": "integer"},
     },
     "additionalProperties": {"$ref": "#/$defs/list"},
     "$defs": {"list": {"type": "array", "items": {"type": "integer"}}},
@@ -342,6 +343,7 @@ NESTED: Json = {
         ("form", "a[b]=1&a[c]=2&a[c]=3", {"a": {"b": 1, "c": [2, 3]}}),
         ("form", "color[a][b]=1", {"a": {"b": 1}}),
         ("form", "x=1&x=2", {"x": [1, 2]}),
+        ("form", "e[b]=1&x=2", {"e[b]": [1], "x": [2]}),
     ],
 )
 def test_a_member_that_is_an_object(style: str, query: str, expected: Json) -> None:

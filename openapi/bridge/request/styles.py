@@ -62,7 +62,10 @@ class StyleReader:
         is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
         self.plain = self._coercion.meanings if is_plain else None
         """What a text that is the whole value can mean beside itself; None where the value has to be taken apart."""
-        has_nested = any("object" in member.types for member in self._coercion.members.values())
+        members = self._coercion.members.items()
+        self._holders = {name for name, each in members if not each.types or each.types & {"array", "object"}}
+        """The members that may hold others."""
+        has_nested = any("object" in each.types for _, each in members)
         self._is_bracketed = self._style == "deepObject" or has_nested
 
     def _ways_to_read(
@@ -123,9 +126,9 @@ class StyleReader:
             return []
         if sent in self._coercion.members:
             return [sent]
-        nested = sent.partition("[")[0]
-        if nested in self._coercion.members and (keys := _keys(sent, nested)):
-            return [nested, *keys]
+        holder = sent.partition("[")[0]
+        if holder in self._holders and (keys := _keys(sent, holder)):
+            return [holder, *keys]
         return []
 
     def _read_primitive(self, texts: Texts) -> Any:
