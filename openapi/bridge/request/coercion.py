@@ -30,7 +30,7 @@ class Coercion:
         )
         self.types = frozenset(name for schema in schemas for name in schema.types())
         self.meanings = [*self._meanings()]
-        """What a text can mean beside itself: what tells that it does, and what makes the value."""
+        """What a text can mean beside itself, one of them at most: what tells that it does, and what makes it."""
 
     def _meanings(self) -> Iterator[tuple[Callable[[str], object], Callable[[str], Any]]]:
         if "number" in self.types:
@@ -45,11 +45,13 @@ class Coercion:
             yield texts.__contains__, lambda _null: None
 
     def convert(self, text: str) -> Any:
-        """What the text means; if it can mean several things, the one that is valid by most of the schemas."""
-        meant = [make(text) for is_one, make in self.meanings if is_one(text)]
-        if meant and "string" not in self.types:
-            return meant[0]
-        return max([*meant, text], key=self._votes) if meant else text
+        """What the text means; the text itself where that is valid by more of the schemas."""
+        for is_one, make in self.meanings:
+            if is_one(text):
+                value = make(text)
+                is_text = "string" in self.types and self._votes(text) > self._votes(value)
+                return text if is_text else value
+        return text
 
     def _votes(self, value: Any) -> int:
         return sum(schema.is_valid(value) for schema in self._schemas)
