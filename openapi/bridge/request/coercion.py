@@ -23,11 +23,7 @@ class Coercion:
 
     def __init__(self, *schemas: Schema) -> None:
         self._schemas = schemas
-        self._layers = [layer for schema in schemas for layer in schema.layers()]
         self._items: dict[int, Coercion] = {}
-        self._longest_prefix = max(
-            (len(layer.node.get("prefixItems", ())) for layer in self._layers), default=0
-        )
         self.types = frozenset(name for schema in schemas for name in schema.types())
         self.meanings = [*self._meanings()]
         """What a text can mean beside itself, one of them at most: what tells that it does, and what makes it."""
@@ -69,6 +65,14 @@ class Coercion:
             raise ValueError
         # An object without members has no form of its own; Schemathesis writes it so.
         return {} if tree[0] == "" and self.types == {"object"} else self.convert(tree[0])
+
+    @cached_property
+    def _layers(self) -> list[Schema]:
+        return [layer for schema in self._schemas for layer in schema.layers()]
+
+    @cached_property
+    def _longest_prefix(self) -> int:
+        return max((len(layer.node.get("prefixItems", ())) for layer in self._layers), default=0)
 
     def item(self, index: int) -> "Coercion":
         """What the item of an array at `index` is read by."""

@@ -107,13 +107,13 @@ class _Member:
         is_json = any(each.is_json for each in self._media_types)
         self._is_array = "array" in schema.types() and not is_json
         item = schema.find("items") if self._is_array else schema
-        self._types = item.types()
+        coercion = Coercion(item)
+        self._types, self._convert = coercion.types, coercion.convert
         self._is_json = is_json or bool(self._types & {"array", "object"})
         # A string that is said to be JSON: some clients send it in quotation marks, most as it is.
         self._is_text = "string" in self._types and self._types <= {"string", "null"}
         is_file = any(each.type != "text" for each in self._media_types) and not is_json
         self._is_file = is_file or item.is_binary
-        self._convert = Coercion(item).convert
 
     def read(self, fields: Sequence[Field]) -> Any:
         if self._is_array or (len(fields) > 1 and not self._types):

@@ -54,7 +54,8 @@ def parse_xml(content: bytes) -> Element:
 
 def value_of(element: Element, schema: Schema) -> Any:
     """The value of an element, not validated yet; what does not look like its schema is what it looks like."""
-    types = schema.types()
+    coercion = Coercion(schema)
+    types = coercion.types
     text = "".join((element.text or "", *(child.tail or "" for child in element)))
     has_members = len(element) > 0 or bool(element.attrib)
     if not text.strip():
@@ -64,7 +65,7 @@ def value_of(element: Element, schema: Schema) -> Any:
             return _list(element, schema.find("items"))
     if has_members:
         return text.strip() or _object(element, replace(schema, node=True))
-    return Coercion(schema).convert(text)
+    return coercion.convert(text)
 
 
 def _list(elements: Iterable[Element], items: Schema) -> list[Any]:
