@@ -47,7 +47,8 @@ def samples(name: str, least: int) -> Iterator[str]:
         elif missing > 0 and "/" in text:
             yield text + ("/alpha" * missing)[:missing]
         elif missing > 0 and "example" in text:
-            # A label has from 1 to 63 characters (RFC 1035, section 2.3.4), so where one is too few there is one more.
+            # A label has from 1 to 63 characters (RFC 1035, section 2.3.4): with its dot two at least, so that where
+            # one is missing two are added.
             before, host, after = text.partition("example")
             labels = "example." * (missing // 8 + 2)
             yield from (before + labels[-more:] + host + after for more in (missing, missing + 1))

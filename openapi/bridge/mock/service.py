@@ -59,7 +59,7 @@ class MockService:
         await self._service(scope, receive, send)
 
     def _meant(self, path: str, raw_path: bytes, method: str) -> tuple[str, bytes]:
-        """The path with another server's in the place of its own, or before it, where that has to be for the method."""
+        """The path as it is sent, or else below another server, where only there it has an operation of the method."""
 
         def fit(way: tuple[str, bytes]) -> int:
             found, _ = self._service.find(way[0])

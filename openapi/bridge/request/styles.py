@@ -67,6 +67,7 @@ class StyleReader:
         """The members that may hold others."""
         has_nested = any("object" in each.types for _, each in members)
         self._is_bracketed = self._style == "deepObject" or has_nested
+        """Whether its members may stand in brackets after its own name."""
 
     def _ways_to_read(
         self, types: Set[str], media_type: MediaType | None
