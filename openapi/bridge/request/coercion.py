@@ -1,7 +1,7 @@
 """From texts, which have no types, to the values that a schema allows."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from math import isfinite
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from openapi.bridge.document.schemas import Schema
 
 # The texts that are given for a value, or for those of its items or members, by index or name.
-Tree = Sequence[str] | Mapping[str, "Tree"]
+Tree = Sequence[str] | dict[str, "Tree"]
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
@@ -54,7 +54,7 @@ class Coercion:
 
     def value(self, tree: Tree) -> Any:
         """What a tree of texts means; raises ValueError for several texts where one has to be."""
-        if isinstance(tree, Mapping):
+        if isinstance(tree, dict):
             is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
             if "array" in self.types and is_numbered:
                 return [self.item(index).value(each) for index, each in enumerate(tree.values())]
