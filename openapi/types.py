@@ -22,7 +22,7 @@ Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at"
 Cursor = str
 Since = str
 EntityTag = str
-EntityTags = str
+EntityTags = Any
 
 
 class Task(TypedDict):
@@ -94,7 +94,7 @@ class Problem(TypedDict):
 
 class UsersHandlers(Protocol[Caller]):
     async def delete_user(
-        self, caller: Caller, /, *, if_match: EntityTags | None, if_none_match: EntityTags | None
+        self, caller: Caller, /, *, if_match: str | None, if_none_match: str | None
     ) -> Answer[None]: ...
 
 
@@ -121,17 +121,11 @@ class TasksHandlers(Protocol[Caller]):
     ) -> Answer[Task]: ...
 
     async def delete_tasks(
-        self,
-        caller: Caller,
-        /,
-        *,
-        status: list[Status],
-        if_match: EntityTags | None,
-        if_none_match: EntityTags | None,
+        self, caller: Caller, /, *, status: list[Status], if_match: str | None, if_none_match: str | None
     ) -> Answer[Deletions]: ...
 
     async def get_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
+        self, caller: Caller, /, *, id: TaskId, if_match: str | None, if_none_match: str | None
     ) -> Answer[Task | None]: ...
 
     async def update_task(
@@ -140,13 +134,13 @@ class TasksHandlers(Protocol[Caller]):
         /,
         *,
         id: TaskId,
-        if_match: EntityTags | None,
-        if_none_match: EntityTags | None,
+        if_match: str | None,
+        if_none_match: str | None,
         body: TaskUpdate,
     ) -> Answer[Task]: ...
 
     async def delete_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
+        self, caller: Caller, /, *, id: TaskId, if_match: str | None, if_none_match: str | None
     ) -> Answer[None]: ...
 
     async def patch_task(
@@ -155,8 +149,8 @@ class TasksHandlers(Protocol[Caller]):
         /,
         *,
         id: TaskId,
-        if_match: EntityTags | None,
-        if_none_match: EntityTags | None,
+        if_match: str | None,
+        if_none_match: str | None,
         body: TaskUpdate,
     ) -> Answer[Task]: ...
 
@@ -166,13 +160,13 @@ class TasksHandlers(Protocol[Caller]):
         /,
         *,
         id: TaskId,
-        if_match: EntityTags | None,
-        if_none_match: EntityTags | None,
+        if_match: str | None,
+        if_none_match: str | None,
         body: TaskCompletion,
     ) -> Answer[Task]: ...
 
     async def restore_task(
-        self, caller: Caller, /, *, id: TaskId, if_match: EntityTags | None, if_none_match: EntityTags | None
+        self, caller: Caller, /, *, id: TaskId, if_match: str | None, if_none_match: str | None
     ) -> Answer[Task]: ...
 
 
