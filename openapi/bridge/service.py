@@ -98,7 +98,7 @@ class ContractService:
             await send({"type": "http.response.body", "body": answer.content})
 
     def find(self, text: str) -> tuple[Path | None, Sequence[str]]:
-        """Which of the contract's paths a request's path is, None if it is none, and the values of its parameters."""
+        """The contract's path that matches a request's path, or None, and the values of its parameters."""
         if (fixed := self._fixed.get(text)) is not None:
             return fixed, ()
         for path in self._by_slashes.get(text.count("/"), ()):

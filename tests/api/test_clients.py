@@ -252,7 +252,7 @@ def _repeats_a_tag(body: str | None) -> bool:
 
 
 def test_generated_clients_can_take_every_schema() -> None:
-    """Clients by openapi-generator have dates as a type of their own, against which they hold a `pattern` in vain, and
+    """Clients by openapi-generator have dates as a type of their own, against which no `pattern` matches, and
     a choice with types or descriptions as a class, which no header can hold; PCRE knows no `\\u0000`."""
     document = contract()
     schemas = [place.node for kind, place in parts(document.document) if kind == "schemas"]

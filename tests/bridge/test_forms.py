@@ -228,3 +228,12 @@ def test_a_part_keeps_to_the_media_types_of_its_encoding() -> None:
     sentence = "File must be image/png or image/jpeg"
     assert sentence == refusal(reader, multipart((FILE, b"x", "text/html")))
     assert {"file": b"x"} == parsed(reader, multipart((FILE, b"x", "image/jpeg")), MULTIPART)
+
+
+def test_members_of_members_belong_to_the_one_that_names_them() -> None:
+    """Of two open members that are written as their own members each takes what it names, and the form the rest."""
+    open_objects = {name: {"type": "object", "properties": {name * 2: {"type": "integer"}}} for name in "ab"}
+    schema = {"type": "object", "properties": open_objects}
+    encoding = {name: {"style": "form"} for name in "ab"}
+    body = body_reader({URLENCODED: {"schema": schema, "encoding": encoding}})
+    assert {"a": {"aa": 1}, "b": {"bb": 2}, "c": "3"} == parsed(body, b"aa=1&bb=2&c=3", URLENCODED)

@@ -374,6 +374,7 @@ def test_the_first_items_of_an_array_have_types_of_their_own() -> None:
 def test_an_object_without_members(style: str) -> None:
     """The name alone, without a value, is an object without members."""
     assert {} == read(parameter("query", OBJECT, style=style), query="color=")
+    assert {} == read(parameter("query", {"type": "object"}, style=style), query="color=")
     assert read(parameter("query", OBJECT, style=style)) is None
 
 
@@ -459,6 +460,9 @@ def test_json_in_a_parameter_is_strict() -> None:
     declared = {"name": "color", "in": "header", "content": {"application/json": {"schema": {}}}}
     assert "Color must be valid JSON" == refusal(reader(declared), scope(color="{'R': 1}"))
     assert "Color must be valid JSON" == refusal(reader(declared), scope(color='{"R":1,"R":2}'))
+    listed = {**declared, "content": {"application/json": {"schema": ARRAY}}}
+    twice = {**scope(), "headers": [(b"color", b'["a"]'), (b"color", b'["b"]')]}
+    assert "Color must be given once" == refusal(reader(listed), twice)
     sent = '["é"]'.encode().decode("latin-1")
     assert ["é"] == read(declared, color=sent) == read({**declared, "in": "cookie"}, cookie=f"color={sent}")
     assert read(declared) is None

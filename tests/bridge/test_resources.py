@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from openapi.bridge.contract import Contract
+from openapi.bridge.document.places import ContractError
 from openapi.bridge.mock.generate import value_of
 from tests.support.contracts import Json, document
 
@@ -58,3 +59,28 @@ def test_a_reference_may_lead_out_of_what_has_an_id(schema: Json, valid: Any, in
     for schemas in (made.schemas, made.requests):
         validator = schemas.validator("/components/schemas/Thing")
         assert (True, False) == (validator.is_valid(valid), validator.is_valid(invalid))
+
+
+def test_a_discriminator_leads_out_of_a_schema_with_dynamic_anchors() -> None:
+    """A value of the mapping chooses its branch in a schema that has an `$id` for its dynamic anchors only."""
+    kind = {"properties": {"kind": {"type": "string"}}, "required": ["kind"]}
+    mapping = {"cat": "Cat", "dog": "#/components/schemas/Dog"}
+    branches = [{"$ref": f"#/components/schemas/{name}"} for name in ("Cat", "Dog")]
+    chosen = {"discriminator": {"propertyName": "kind", "mapping": mapping}, "anyOf": branches}
+    made = contract(Pet={**ANCHOR, **chosen}, Cat=kind, Dog={**kind, "required": ["kind", "bark"]})
+    validator = made.requests.validator("/components/schemas/Pet")
+    assert (True, False) == tuple(validator.is_valid({"kind": kind}) for kind in ("cat", "dog"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"$defs": [], "items": {"$dynamicRef": "#item"}}, "#/components/schemas/Thing/$defs: "),
+        ({**ANCHOR, "$ref": "#/components/schemas/No"}, "'#/components/schemas/No' leads nowhere"),
+    ],
+)
+def test_what_is_wrong_beside_a_dynamic_anchor_is_named(schema: Json, expected: str) -> None:
+    """A fault in a schema that gets an `$id` is said as its author knows the schema."""
+    with pytest.raises(ContractError) as refused:
+        contract(Thing=schema, Other=ANCHOR)
+    assert any(expected in line and "$id" not in line for line in refused.value.args)

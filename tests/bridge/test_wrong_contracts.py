@@ -115,7 +115,7 @@ def with_schema(schema: Any) -> Json:
             document(
                 info={"title": "a", "version": "1", "license": {"name": "a", "identifier": "a", "url": "a"}}
             ),
-            '#/info/license: "url" must not stand beside what else is there',
+            '#/info/license: "url" is not allowed together with the other members',
         ),
         (
             of_operation(responses={**DONE, "gone": {"description": "Gone"}}),

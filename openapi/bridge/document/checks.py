@@ -13,7 +13,7 @@ import jsonschema_rs
 
 from openapi.bridge.document import patterns
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.places import REFERENCES, ContractError, Json, Place, follow, pointer_to
+from openapi.bridge.document.places import BASE, REFERENCES, ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schemas, Validator
 from openapi.bridge.media_types import is_token
 
@@ -38,7 +38,7 @@ _IS_REFERENCE = Validator({"type": "string", "format": "uri-reference"}, validat
 # Of security schemes those that are found by a name in the head of a request.
 _SCHEME = ("securitySchemes", "scheme", "http")
 _KEY = ("securitySchemes", "name", "apiKey", "header")
-# How `true` is written by those who mistake YAML 1.2, or JSON.
+# What people write for `true` by the rules of YAML 1.1, or in quotation marks.
 _TRUE = ("true", "yes", "on", "1")
 _PATTERN_OF_NAMES = ["patternProperties", "propertyNames", "format"]
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
@@ -144,8 +144,8 @@ def _one_line(error: jsonschema_rs.ValidationError) -> str:
     said, kind = error.message, error.kind.as_dict()
     if error.kind.name == "not" and kind["schema"].keys() == {"required"}:
         said = " and ".join(f'"{name}"' for name in kind["schema"]["required"])
-        said += " must not stand beside what else is there"
-    elif all(branches := kind.get("context", [])) and branches:
+        said += " is not allowed together with the other members"
+    elif (branches := kind.get("context")) and all(branches):
         said = ", or ".join(dict.fromkeys(_one_line(branch[0]) for branch in branches))
     return " ".join(said.split())[:200]
 
@@ -169,8 +169,8 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
             if rule is not None and is_ours and not rule.is_valid(value):
                 yield f"{where}: {sentence}"
             # Else nobody would notice that what is meant to be protected is open.
-            is_owned = value is True and place.node.get("in") == "path" and "$ref" not in place.node
-            if key == "x-owner" and str(value).lower() in _TRUE and not is_owned:
+            is_in_place = value is True and place.node.get("in") == "path" and "$ref" not in place.node
+            if key == "x-owner" and str(value).lower() in _TRUE and not is_in_place:
                 yield f"{where}: it must be true, and stand on a path parameter"
             named = (kind, key, place.node.get("type"), place.node.get("in"))
             if (named[:3] == _SCHEME or named == _KEY) and not is_token(value):
@@ -231,7 +231,9 @@ def _fault_in_schema(schemas: Schemas, kinds: Mapping[str, str], pointer: str, r
     except jsonschema_rs.ReferencingError:
         if not reference.startswith("#"):
             return "leads out of the document, which is not followed"
-        return "leads nowhere" if schema.is_in_document else f"leads nowhere below the $id {schema.base}"
+        # Those that begin so are ours.
+        is_below = not schema.base.startswith(BASE)
+        return f"leads nowhere below the $id {schema.base}" if is_below else "leads nowhere"
     is_pointer = reference.startswith("#/") and schema.is_in_document
     is_schema = not is_pointer or kinds.get(unquote(reference[1:])) == "schemas"
     if not isinstance(target.node, dict | bool) or not is_schema:

@@ -9,11 +9,10 @@ from openapi.bridge.document.places import BASE, REFERENCES, Json, Place, look_u
 
 
 def divide(document: Json) -> None:
-    """Makes each schema with dynamic anchors a resource, and leads references to where their authors mean.
+    """Gives an `$id` to each schema that has or uses dynamic anchors, since a resource has each name once, and each
+    operation may bind the `$dynamicRef` of a template in a way of its own; without a binding it allows any value.
 
-    In one resource there is one dynamic anchor of a name, but each operation may bind a template's `$dynamicRef` with
-    one; what nothing binds may be any value. In a schema with an `$id` a reference that leads nowhere below it, but to
-    a schema of the document, is one to the document.
+    A reference that leads nowhere below an `$id` is looked up in the whole document.
     """
     families: list[list[Place]] = []
     for kind, place in parts(document):
@@ -28,8 +27,8 @@ def divide(document: Json) -> None:
         free = {name[1:] for name in _names(nodes, "$dynamicRef")} & (
             anchors - _names(nodes, "$dynamicAnchor")
         )
-        for name in free:
-            root.setdefault("$defs", {})[f"any {name}"] = {"$dynamicAnchor": name}
+        if free and isinstance(held := root.setdefault("$defs", {}), dict):
+            held |= {f"any {name}": {"$dynamicAnchor": name} for name in sorted(free)}
         if free or _names(nodes, "$dynamicAnchor"):
             root.setdefault("$id", f"{BASE}-{number}")
         _lead_out(family, known)

@@ -1,6 +1,7 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
 from collections.abc import Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -166,10 +167,11 @@ class Schema:
     def led(self, mapped: str) -> "Schema | None":
         """The schema to which a value of its discriminator's mapping leads, a reference or a name (OpenAPI 3.1,
         "Discriminator Object"); None where nobody knows where it leads."""
-        try:
-            return self.follow(mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}").end()
-        except jsonschema_rs.ReferencingError:
-            return None
+        reference = mapped if mapped.startswith("#") else f"#/components/schemas/{mapped}"
+        for each in (reference, BASE + reference):
+            with suppress(jsonschema_rs.ReferencingError):
+                return self.follow(each).end()
+        return None
 
     def kinds(self) -> "Iterator[tuple[Schema, ...]]":
         """What each value of its discriminator's mapping says: what the value is, and the schema to which it leads,

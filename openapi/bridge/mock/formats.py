@@ -47,8 +47,8 @@ def samples(name: str, least: int) -> Iterator[str]:
         elif missing > 0 and "/" in text:
             yield text + ("/alpha" * missing)[:missing]
         elif missing > 0 and "example" in text:
-            # A label has from 1 to 63 characters (RFC 1035, section 2.3.4): with its dot two at least, so that where
-            # one is missing two are added.
+            # A label has from 1 to 63 characters (RFC 1035, section 2.3.4). One character that is missing cannot be a
+            # label with its dot, so one more is tried.
             before, host, after = text.partition("example")
             labels = "example." * (missing // 8 + 2)
             yield from (before + labels[-more:] + host + after for more in (missing, missing + 1))

@@ -37,7 +37,10 @@ class MockService:
     def __init__(self, contract: Contract) -> None:
         self._published = {
             "/openapi.yaml": (contract.text.encode(), "application/yaml"),
-            "/openapi.json": (json.dumps(contract.document, ensure_ascii=False).encode(), "application/json"),
+            "/openapi.json": (
+                json.dumps(contract.published, ensure_ascii=False).encode(),
+                "application/json",
+            ),
         }
         if any(operation.owner for operation in contract.operations.values()):
             contract = Contract(json.dumps(_without_owners(contract.document)))
@@ -52,14 +55,13 @@ class MockService:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fields = scope.get("headers", ())
+        fields = scope["headers"]
         _WISH.set(wish_of({name.decode("latin-1"): value.decode("latin-1") for name, value in fields}))
         path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
-        scope.update(path=path, raw_path=raw_path)
-        await self._service(scope, receive, send)
+        await self._service({**scope, "path": path, "raw_path": raw_path}, receive, send)
 
     def _meant(self, path: str, raw_path: bytes, method: str) -> tuple[str, bytes]:
-        """The path as it is sent, or else below another server, where only there it has an operation of the method."""
+        """The path as it was sent, or the one below another server if only that has an operation of this method."""
 
         def fit(way: tuple[str, bytes]) -> int:
             found, _ = self._service.find(way[0])

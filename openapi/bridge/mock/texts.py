@@ -19,6 +19,8 @@ _PLAIN = ("text", *(f"text {number}" for number in range(1, 40)), "Text", "0", "
 # all.
 _REPEATS = (3, 100)
 _MOST_REPEATS = 5_000
+_PROPERTY = re.compile(r"\\p\{[^}]*\}")
+_CLASS_OR_PROPERTY = re.compile(rf"(\[(?:\\.|[^\]\\])+\])|{_PROPERTY.pattern}", re.DOTALL)
 
 
 def texts(rules: Rules) -> Iterator[str]:
@@ -49,7 +51,7 @@ class _Chosen(Random):
         self._further, self._left = repeats, _MOST_REPEATS
 
     def choice(self, seq: Any) -> Any:
-        # What is no text is a branch of the pattern; the library makes some texts of sets, which have no order.
+        # Choices that are no texts are branches of the pattern. Some texts are made of sets, which have no order.
         if isinstance(seq[0], str):
             seq = sorted(filter(str.isalnum, seq)) or sorted(seq)
         return super().choice(seq)
@@ -64,7 +66,9 @@ class _Chosen(Random):
 
 def matching(pattern: str) -> Iterator[str]:
     """Texts that match, as far as Python's expressions are those of ECMAScript."""
-    letters = re.sub(r"\\p\{[^}]*\}", "a-zA-Z" if "[" in pattern else "[a-zA-Z]", pattern)
+    letters = _CLASS_OR_PROPERTY.sub(
+        lambda found: _PROPERTY.sub("a-zA-Z", found[1]) if found[1] else "[a-zA-Z]", pattern
+    )
     # A flag in the middle of a pattern is no ECMAScript, but the library that matches takes it.
     letters = re.sub(r"\(\?[a-z]+\)", "", letters)
     letters = re.sub(r"\(\?<(?=\w)", "(?P<", re.sub(r"\\k<(\w+)>", r"(?P=\1)", letters))

@@ -35,10 +35,11 @@ class Coercion:
             yield _INTEGER.fullmatch, int
         if "boolean" in self.types:
             yield ("true", "false").__contains__, "true".__eq__
-        # Clients write null as a text, where that can be nothing else, or as nothing.
-        if "null" in self.types and not all(schema.is_valid("null") for schema in self._schemas):
-            texts = {"null"} if "string" in self.types else {"", "null"}
-            yield texts.__contains__, lambda _null: None
+        # Clients write null as the text `null` or as an empty one. It is read so where no text can be meant.
+        texts = [schema for schema in self._schemas if "string" in schema.types()]
+        if "null" in self.types and not any(schema.is_valid("null") for schema in texts):
+            written = {"null"} if texts else {"", "null"}
+            yield written.__contains__, lambda _null: None
 
     def convert(self, text: str) -> Any:
         """What the text means; the text itself where that is valid by more of the schemas."""
@@ -53,7 +54,11 @@ class Coercion:
         return sum(schema.is_valid(value) for schema in self._schemas)
 
     def value(self, tree: Tree) -> Any:
-        """What a tree of texts means; raises ValueError for several texts where one has to be."""
+        """What a tree of texts means; numbers from 0 on are the indices of an array.
+
+        Raises:
+            ValueError: for several texts where one has to be.
+        """
         if isinstance(tree, dict):
             is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
             if "array" in self.types and is_numbered:

@@ -65,6 +65,8 @@ class Form:
             if any(keyword in rules for keyword in _STYLE_KEYWORDS):
                 self._styled[name] = StyleReader({**rules, "name": name, "in": "query"}, member)
             self._members[name] = _Member(name, member, rules.get("contentType", ""))
+        for reader in self._styled.values():
+            reader.others = [other for other in self._styled.values() if other is not reader]
         self._other = schema.find("additionalProperties")
 
     def read(self, content: bytes, media_type: MediaType) -> dict[str, Any]:
@@ -81,7 +83,7 @@ class Form:
         texts: dict[str, list[str]] = {}
         for name, given in by_name.items():
             is_plain = name in self._members and (name not in self._styled or given[0].is_json)
-            if not is_plain and any(reader.takes(name) for reader in self._styled.values()):
+            if not is_plain and any(reader.is_named(name) for reader in self._styled.values()):
                 texts[name] = [
                     field.encoded or quote(_text(field, capital(name), pointer_to("", name)))
                     for field in given

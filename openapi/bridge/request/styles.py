@@ -50,7 +50,7 @@ class StyleReader:
         self._coercion = Coercion(schema)
         types = self._coercion.types
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
-        is_list = parameter.get("x-list") is True or "array" in types
+        is_list = parameter.get("x-list") is True or ("array" in types and "content" not in parameter)
         self._is_list = is_list and self._location == "header"
         self.decode: Callable[[str], str] = unquote_plus if self._location == "query" else str
         is_spread = self._explode or self._style == "deepObject"
@@ -105,22 +105,20 @@ class StyleReader:
         is_open = self.is_spread_object and self._coercion.is_open
         return is_open and self._location == "query" and self._style != "deepObject"
 
-    def takes(self, name: str) -> bool:
+    def takes(self, sent: str) -> bool:
         """Whether a query parameter of this name, as it is sent, belongs here."""
-        return self._names(name) or (self.is_spread_object and bool(self._members(name)))
+        return self.is_named(sent) or self._is_left(sent)
 
-    def _names(self, sent: str) -> bool:
-        """Whether this is the parameter's own name, or one of a member that the schema names."""
-        return sent == self._key or (self.is_spread_object and bool(self._named(sent)))
+    def is_named(self, sent: str) -> bool:
+        """Whether a query parameter of this name is this one, or a member of it that its schema names."""
+        return sent == self._key or (self.is_spread_object and bool(self._path(sent)))
 
-    def _members(self, sent: str) -> list[str]:
+    def _is_left(self, sent: str) -> bool:
+        return self.is_free and not any(other.is_named(sent) for other in self.others)
+
+    def _path(self, sent: str) -> list[str]:
         """The names of the members, each in the one before it, that a parameter of this name gives: `a` and `b` for
-        `color[a][b]`; none where it is not one of this object's."""
-        named = self._named(sent)
-        is_left = not named and self.is_free and not any(other._names(sent) for other in self.others)
-        return [sent] if is_left else named
-
-    def _named(self, sent: str) -> list[str]:
+        `color[a][b]`; none where its schema names no such member."""
         if self._is_bracketed and (keys := _keys(sent, self.name)):
             return keys
         if self._style == "deepObject":
@@ -161,21 +159,24 @@ class StyleReader:
 
     def _read_spread(self, texts: Texts) -> Any:
         tree: dict[str, Any] = {}
+        # An object without members has no form of its own; Schemathesis writes it as its name alone.
+        is_empty = self._key in texts and not any(texts[self._key])
         for sent, given in texts.items():
-            if names := self._members(sent):
-                holder = tree
-                for name in names[:-1]:
-                    holder = holder.setdefault(name, {})
-                    if not isinstance(holder, dict):
-                        raise self._repeated()
-                if names[-1] in holder:
+            names = self._path(sent)
+            if not names and self._is_left(sent) and not (is_empty and sent == self._key):
+                names = [sent]
+            holder = tree
+            for name in names[:-1]:
+                holder = holder.setdefault(name, {})
+                if not isinstance(holder, dict):
                     raise self._repeated()
-                holder[names[-1]] = [self.decode(text) for text in given]
-        if self._key in texts and self._key not in tree:
-            # An object without members has no form of its own; Schemathesis writes it so.
-            if any(texts[self._key]):
-                raise BadRequest(f"{self._subject} must come as one parameter for each member")
-        elif not tree:
+            for name in names[-1:]:
+                if name in holder:
+                    raise self._repeated()
+                holder[name] = [self.decode(text) for text in given]
+        if self._key in texts and self._key not in tree and not is_empty:
+            raise BadRequest(f"{self._subject} must come as one parameter for each member")
+        if not (tree or is_empty):
             return ABSENT
         try:
             return self._coercion.value(tree)
