@@ -22,7 +22,7 @@ Sort = Literal["-created_at", "priority", "due_date", "-due_date", "-updated_at"
 Cursor = str
 Since = str
 EntityTag = str
-EntityTags = Any
+EntityTags = str
 
 
 class Task(TypedDict):

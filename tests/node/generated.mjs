@@ -51,10 +51,12 @@ const collection = await new Promise((settle, fail) =>
   ),
 );
 for (const { method, url: { path, query, variable }, header, body } of requests(collection)) {
-  // For a whole number it leaves "<long>", and for a date "<date>" or "<string,null-date>", which a person replaces.
+  // It leaves "<long>" for a whole number, "<date>" or "<string,null-date>" for a date and "<string>" for entity tags,
+  // which a person replaces.
   const values = { ...Object.fromEntries(pairs(variable)), user_id: "{user_id}", id: 1 };
   const filled = path.map((part) => (part.startsWith(":") ? values[part.slice(1)] : part));
   const dated = (text) => text?.replace(/<[a-z,-]*date>/g, "2026-11-24");
   const asked = pairs(query).map(([name, value]) => [name, dated(value)]);
-  await send("openapi-to-postmanv2", method, `/${filled.join("/")}`, asked, Object.fromEntries(pairs(header)), dated(body?.raw));
+  const headers = Object.fromEntries(pairs(header).map(([name, value]) => [name, value === "<string>" ? "*" : value]));
+  await send("openapi-to-postmanv2", method, `/${filled.join("/")}`, asked, headers, dated(body?.raw));
 }
