@@ -124,6 +124,10 @@ def test_an_operation_without_a_tag() -> None:
             "[1e999]",
             "line 1: this is not strict JSON (RFC 8259, RFC 7493): a number is too large, for example",
         ),
+        (
+            '["\\ud800"]',
+            "line 1: this is not strict JSON (RFC 8259, RFC 7493): a number is too large, for example",
+        ),
         (100_000 * "[", "line 1: this is nested deeper than 200 levels"),
         (
             "[" + "1" * 5000 + "]",
@@ -131,7 +135,7 @@ def test_an_operation_without_a_tag() -> None:
         ),
         ("[]", "line 1: the document is not a mapping"),
     ],
-    ids=["syntax", "twice", "large", "deep", "digits", "list"],
+    ids=["syntax", "twice", "large", "surrogate", "deep", "digits", "list"],
 )
 def test_a_file_that_is_not_json(tmp_path: Path, text: str, expected: str) -> None:
     """What is wrong with a file of JSON is said with its line."""

@@ -227,6 +227,13 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
         assert expected == read_by.read(scope(query))["color"]
 
 
+def test_a_value_of_none_of_several_kinds() -> None:
+    """A value that is valid as none of them is refused, and one that is not sent is none."""
+    reading = reader(parameter("query", {"anyOf": [INTEGERS, {"type": "boolean"}]}))
+    assert "Color breaks the contract's rule 'anyOf'" == refusal(reading, scope("color=5"))
+    assert {"color": None} == reading.read(scope())
+
+
 @pytest.mark.parametrize(
     ("schema", "text", "expected"),
     [

@@ -1,11 +1,11 @@
 """Schema resources (JSON Schema 2020-12, "Schema Resources"): which schemas have a base URI of their own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.places import BASE, REFERENCES, Json, Place, look_up
+from openapi.bridge.document.places import BASE, REFERENCES, Json, Place
 
 
 def divide(document: Json) -> None:
@@ -50,18 +50,11 @@ def _lead_out(family: Sequence[Place], known: set[str]) -> None:
             if (
                 isinstance(reference, str)
                 and unquote(reference) in known
-                and not _is_in(resources[-1].node, reference)
+                and not _has_anchor(resources[-1].node, reference)
             ):
                 place.node[key] = BASE + reference
 
 
-def _is_in(resource: Mapping[str, Any], reference: str) -> bool:
-    """Whether a reference to a place or to an `$anchor` leads to something in the resource."""
-    if not reference.startswith("#/"):
-        nodes = [place.node for _, place in parts(resource, "schemas")]
-        return reference[1:] in _names((node for node in nodes if isinstance(node, dict)), "$anchor")
-    try:
-        look_up(resource, unquote(reference[1:]))
-    except (KeyError, IndexError, ValueError, TypeError):
-        return False
-    return True
+def _has_anchor(resource: Json, reference: str) -> bool:
+    nodes = [place.node for _, place in parts(resource, "schemas")]
+    return reference[1:] in _names((node for node in nodes if isinstance(node, dict)), "$anchor")
