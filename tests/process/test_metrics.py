@@ -107,15 +107,17 @@ def test_the_time_of_each_request_is_in_the_histogram(counted: Samples) -> None:
 
 
 def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: str) -> None:
-    """While 20 clients wait for a lock, connections in use and the queue before them make 20, and then none."""
+    """While 20 clients wait for a lock, connections in use and the queue before them make 20, and then none. Each is
+    answered, with 200 once the lock is gone."""
     service, port = pair
     has_been_told = threading.Event()
     seen: Samples = {}
+    answered: list[int] = []
 
     def change(client: httpx.Client, path: str) -> None:
         # Again and again, since nothing waits longer than the deadline.
         while not has_been_told.is_set():
-            client.put(path, json={"title": "Buy bread"})
+            answered.append(client.put(path, json={"title": "Buy bread"}).status_code)
 
     def tells_of_all() -> bool:
         seen.update(samples(port))
@@ -125,14 +127,16 @@ def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: st
         path = client.post("/api/alice/tasks", json={"title": "Buy milk"}).headers["Location"]
         with open_transaction(fresh) as cursor:
             cursor.execute("SELECT FROM tasks FOR UPDATE")
-            for _ in range(20):
-                threads.submit(change, client, path)
+            changes = [threads.submit(change, client, path) for _ in range(20)]
             try:
                 wait_until(tells_of_all)
             finally:
                 has_been_told.set()
             # Which worker takes a connection is up to the system; a user has half of the connections of each.
             assert 4 <= seen[IN_USE] <= 8
+        assert {None} == {each.result() for each in changes}
+        assert {200, 429, 503} >= set(answered)
+        assert 200 == client.put(path, json={"title": "Buy tea"}).status_code
     wait_until(lambda: 0 == samples(port)[IN_USE] == samples(port)[WAITING])
 
 
