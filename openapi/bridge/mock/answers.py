@@ -12,7 +12,7 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
 from openapi.bridge.document.schemas import Schema, schema_holder
 from openapi.bridge.media_types import MediaType, accepted, is_token, read_media_type
-from openapi.bridge.mock.generate import value_of
+from openapi.bridge.mock.generate import NoExample, value_of
 from openapi.bridge.mock.xml import write_xml
 
 # What is sent where the contract names a range of media types.
@@ -55,7 +55,7 @@ class ExampleAnswers:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         # The same pointer comes with every request.
-        self._made = cache(lambda pointer: value_of(contract.answers.at(pointer)))
+        self._made = cache(self._make)
 
     def answer(self, operation: Operation, wish: Wish) -> Answer[Any]:
         """An answer that the contract allows; raises NoExample if none was found."""
@@ -108,7 +108,19 @@ class ExampleAnswers:
         for each in (*given, *examples.values()):
             if "value" in each and schema.is_valid(each["value"]):
                 return each["value"]
-        return self._made(pointer) if "schema" in holder.node else "text"
+        if "schema" not in holder.node:
+            return "text"
+        made = self._made(pointer)
+        if not made:
+            raise NoExample
+        return made[0]
+
+    def _make(self, pointer: str) -> list[Any]:
+        """The value that is made by the schema at `pointer`; nothing where none can be, which is known once for all."""
+        try:
+            return [value_of(self._contract.answers.at(pointer))]
+        except NoExample:
+            return []
 
 
 def _chosen(content: Json, accept: str) -> tuple[str, str]:

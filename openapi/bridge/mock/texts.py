@@ -19,8 +19,6 @@ _PLAIN = ("text", *(f"text {number}" for number in range(1, 40)), "Text", "0", "
 # all.
 _REPEATS = (3, 100)
 _MOST_REPEATS = 5_000
-_PROPERTY = re.compile(r"\\p\{[^}]*\}")
-_CLASS_OR_PROPERTY = re.compile(rf"(\[(?:\\.|[^\]\\])+\])|{_PROPERTY.pattern}", re.DOTALL)
 
 
 def texts(rules: Rules) -> Iterator[str]:
@@ -66,13 +64,11 @@ class _Chosen(Random):
 
 def matching(pattern: str) -> Iterator[str]:
     """Texts that match, as far as Python's expressions are those of ECMAScript."""
-    letters = _CLASS_OR_PROPERTY.sub(
-        lambda found: _PROPERTY.sub("a-zA-Z", found[1]) if found[1] else "[a-zA-Z]", pattern
-    )
+    letters = _with_characters(pattern, r"\\p\{[^}]*\}", "a-zA-Z")
     # A flag in the middle of a pattern is no ECMAScript, but the library that matches takes it.
     letters = re.sub(r"\(\?[a-z]+\)", "", letters)
     letters = re.sub(r"\(\?<(?=\w)", "(?P<", re.sub(r"\\k<(\w+)>", r"(?P=\1)", letters))
-    known = letters.replace(r"\d", "[0-9]" if "[" not in letters else "0-9")
+    known = _with_characters(letters, r"\\d", "0-9")
     made: dict[str, None] = {}
     for repeats, seed, text in product(_REPEATS, range(12), dict.fromkeys((known, letters, pattern))):
         try:
@@ -85,3 +81,12 @@ def matching(pattern: str) -> Iterator[str]:
         if found not in made:
             made[found] = None
             yield found
+
+
+def _with_characters(pattern: str, escape: str, characters: str) -> str:
+    """The pattern with these characters in the place of an escape, as a class of their own where they are in none."""
+
+    def spelt(found: re.Match[str]) -> str:
+        return re.sub(escape, characters, found[1]) if found[1] else f"[{characters}]"
+
+    return re.sub(rf"(\[(?:\\.|[^\]\\])+\])|{escape}", spelt, pattern, flags=re.DOTALL)

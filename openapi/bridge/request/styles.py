@@ -165,15 +165,17 @@ class StyleReader:
             names = self._path(sent)
             if not names and self._is_left(sent) and not (is_empty and sent == self._key):
                 names = [sent]
+            if not names:
+                continue
+            *above, last = names
             holder = tree
-            for name in names[:-1]:
+            for name in above:
                 holder = holder.setdefault(name, {})
                 if not isinstance(holder, dict):
                     raise self._repeated()
-            for name in names[-1:]:
-                if name in holder:
-                    raise self._repeated()
-                holder[name] = [self.decode(text) for text in given]
+            if last in holder:
+                raise self._repeated()
+            holder[last] = [self.decode(text) for text in given]
         if self._key in texts and self._key not in tree and not is_empty:
             raise BadRequest(f"{self._subject} must come as one parameter for each member")
         if not (tree or is_empty):
