@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from keyword import iskeyword
+from typing import Any
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
@@ -24,7 +25,7 @@ Caller = TypeVar("Caller", contravariant=True)
 '''
 _IMPORTS = {
     "datetime": ("date", "datetime"),
-    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypedDict", "TypeVar"),
+    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypeAlias", "TypedDict", "TypeVar"),
 }
 _SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict[str, Any]"}
 _FORMATS = {"date-time": "datetime", "date": "date"}
@@ -38,7 +39,8 @@ def generate(contract: Contract) -> str:
         ContractError: for what Python cannot name.
     """
     schemas = contract.document.get("components", {}).get("schemas", {})
-    parts = [_HEADER, *(_definition(name, schema) for name, schema in schemas.items())]
+    names = list(schemas)
+    parts = [_HEADER, *(_definition(names[index:], schemas[name]) for index, name in enumerate(names))]
     by_tag: dict[str, list[Operation]] = {}
     for operation in contract.operations.values():
         by_tag.setdefault(operation.tag, []).append(operation)
@@ -54,20 +56,26 @@ def _imports(text: str) -> Iterator[str]:
             yield f"from {module} import {', '.join(used)}"
 
 
-def _definition(name: str, schema: Json) -> str:
+def _definition(names: list[str], schema: Any) -> str:
+    """The definition of the first of `names`; a type that names any of these is a text, since they stand no higher."""
+    name = names[0]
     if not _is_identifier(name):
         raise ContractError(
             f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
         )
-    if "properties" not in schema:
-        return f"{name} = {_type(schema)}"
+    later = re.compile(rf"\b({'|'.join(names)})\b")
+    if not isinstance(schema, dict) or "properties" not in schema:
+        kind = _type(schema)
+        return f"{name}: TypeAlias = {kind!r}" if later.search(kind) else f"{name} = {kind}"
     required = schema.get("required", [])
     members = {
         member: _type(rules) if member in required else f"NotRequired[{_type(rules)}]"
         for member, rules in schema["properties"].items()
     }
     if all(map(_is_identifier, members)):
-        lines = [f"    {member}: {kind}" for member, kind in members.items()]
+        lines = [
+            f"    {member}: {repr(kind) if later.search(kind) else kind}" for member, kind in members.items()
+        ]
         return "\n".join([f"\n\nclass {name}(TypedDict):", *lines, "\n"])
     # Here the types are texts, since they may stand further down.
     return f"{name} = TypedDict({name!r}, {members!r})"
@@ -77,10 +85,13 @@ def _is_identifier(name: str) -> bool:
     return name.isidentifier() and not iskeyword(name)
 
 
-def _type(schema: Json) -> str:
+def _type(schema: Any) -> str:
     """The Python type of the values that `schema` allows; `Any` where it is not a plain type."""
+    if not isinstance(schema, dict):
+        return "Any"
     if "$ref" in schema:
-        return str(schema["$ref"]).rsplit("/", 1)[1]
+        named = re.fullmatch("#/components/schemas/([^/]+)", schema["$ref"])
+        return named[1] if named else "Any"
     if "enum" in schema:
         return f"Literal[{', '.join(_literal(value) for value in schema['enum'])}]"
     if "const" in schema:

@@ -49,18 +49,21 @@ def test_the_file_is_what_the_contract_makes() -> None:
         ({"type": "null"}, "None"),
         ({"type": "object"}, "dict[str, Any]"),
         ({"type": "array"}, "list[Any]"),
-        ({"type": "array", "items": {"$ref": "#/components/schemas/Name"}}, "list[Name]"),
+        ({"type": "array", "items": {"$ref": "#/components/schemas/Other"}}, "list[Other]"),
         ({"type": ["string", "null"]}, "str | None"),
         ({"enum": ["a", 1, None, 'say "b"']}, """Literal["a", 1, None, 'say "b"']"""),
         ({"const": "a"}, 'Literal["a"]'),
         ({"anyOf": [{"const": "*"}, {"type": "string"}, {"type": "string"}]}, 'Literal["*"] | str'),
         ({"$ref": "#/components/schemas/Other"}, "Other"),
+        ({"$ref": "#/components/schemas/Other/items"}, "Any"),
+        ({"type": "array", "items": False}, "list[Any]"),
+        (True, "Any"),
         ({}, "Any"),
     ],
 )
 def test_a_schema_becomes_an_alias(schema: Any, expected: str) -> None:
     """A schema that is no object with members becomes the plain type of its values."""
-    schemas = {"Name": schema, "Other": {"type": "string"}}
+    schemas = {"Other": {"type": "string", "items": {}}, "Name": schema}
     assert f"\nName = {expected}\n" in generated(schemas)
 
 
@@ -81,6 +84,16 @@ def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
     exec(generated(schemas), vars(made))
     assert {"created-at": int, "class": Literal["a"]} == get_type_hints(made.Thing)
+
+
+def test_schemas_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A type may name others that stand below it, and itself."""
+    tree = {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}
+    members = {"trees": {"$ref": "#/components/schemas/Trees"}, "time": {"$ref": "#/components/schemas/Time"}}
+    schemas = {"Trees": tree, "Tree": {"properties": members}, "Time": {"type": "integer"}}
+    monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
+    exec(generated(schemas), vars(made))
+    assert {"trees": list[made.Tree], "time": int} == get_type_hints(made.Tree)
 
 
 def test_names_that_python_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
