@@ -35,6 +35,12 @@ SWEEP_SECONDS = 0.25
 _SHORT_BYTES = 4096
 # As the types that are generated from a contract call a number.
 _NUMBER = new_type(DECIMAL.values, "NUMBER", FLOAT)
+# As an answer sends them.
+_BYTES = new_type(
+    psycopg2.BINARY.values,
+    "BYTES",
+    lambda value, cursor: None if value is None else bytes(psycopg2.BINARY(value, cursor)),
+)
 
 
 class Deadlines:
@@ -82,6 +88,7 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
                 opened = psycopg2.connect(async_=True, **await connection_arguments(url))
                 undo.callback(opened.close)
                 register_type(_NUMBER, opened)
+                register_type(_BYTES, opened)
                 while (state := opened.poll()) != POLL_OK:
                     await _ready(opened.fileno(), writing=state == POLL_WRITE)
                 connection = Connection(opened, deadlines or Deadlines())

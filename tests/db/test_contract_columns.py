@@ -129,6 +129,12 @@ def test_postgresql_takes_them_all(database_url: str) -> None:
         assert [(['a"b', "c\\d"], True)] == stored
 
 
+def test_a_column_of_texts_has_postgresql_s_operators() -> None:
+    """Statements may ask an array of texts what PostgreSQL can, such as whether it contains another one."""
+    texts = column("texts", member(CONTRACT, "Thing", "texts"))
+    assert "texts @> texts" == str(texts.contains(texts).compile(dialect=postgresql.dialect()))
+
+
 def test_a_name_that_postgresql_would_cut() -> None:
     """A constraint's name that would be too long has a digest of its values."""
     schema = {"type": "string", "enum": [f"one of many words {number}" for number in range(9)]}

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, Numeric, bindparam, cast, insert, literal, select
+from sqlalchemy import ColumnElement, LargeBinary, Numeric, bindparam, cast, insert, literal, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import ReturnsRows
 
@@ -61,6 +61,13 @@ def test_a_decimal_number(database_url: str) -> None:
     """A number is the float that the contract's types say, and that JSON can hold."""
     found = answered(database_url, cast(bindparam("value"), Numeric(7, 2)), value=19.99)
     assert (19.99, float) == (found, type(found))
+
+
+@pytest.mark.parametrize("sent", [bytes(range(256)), b"", None])
+def test_bytes(database_url: str, sent: bytes | None) -> None:
+    """Bytes come back as they were, so that an answer can send them."""
+    found = answered(database_url, cast(bindparam("value"), LargeBinary), value=sent)
+    assert (sent, type(sent)) == (found, type(found))
 
 
 def test_a_value_that_cannot_be_sent(database_url: str) -> None:
