@@ -26,6 +26,11 @@ STATEMENT_SECONDS = 3.5
 _OWNING = (
     f"SET search_path TO pg_catalog, %(_schema)s, pg_temp; SET statement_timeout TO '{STATEMENT_SECONDS}s'"
 )
+# What the grammar has instead of a function can have no schema.
+_GRAMMAR = set(
+    "all any array coalesce exists greatest grouping json_array json_arrayagg json_exists json_objectagg json_query "
+    "json_scalar json_serialize json_value least merge_action nullif row some trim xmlconcat".split()
+)
 
 
 class _Compiler(PGCompiler):
@@ -33,9 +38,8 @@ class _Compiler(PGCompiler):
 
     def visit_function(self, func: Function[Any], *args: Any, **options: Any) -> str:
         text: str = super().visit_function(func, *args, **options)
-        # What the grammar has instead of a function can have no schema.
-        is_grammar = func.name.lower() in {"coalesce", "greatest", "least", "nullif"}
-        return f"pg_catalog.{text}" if re.match(r"[a-z_]+\(", text) and not is_grammar else text
+        is_grammar = func.name.lower() in _GRAMMAR
+        return f"pg_catalog.{text}" if re.match(r"[a-z_][a-z0-9_]*\(", text) and not is_grammar else text
 
 
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]

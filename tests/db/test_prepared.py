@@ -71,6 +71,25 @@ def test_a_name_is_a_digest_of_the_text() -> None:
     assert one.prepared == as_tenant(select(tasks.c.id), NAMES).prepared
 
 
+def test_functions_of_postgresql_s_and_what_only_looks_like_one(database_url: str) -> None:
+    """A statement calls PostgreSQL's own function, and may use what the grammar has in the form of a function."""
+    two = literal_column("2", Integer)
+    asked = {
+        "trim": func.trim(text("' a '")),
+        "least": func.least(two, func.log10(text("10"))),
+        "any": two == func.any(func.array(select(two).scalar_subquery())),
+        "row": func.row(two, two) > func.row(two, text("1")),
+    }
+    statement = select(*(value.label(name) for name, value in asked.items()))
+    assert 1 == as_tenant(statement, NAMES).plain.count("pg_catalog.")
+    assert "pg_catalog.log10(" in as_tenant(statement, NAMES).plain
+
+    async def use(pool: Pool, _: Connection, user: str) -> Any:
+        return await tenant_on(pool, user).fetch_one(statement)
+
+    assert {"trim": "a", "least": 1, "any": True, "row": True} == with_connection(database_url, use)
+
+
 def test_a_session_s_number_is_never_cut_off() -> None:
     """However long a service's name is, PostgreSQL keeps all of a statement's name with the number of the session."""
     longest = [f"{name}_{2**62}" for name in as_tenant(statements.get_task(), Names("s" * 40)).prepared]
