@@ -19,6 +19,8 @@ _TEMPORARY = {
 
 
 _FOREIGN_KEY = "23503"
+# Faults of a statement, whose words name tables, columns and functions, and no value.
+_OF_STATEMENTS = {"42501", "42702", "42703", "42803", "42804", "42883", "42P10", "42P18"}
 
 
 class ConstraintError(InternalError):
@@ -48,7 +50,8 @@ def failure_of(error: psycopg2.Error) -> Failure:
         return InternalError(f"the driver refused to send a statement: {error}")
     if state is not None and state.startswith("23"):
         return ConstraintError(error)
-    return InternalError(f"database: {type(error).__name__} (SQLSTATE {state})")
+    words = f", {error.diag.message_primary}" if state in _OF_STATEMENTS else ""
+    return InternalError(f"database: {type(error).__name__} (SQLSTATE {state}){words}")
 
 
 def is_disconnect(error: psycopg2.Error) -> bool:

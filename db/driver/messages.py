@@ -27,9 +27,9 @@ _OWNING = (
     f"SET search_path TO pg_catalog, %(_schema)s, pg_temp; SET statement_timeout TO '{STATEMENT_SECONDS}s'"
 )
 # What the grammar has instead of a function can have no schema.
-_GRAMMAR = set(
-    "all any array coalesce exists greatest grouping json_array json_arrayagg json_exists json_objectagg json_query "
-    "json_scalar json_serialize json_value least merge_action nullif row some trim xmlconcat".split()
+_GRAMMAR = re.compile(
+    "all|any|array|coalesce|exists|greatest|grouping|json_(array|arrayagg|exists|objectagg|query|scalar|serialize|value)"
+    "|least|merge_action|nullif|row|some|trim|xmlconcat"
 )
 
 
@@ -38,8 +38,8 @@ class _Compiler(PGCompiler):
 
     def visit_function(self, func: Function[Any], *args: Any, **options: Any) -> str:
         text: str = super().visit_function(func, *args, **options)
-        is_grammar = func.name.lower() in _GRAMMAR
-        return f"pg_catalog.{text}" if re.match(r"[a-z_][a-z0-9_]*\(", text) and not is_grammar else text
+        is_function = re.match(r"[a-z_][a-z0-9_]*\(", text) and not _GRAMMAR.fullmatch(func.name.lower())
+        return f"pg_catalog.{text}" if is_function else text
 
 
 DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]

@@ -1,6 +1,7 @@
 """A database in trouble: what clients are told, that nothing acknowledged is lost, and that it passes by itself."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -173,8 +174,6 @@ def answer_of(url: str, *texts: str) -> list[Any]:
         ("23505", InternalError),  # unique violation
         ("23514", InternalError),  # check violation: the contract let it pass
         ("25P02", InternalError),  # in failed transaction
-        ("42501", InternalError),  # insufficient privilege
-        ("42703", InternalError),  # undefined column
         ("42P01", InternalError),  # undefined table
         ("55000", InternalError),  # object not in prerequisite state
         ("XX000", InternalError),  # internal error
@@ -187,6 +186,20 @@ def test_each_sqlstate_has_its_failure(own_url: str, state: str, failure: type[E
         answer_of(own_url, text)
 
     assert "could not connect" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("SELECT title FROM (SELECT 1) AS milk", "UndefinedColumn (SQLSTATE 42703), column"),
+        ("SELECT mean(1)", "UndefinedFunction (SQLSTATE 42883), function mean(integer)"),
+        ("SELECT relname = 1 FROM pg_class", "UndefinedFunction (SQLSTATE 42883), operator"),
+    ],
+)
+def test_a_statement_that_is_wrong_is_told_what_is_not_there(own_url: str, text: str, words: str) -> None:
+    """Who writes a statement finds in the log what it names and the database does not have."""
+    with pytest.raises(InternalError, match=re.escape(words) + ".* does not exist"):
+        answer_of(own_url, text)
 
 
 def test_a_missing_user_is_told_as_such(own_url: str) -> None:

@@ -99,9 +99,9 @@ def test_rows_that_cannot_be_read(url: str) -> None:
     run(url, "REVOKE SELECT ON tasks FROM todo_tenant")
 
     sentence = (
-        "tasks cannot be read: database: InsufficientPrivilege (SQLSTATE 42501): have a migration grant todo_tenant "
-        "the right to SELECT; on Citus each machine must run and let todo_tenant log in from the others "
-        "(docs/deploy/citus.md)"
+        "tasks cannot be read: database: InsufficientPrivilege (SQLSTATE 42501), permission denied for table tasks: "
+        "have a migration grant todo_tenant the right to SELECT; on Citus each machine must run and let todo_tenant "
+        "log in from the others (docs/deploy/citus.md)"
     )
     assert {"rows": sentence} == faults(DATABASE_URL=url)
     with isolated_database(todo(), Settings(auth_jwt_secret=SECRET, database_url=url)):
@@ -337,7 +337,8 @@ def test_a_login_that_may_not_enter(server: Cluster, url: str) -> None:
     database = url.split("/")[-1].split("?")[0]
 
     sentence = (
-        "no request can enter the role todo_tenant (database: InsufficientPrivilege (SQLSTATE 42501)): run "
+        "no request can enter the role todo_tenant (database: InsufficientPrivilege (SQLSTATE 42501), "
+        'permission denied to set role "todo_tenant"): run '
         "the command `migrate`, or have an administrator GRANT todo_tenant to the login of DATABASE_URL"
     )
     assert {"database": sentence} == faults(DATABASE_URL=server.as_login("stranger", database))
