@@ -12,13 +12,12 @@ from starlette.types import Send
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.error_bodies import ErrorBodies
+from openapi.bridge.error_bodies import PROBLEM, ErrorBodies
 from openapi.bridge.failures import BadRequest, Failure, Refusal
 from openapi.bridge.media_types import JSON, accepted, read_media_type
 
 Body = TypeVar("Body", covariant=True)
 
-PROBLEM = "application/problem+json"
 MAX_VIOLATIONS = 50
 
 # A line break at the end, which JSON allows (RFC 8259, section 2), keeps a shell's prompt on a line of its own.
@@ -130,7 +129,7 @@ class AnswerWriter:
         is_named = b"problem+json" in accept.lower()
         if is_named and any(each.name == PROBLEM for each in accepted(accept.decode("latin-1"))):
             return self.write(refusal.status, self._problem(failure, refusal), refusal.headers, PROBLEM)
-        media_type, body = self._bodies.body(refusal, operation)
+        media_type, body = self._bodies.body(refusal, operation, lambda: self._problem(failure, refusal))
         return self.write(refusal.status, body, refusal.headers, media_type)
 
     def _problem(self, failure: Failure, refusal: Refusal) -> dict[str, Any]:

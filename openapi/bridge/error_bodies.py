@@ -1,5 +1,6 @@
 """The body of a refusal in the form that the contract has for it."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -10,6 +11,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Refusal
 from openapi.bridge.media_types import JSON, read_media_type
 
+PROBLEM = "application/problem+json"
 # How deep the form of an error is followed; real ones have two or three levels.
 _DEEPEST = 4
 # Members that may be left out, but mean what a refusal has to say.
@@ -28,13 +30,24 @@ class ErrorBodies:
         self._contract = contract
         self._form_of = cache(self._find_form)
 
-    def body(self, refusal: Refusal, operation: Operation | None) -> tuple[str, Any]:
-        """The media type and the body; what the contract's form leaves no room for is said in our own."""
+    def body(
+        self, refusal: Refusal, operation: Operation | None, problem: Callable[[], dict[str, Any]]
+    ) -> tuple[str, Any]:
+        """The media type and the body; what the contract's form leaves no room for is said in our own.
+
+        Args:
+            problem: makes the one of RFC 9457, for a contract that has no other form.
+        """
         form = self._form_of(operation and operation.id, refusal.status)
         ours = {"error": refusal.sentence}
         if form is None:
             return JSON, ours
         media_type, schema = form
+        if media_type.lower().startswith(PROBLEM):
+            whole = problem()
+            named = {name: value for name, value in whole.items() if name != "errors"}
+            if found := [each for each in (whole, named) if schema.is_valid(each)]:
+                return media_type, found[0]
         # A form that names no members leaves them to us.
         body = _filled(schema, "", refusal, 0) or ours
         return (media_type, body) if schema.is_valid(body) else (JSON, ours)

@@ -117,6 +117,17 @@ def test_the_media_type_is_the_contracts() -> None:
     assert ("application/json", OURS) == refused({"400": response(form, "application/xml")})
 
 
+def test_a_problem_is_one_of_rfc_9457() -> None:
+    """Where the contract's form is a problem it is sent to everybody, with its violations where there is room."""
+    problem = {"type": "about:blank", "title": "Bad Request", "status": 400, "detail": SENTENCE}
+    form = fields(type="string", title="string", status="integer", detail="string")
+    media_type = "application/problem+json"
+    assert (media_type, problem) == refused({"400": response(form, media_type)})
+    errors = [{"parameter": "no", "code": "unknown", "detail": SENTENCE}]
+    assert (media_type, {**problem, "errors": errors}) == refused({"400": response({}, media_type)})
+    assert (media_type, {"code": 400}) == refused({"400": response(fields(code="integer"), media_type)})
+
+
 @pytest.mark.parametrize(
     ("failure", "expected"),
     [
