@@ -92,10 +92,10 @@ def _type(schema: Any) -> str:
     if "$ref" in schema:
         named = re.fullmatch("#/components/schemas/([^/]+)", schema["$ref"])
         return named[1] if named else "Any"
-    if "enum" in schema:
-        return f"Literal[{', '.join(_literal(value) for value in schema['enum'])}]"
-    if "const" in schema:
-        return f"Literal[{_literal(schema['const'])}]"
+    values = [schema["const"]] if "const" in schema else schema.get("enum", ())
+    # A Literal has no other values (PEP 586).
+    if values and all(isinstance(value, str | int | None) for value in values):
+        return f"Literal[{', '.join(map(_literal, values))}]"
     if "anyOf" in schema and "type" not in schema:
         return " | ".join(dict.fromkeys(map(_type, schema["anyOf"])))
     types = schema.get("type", [])

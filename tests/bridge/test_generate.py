@@ -53,6 +53,8 @@ def test_the_file_is_what_the_contract_makes() -> None:
         ({"type": ["string", "null"]}, "str | None"),
         ({"enum": ["a", 1, None, 'say "b"']}, """Literal["a", 1, None, 'say "b"']"""),
         ({"const": "a"}, 'Literal["a"]'),
+        ({"type": "number", "enum": [0, 7.7]}, "float"),
+        ({"const": {"a": 1}}, "Any"),
         ({"anyOf": [{"const": "*"}, {"type": "string"}, {"type": "string"}]}, 'Literal["*"] | str'),
         ({"$ref": "#/components/schemas/Other"}, "Other"),
         ({"$ref": "#/components/schemas/Other/items"}, "Any"),
