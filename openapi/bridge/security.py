@@ -158,6 +158,9 @@ class Security:
 
     Args:
         verifiers: by the scheme's name in the document or, for all schemes of a kind, by that.
+
+    Raises:
+        ContractError: for a verifier of no scheme, which is probably misspelt.
     """
 
     def __init__(self, document: Json, verifiers: Verifiers) -> None:
@@ -167,6 +170,10 @@ class Security:
             name: str(scheme["scheme"]).lower() if scheme["type"] == "http" else str(scheme["type"])
             for name, scheme in self._schemes.items()
         }
+        if unknown := verifiers.keys() - {*_HANDLERS, *self._kinds, *self._kinds.values()}:
+            raise ContractError(
+                f"#/components/securitySchemes: no scheme has the name or kind {min(unknown)!r}, which `verifiers` has"
+            )
         found = {name: _find(verifiers, name, kind) for name, kind in self._kinds.items()}
         self._verifiers = {name: verifier for name, verifier in found.items() if verifier is not None}
 

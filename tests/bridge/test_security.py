@@ -208,6 +208,15 @@ def test_what_nobody_can_verify_is_refused_at_the_start() -> None:
         serve(alone, verifiers, components={"securitySchemes": SCHEMES})
 
 
+def test_a_verifier_of_no_scheme() -> None:
+    """A verifier whose name no scheme has stops the start, since the scheme that was meant would be passed over."""
+    line = "^#/components/securitySchemes: no scheme has the name or kind 'TLS', which `verifiers` has$"
+    with pytest.raises(ContractError, match=line):
+        serve(
+            {"/things": {"get": operation("act")}}, {"TLS": verify}, components={"securitySchemes": SCHEMES}
+        )
+
+
 @pytest.mark.parametrize(
     ("claims", "expected"),
     [
