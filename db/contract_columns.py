@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     literal_column,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from openapi.bridge.contract import Contract
@@ -152,7 +153,8 @@ def created_at(name: str = "created_at") -> Column[Any]:
 
 def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
     """The constraints for a schema's lengths, bounds, `pattern` of one character, `enum`, dates and items."""
-    for name, rule in _checks(column, schema, _kind(column, schema)):
+    quoted = postgresql.dialect().identifier_preparer.quote(column)  # type: ignore[no-untyped-call]
+    for name, rule in _checks(quoted, schema, _kind(column, schema)):
         full = f"{table}_{column}_{name}"
         if len(full.encode()) > _LONGEST_NAME:
             full = f"{table}_{column}_{_digest(name)}"

@@ -135,6 +135,13 @@ def test_a_column_of_texts_has_postgresql_s_operators() -> None:
     assert "texts @> texts" == str(texts.contains(texts).compile(dialect=postgresql.dialect()))
 
 
+@pytest.mark.parametrize("name", ["user", "vat-id"])
+def test_a_name_that_sql_takes_for_something_else(name: str) -> None:
+    """A constraint is about the column, whatever its name would mean in SQL."""
+    (found,) = checks("things", name, {"type": "string", "maxLength": 3})
+    assert f'char_length("{name}") BETWEEN 0 AND 3' == str(found.sqltext)
+
+
 def test_a_name_that_postgresql_would_cut() -> None:
     """A constraint's name that would be too long has a digest of its values."""
     schema = {"type": "string", "enum": [f"one of many words {number}" for number in range(9)]}
