@@ -115,6 +115,7 @@ class Database:
             TooManyRequests: if the user has too many calls under way.
             Unavailable: for trouble that passes: no connection, a timeout, a full disk.
             ConstraintError: for rows that a constraint of the tables does not take.
+            BadRequest: for JSON with U+0000, which jsonb cannot hold.
             InternalError: for anything else.
         """
         seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline

@@ -2,7 +2,7 @@
 
 import psycopg2
 
-from openapi.bridge.failures import Failure, InternalError, Unavailable
+from openapi.bridge.failures import BadRequest, Failure, InternalError, Unavailable
 
 # Appendix A of the PostgreSQL manual. Each is trouble that passes without a change of ours.
 _TEMPORARY = {
@@ -19,6 +19,8 @@ _TEMPORARY = {
 
 
 _FOREIGN_KEY = "23503"
+# U+0000 in JSON (PostgreSQL's manual, section 8.14), or what the encoding of the database does not have.
+_NOT_STORABLE = "22P05"
 # Faults of a statement, whose words name tables, columns and functions, and no value.
 _OF_STATEMENTS = {"42501", "42702", "42703", "42803", "42804", "42883", "42P10", "42P18"}
 
@@ -38,14 +40,16 @@ class ConstraintError(InternalError):
 
 
 def failure_of(error: psycopg2.Error) -> Failure:
-    """Unavailable for trouble that passes, ConstraintError for rows that the tables do not take, else InternalError for
-    what should not happen; the reason is for the log."""
+    """Unavailable for trouble that passes, ConstraintError for rows that the tables do not take, BadRequest for text
+    that PostgreSQL cannot hold, else InternalError for what should not happen; the reason is for the log."""
     state = error.pgcode
     if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
         return Unavailable("the connection to the database failed or was lost")
     for prefix, meaning in _TEMPORARY.items():
         if state is not None and state.startswith(prefix):
             return Unavailable(f"database: {meaning} ({state})")
+    if state == _NOT_STORABLE:
+        return BadRequest("The request must not hold U+0000 or another character that cannot be stored")
     if state is None and isinstance(error, psycopg2.ProgrammingError):
         return InternalError(f"the driver refused to send a statement: {error}")
     if state is not None and state.startswith("23"):

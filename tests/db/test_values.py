@@ -14,7 +14,7 @@ from db.driver.faults import ConstraintError
 from db.driver.pool import Pool
 from db.driver.url import normalise
 from db.models import NAMES, tasks
-from openapi.bridge.failures import InternalError
+from openapi.bridge.failures import BadRequest, InternalError
 
 VALUE = bindparam("value", type_=JSONB)
 
@@ -50,6 +50,13 @@ def answered(url: str, expression: ColumnElement[Any], **values: Any) -> Any:
 def test_json(database_url: str, sent: Any, expected: Any) -> None:
     """What a statement calls JSON is sent as JSON, dates as the contract has them, and comes back as it was."""
     assert expected == answered(database_url, cast(VALUE, JSONB), value=sent)
+
+
+@pytest.mark.parametrize("sent", ["\0", {"a": ["b\0"]}, {"\0": 1}])
+def test_json_that_postgresql_cannot_hold(database_url: str, sent: Any) -> None:
+    """U+0000, which a contract cannot forbid in members that it does not name, is the request's fault."""
+    with pytest.raises(BadRequest, match=r"^The request must not hold U\+0000"):
+        answered(database_url, cast(VALUE, JSONB), value=sent)
 
 
 def test_json_of_the_statement(database_url: str) -> None:
