@@ -15,7 +15,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.grammar import METHODS
 from openapi.bridge.failures import Failure
 from openapi.bridge.routing import OpenAPI31Specification
-from openapi.bridge.security import Security
+from openapi.bridge.security import Security, Verifiers
 from openapi.bridge.service import ContractService
 from openapi.contract import contract
 from tests.bridge.test_security import SCHEMES, VERIFIERS
@@ -78,9 +78,14 @@ async def tell_status(message: Message) -> None:
     raise Found(message.get("status"))
 
 
+def verifiers_for(contract: Contract) -> Verifiers:
+    """What verifies the credentials of the schemes that a contract has."""
+    return VERIFIERS if contract is CONTRACTS["security"] else {"bearer": VERIFIERS["bearer"]}
+
+
 def connexion_for(contract: Contract) -> RoutingMiddleware:
     """Connexion's own routing and security for a contract."""
-    security = Security(contract.document, VERIFIERS)
+    security = Security(contract.document, verifiers_for(contract))
     specification = OpenAPI31Specification("3.1.0", contract.operations.values(), security)
     secured = SecurityMiddleware(tell)
     secured.add_api(specification, resolver=Resolver(echo), security_map=security.security_map())
@@ -127,7 +132,7 @@ def test_what_is_flat_serves_as_connexion_does(name: str) -> None:
     Where several paths match, as in neither of these contracts, ours holds to the most specific one for any method.
     """
     contract = CONTRACTS[name]
-    service = ContractService(contract, echo, lambda claims: claims, VERIFIERS, nothing)
+    service = ContractService(contract, echo, lambda claims: claims, verifiers_for(contract), nothing)
     connexion = connexion_for(contract)
     templates = {operation.path for operation in contract.operations.values()}
     paths = {template.replace("{user_id}", USER).replace("{id}", "1") for template in templates}
