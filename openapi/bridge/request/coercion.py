@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from math import isfinite
 from typing import Any
@@ -56,14 +58,40 @@ class Coercion:
     def value(self, tree: Tree) -> Any:
         """What a tree of texts means; numbers from 0 on are the indices of an array.
 
+        Where it is not valid so, it is read by each branch of an `anyOf` or `oneOf`: the same text may be a number in
+        one and a text in another.
+
         Raises:
             ValueError: for several texts where one has to be.
         """
+        value = self._value(tree)
+        if self._branches and not self._is_valid(value):
+            for branch in self._branches:
+                with suppress(ValueError):
+                    if self._is_valid(other := branch._value(tree)):
+                        return other
+        return value
+
+    def _is_valid(self, value: Any) -> bool:
+        return self._votes(value) == len(self._schemas)
+
+    @cached_property
+    def _branches(self) -> "list[Coercion]":
+        """What is read by one branch alone; those within branches would be too many."""
+        ends = [end for schema in self._schemas if isinstance((end := schema.end()).node, dict)]
+        return [
+            Coercion(replace(end, node={**end.node, keyword: [branch]}))
+            for end in ends
+            for keyword in ("anyOf", "oneOf")
+            for branch in end.node.get(keyword, ())
+        ]
+
+    def _value(self, tree: Tree) -> Any:
         if isinstance(tree, dict):
             is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
             if "array" in self.types and is_numbered:
-                return [self.item(index).value(each) for index, each in enumerate(tree.values())]
-            return {name: self.member(name).value(each) for name, each in tree.items()}
+                return [self.item(index)._value(each) for index, each in enumerate(tree.values())]
+            return {name: self.member(name)._value(each) for name, each in tree.items()}
         if "array" in self.types or (len(tree) > 1 and not self.types):
             return [self.item(index).convert(text) for index, text in enumerate(tree)]
         if len(tree) > 1:
