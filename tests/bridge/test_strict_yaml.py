@@ -53,6 +53,14 @@ def test_a_text_may_begin_with_a_line_of_white_space() -> None:
     assert {"a": {"b": "\t\nc\n", "d": 1}} == strict_yaml.parse_yaml("a:\n  b: |\n    \t\n    c\n  d: 1")
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_no_other_character_ends_a_line(character: str) -> None:
+    """Only CR and LF end lines (YAML 1.2, section 5.4), which YAML 1.1 takes three more characters for."""
+    text = f"a{character}b: |\n  c{character}d\n'e {character}': f # g{character}h"
+    read = strict_yaml.parse_yaml(text)
+    assert {f"a{character}b": f"c{character}d\n", f"e {character}": "f"} == read
+
+
 def test_keys_are_strings() -> None:
     """A key is the string that it is written as, whatever it would mean elsewhere."""
     assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.parse_yaml(

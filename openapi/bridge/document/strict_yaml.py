@@ -23,6 +23,12 @@ _RESOLVED = {
 }
 
 
+# What ends a line in YAML 1.1, as in the library, and is a character like others in YAML 1.2 (section 5.4); and what
+# stands for it meanwhile.
+_LINE_ENDS = "\x85\u2028\u2029"
+_PRIVATE = range(0xE000, 0xF900)
+
+
 class YAMLError(ValueError):
     """The text is not such YAML; the message is one line that names the line of the fault."""
 
@@ -46,12 +52,27 @@ for _loader in (_Loader, _SlowLoader):
         _loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
-def parse_yaml(text: str, loading: type[_Loader | _SlowLoader] = _Loader) -> Any:
+def parse_yaml(text: str) -> Any:
     """The value that `text` holds, made of what JSON has: the keys of a mapping are strings.
 
     Raises:
         YAMLError: for anything but one such document.
     """
+    spare = (code for code in _PRIVATE if chr(code) not in text)
+    stand_ins = dict(zip((ord(each) for each in _LINE_ENDS if each in text), spare, strict=False))
+    value = _parsed(text.translate(stand_ins), _Loader)
+    return _translated(value, {code: meant for meant, code in stand_ins.items()}) if stand_ins else value
+
+
+def _translated(value: Any, table: dict[int, int]) -> Any:
+    if isinstance(value, dict):
+        return {key.translate(table): _translated(member, table) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_translated(item, table) for item in value]
+    return value.translate(table) if isinstance(value, str) else value
+
+
+def _parsed(text: str, loading: type[_Loader | _SlowLoader]) -> Any:
     try:
         _check_depth(text, loading)
         loader = loading(text)
@@ -67,7 +88,7 @@ def parse_yaml(text: str, loading: type[_Loader | _SlowLoader] = _Loader) -> Any
     except yaml.MarkedYAMLError as error:
         # libyaml takes a tab in the first line of a text for an indentation, which Python's own parser does not.
         if loading is _Loader and "tab character" in str(error.problem):
-            return parse_yaml(text, _SlowLoader)
+            return _parsed(text, _SlowLoader)
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise YAMLError(f"line {line}: this is not YAML: {error.problem}") from error
     except yaml.YAMLError as error:
