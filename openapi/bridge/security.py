@@ -23,8 +23,6 @@ from inspect import isawaitable
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.requests import cookie_parser
-
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.failures import Forbidden
@@ -35,6 +33,7 @@ from openapi.bridge.framework import (
     BasicSecurityHandler,
     BearerSecurityHandler,
 )
+from openapi.bridge.request.cookies import read_cookies
 
 Claims = Mapping[str, Any]
 _BEARER_KINDS = ("oauth2", "openIdConnect")
@@ -84,7 +83,7 @@ class _ApiKey(_Handler, ApiKeySecurityHandler):
     @staticmethod
     def get_cookie_value(cookies: str | None, name: str) -> str | None:
         """The cookie's value; Connexion's own parser raises for a name that it does not like."""
-        return cookie_parser(cookies or "").get(name)
+        return read_cookies(cookies or "").get(name)
 
 
 class _OtherHttp(_Handler):

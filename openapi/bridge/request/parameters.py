@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.requests import cookie_parser
 from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
@@ -14,6 +13,7 @@ from openapi.bridge.document.places import Place, copy_of
 from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.failures import BadRequest, Violation, violations_of
 from openapi.bridge.python_names import python_name
+from openapi.bridge.request.cookies import read_cookies
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
@@ -118,7 +118,7 @@ def _read_query(query: bytes) -> Texts:
 
 def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:
     text = b";".join(value for name, value in headers if name == b"cookie").decode("latin-1")
-    return {name: (value,) for name, value in cookie_parser(text).items()}
+    return {name: (value,) for name, value in read_cookies(text).items()}
 
 
 class _Parameter:
