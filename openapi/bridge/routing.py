@@ -66,9 +66,14 @@ _RESOLVER = Resolver(lambda _operation_id: _unreachable)
 
 @dataclass(slots=True)
 class Path:
-    """One path: how it is recognised, the names of its parameters and its operations by method."""
+    """One path: how it is recognised, the names of its parameters and its operations by method.
+
+    Args:
+        is_backwards: whether what matches reads texts from their end.
+    """
 
     matches: Callable[[str], "re.Match[str] | None"]
+    is_backwards: bool = False
     names: tuple[str, ...] = ()
     operations: dict[str, ServedOperation] = field(default_factory=dict)
     allow: str = ""
@@ -89,7 +94,7 @@ def paths_of(
     # Starlette lets GET take HEAD too; one that the contract declares comes after it and has the last word.
     for route in sorted(routing.router.routes[-1].app.routes, key=lambda route: -len(route.methods)):
         operation = served[route.endpoint.operation_id]
-        path = paths.setdefault(route.path, Path(route.path_regex.fullmatch))
+        path = paths.setdefault(route.path, _path(route.path, route.path_regex))
         path.operations.update(dict.fromkeys(route.methods, operation))
         path.allow = ", ".join(sorted(path.operations))
         path.names = tuple(re.findall(r"\{([^}]*)\}", operation.operation.path))
@@ -98,6 +103,19 @@ def paths_of(
         if paths[template].names:
             by_slashes.setdefault(template.count("/"), []).append(paths[template])
     return {text: path for text, path in paths.items() if not path.names}, by_slashes
+
+
+def _path(template: str, regex: "re.Pattern[str]") -> Path:
+    """A path that is matched in linear time.
+
+    Of `{a}-{b}` the first takes as much as it can, as in Connexion. Looked for from the end, that is the least that
+    each of the others can take, so nothing is ever tried again, and a regular expression can be told so.
+    """
+    if not re.search(r"\}[^/]*\{", template):
+        return Path(regex.fullmatch)
+    last, *others = [re.escape(text[::-1]) for text in reversed(re.split(r"\{[^}]*\}", template))]
+    backwards = re.compile(last + "".join(f"(?>([^/]+?){text})" for text in others))
+    return Path(backwards.fullmatch, is_backwards=True)
 
 
 def verifications_of(

@@ -102,8 +102,9 @@ class ContractService:
         if (fixed := self._fixed.get(text)) is not None:
             return fixed, ()
         for path in self._by_slashes.get(text.count("/"), ()):
-            if (match := path.matches(text)) is not None:
-                return path, match.groups()
+            if (match := path.matches(text[::-1] if path.is_backwards else text)) is not None:
+                values = match.groups()
+                return path, [value[::-1] for value in reversed(values)] if path.is_backwards else values
         return None, ()
 
     async def _answer(self, scope: Scope, receive: Receive) -> WrittenAnswer | None:

@@ -36,6 +36,27 @@ def test_the_more_specific_path_is_meant(method: str, path: str, expected: Json,
 
 
 @pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/a/1...2.json/c", {"x": "1", "y": "2", "z": "json"}),
+        ("/a/v1.0....2.tar.json/c", {"x": "v1.0.", "y": "2.tar", "z": "json"}),
+        ("/a/......./c", {"x": ".", "y": ".", "z": "."}),
+        ("/a/....../c", None),
+        ("/a/1...2./c", None),
+        ("/a/1...2.json/d", None),
+        pytest.param(f"/a/{30_000 * '.'}/d", None, id="long"),
+    ],
+)
+def test_several_parameters_between_two_slashes(path: str, expected: Json | None) -> None:
+    """Of several parameters in a segment the first takes as much as it can, which is found in linear time: the test
+    would not end otherwise."""
+    names = [parameter(name) for name in "xyz"]
+    send = serve({"/a/{x}...{y}.{z}/c": {"get": operation("a", parameters=names)}})
+    answer = send("GET", path)
+    assert (expected and {"operation": "a", **expected}) == (told(answer) if answer.is_success else None)
+
+
+@pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
         ("GET", "/things/mine", "POST"),
