@@ -12,6 +12,8 @@ _TYPE = re.compile(rf"({_WORD})/({_WORD})")
 _PARAMETER = re.compile(rf'(?:[ \t]*+;)++[ \t]*+(?:({_WORD})=(?:({_WORD})|"((?:[^"\\]|\\.)*+)"))?', re.DOTALL)
 # What stands between commas; one within quotation marks is a parameter's (RFC 9110, section 5.6.1.2).
 _ELEMENT = re.compile(r'(?:[^",]|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL)
+# Of more ranges than a client has reason to name, those that come first are read.
+_MOST_RANGES = 100
 _WEIGHT = re.compile(r"[01](\.[0-9]*)?", re.ASCII)
 _JSON = re.compile(r"(?:application|text)/json|[^/]+/[^/]+\+json")
 
@@ -106,7 +108,7 @@ def accept_of(scope: Mapping[str, Any]) -> bytes:
 def accepted(accept: str) -> list[MediaType]:
     """The media ranges that an `Accept` header takes, the most wanted first (RFC 9110, section 12.5.1)."""
     ranges = []
-    for media_range in filter(None, map(read_media_type, _ELEMENT.findall(accept))):
+    for media_range in filter(None, map(read_media_type, _ELEMENT.findall(accept)[:_MOST_RANGES])):
         weight = media_range.parameters.get("q", "1")
         wanted = media_range._replace(parameters={})
         ranges.append((float(weight) if _WEIGHT.fullmatch(weight) else 0, wanted))
