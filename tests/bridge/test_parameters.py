@@ -507,6 +507,14 @@ def test_a_query_is_percent_encoded_utf_8(query: str) -> None:
     assert "The query must be percent-encoded UTF-8" == refusal(reading, scope(query))
 
 
+def test_a_query_has_a_thousand_parameters_at_most() -> None:
+    """Each costs more than its bytes, so that a query of many short ones would hold up everybody else."""
+    reading = reader(parameter("query", ARRAY))
+    assert {"color": 1000 * ["a"]} == reading.read(scope("&".join(1000 * ["color=a"])))
+    sentence = "The query must have 1000 parameters or less"
+    assert sentence == refusal(reading, scope("&".join(1001 * ["color=a"])))
+
+
 @pytest.mark.parametrize(
     ("declared", "expected"),
     [

@@ -20,6 +20,8 @@ from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
 
 # An unknown parameter has whatever name the client gave it.
 _LONGEST_NAME = 100
+# Each costs more than its bytes. A form has the same limit.
+_MOST_PARAMETERS = 1000
 
 
 def arguments_of(operation: Operation) -> dict[str, Place]:
@@ -109,7 +111,10 @@ def _read_query(query: bytes) -> Texts:
     if not query.isascii() or (b"%" in query and decoded(query) is None):
         raise BadRequest("The query must be percent-encoded UTF-8")
     texts: dict[str, list[str]] = {}
-    for pair in query.decode("ascii").split("&"):
+    pairs = query.decode("ascii").split("&")
+    if len(pairs) > _MOST_PARAMETERS:
+        raise BadRequest(f"The query must have {_MOST_PARAMETERS} parameters or less")
+    for pair in pairs:
         if pair:
             name, _, value = pair.partition("=")
             texts.setdefault(unquote_plus(name), []).append(value)
