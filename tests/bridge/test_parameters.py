@@ -1,5 +1,7 @@
 """Parameters from the wire to typed values: OpenAPI's styles, types, names and defaults."""
 
+import gc
+from itertools import count
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -374,6 +376,21 @@ def test_members_are_nested_twenty_deep() -> None:
     for _ in range(20):
         value = value["d"]
     assert {"d][" * 19_979 + "d": [1]} == value
+
+
+def test_members_of_members_are_not_kept() -> None:
+    """A client that names members of members in ever other ways fills no memory."""
+    nested = {"type": "object", "properties": {name: {"$ref": "#"} for name in "01"}}
+    reading = reader(parameter("query", {"$id": "https://example.com/two", **nested}, style="deepObject"))
+    ways = count(2**17)
+
+    def objects_kept() -> int:
+        for _ in range(100):
+            reading.read(scope(f"color[{']['.join(f'{next(ways):b}'[1:])}]="))
+        gc.collect()
+        return len(gc.get_objects())
+
+    assert objects_kept() >= objects_kept() - 100
 
 
 def test_the_first_items_of_an_array_have_types_of_their_own() -> None:

@@ -7,7 +7,7 @@ import pytest
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.mock.answers import ExampleAnswers, Wish
 from openapi.bridge.request.body import BodyReader
-from openapi.bridge.request.xml import parse_xml
+from openapi.bridge.request.xml import parse_xml, value_of
 from tests.support.contracts import body_reader, contract_of, document, operation, parsed
 
 XML = "application/xml"
@@ -100,6 +100,18 @@ def test_the_entities_of_a_document_type_are_not_expanded() -> None:
     for _ in range(10_000):
         with pytest.raises(BadRequest):
             parse_xml(content)
+
+
+def test_what_a_schema_says_is_found_out_once() -> None:
+    """Many elements of one schema, which may hold itself, cost little each: the test would take a minute otherwise."""
+    thing = {"type": "object", "properties": {"things": {"type": "array", "items": {"$ref": "#"}}}}
+    act = operation(parameters=[{"name": "t", "in": "query", "schema": {"$id": "urn:thing", **thing}}])
+    contract = contract_of(document({"/things": {"get": act}}))
+    schema = contract.requests.at("/paths/~1things/get/parameters/0/schema")
+    for _ in range(10):
+        assert {"things": 20_000 * [{}]} == value_of(
+            parse_xml(b"<t>" + b"<things/>" * 20_000 + b"</t>"), schema
+        )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -30,10 +30,10 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
-        # A schema is kept with what is known of it, so that no other one gets its identity.
-        self._validators: dict[object, tuple[Schema, Validator]] = {}
+        self._validator_of = cache(lambda schema: self._compiled(_absolute(schema)))
         self.ended: dict[tuple[int, str], Schema] = {}
         """Those that apply no schema without end, by identity, as far as it has been found out."""
+        self.followed: dict[object, Any] = {}
         self._register(with_compilable(document))
         if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
@@ -73,10 +73,7 @@ class Schemas:
 
     def is_valid(self, schema: "Schema", value: Any) -> bool:
         """Whether `value` is valid by a schema of this document, wherever it stands."""
-        key = schema.identity, schema.scope
-        if key not in self._validators:
-            self._validators[key] = schema, self._compiled(_absolute(schema))
-        return self._validators[key][1].is_valid(value)
+        return self._validator_of(schema).is_valid(value)
 
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`; where none stands, what allows everything."""
@@ -122,26 +119,31 @@ def _absolute(schema: "Schema") -> Any:
     return node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Schema:
-    """A schema, true or false included, and where its own references lead."""
+    """A schema, true or false included, and where its own references lead; equal is what stands at the same place."""
 
     node: Any
     _schemas: Schemas
     _resolver: jsonschema_rs.Resolver
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Schema) and (self.identity, self.scope) == (other.identity, other.scope)
+
+    def __hash__(self) -> int:
+        return id(self.node)
 
     def follow(self, reference: str) -> "Schema":
         """The schema that a `$ref` in this one leads to; raises ReferencingError if it leads to no schema."""
         resolved = self._resolver.lookup(reference)
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
-        # The document's own nodes are taken where they can be, since they have their members in order.
+        # The document's own nodes have their members in order; others the registry makes anew whenever it is asked.
         own = reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document)
-        node = (
-            look_up(self._schemas.document, unquote(reference.partition("#")[2]))
-            if own
-            else resolved.contents
-        )
+        if own:
+            node = look_up(self._schemas.document, unquote(reference.partition("#")[2]))
+        else:
+            node = self._schemas.followed.setdefault((self.base, self.scope, reference), resolved.contents)
         return Schema(node, self._schemas, resolved.resolver)
 
     def end(self) -> "Schema":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
@@ -20,12 +20,12 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII
 class Coercion:
     """What some schemas of one value make of its texts; a text that can mean nothing else stays one.
 
-    Those of items and members are made when they are asked for, since a schema may hold itself.
+    Those of items and members are asked for (`coercion_of`) when they are needed, since a schema may hold itself.
     """
 
     def __init__(self, *schemas: Schema) -> None:
         self._schemas = schemas
-        self._items: dict[int, Coercion] = {}
+        self._items: dict[int, list[Schema]] = {}
         self.types = frozenset(name for schema in schemas for name in schema.types())
         self.meanings = [*self._meanings()]
         """What a text can mean beside itself, one of them at most: what tells that it does, and what makes it."""
@@ -115,21 +115,21 @@ class Coercion:
                 layer.children("prefixItems").get(index) or layer.children("items").get(None)
                 for layer in self._layers
             )
-            self._items[index] = Coercion(*filter(None, found))
-        return self._items[index]
+            self._items[index] = [*filter(None, found)]
+        return coercion_of(*self._items[index])
 
     def member(self, name: str) -> "Coercion":
         """What the member of an object is read by."""
-        return self.members.get(name, self._other)
+        return coercion_of(*self.members.get(name, self._others))
 
     @cached_property
-    def members(self) -> "dict[str, Coercion]":
-        """What the members are read by that the schemas name."""
+    def members(self) -> dict[str, list[Schema]]:
+        """The schemas of the members that are named."""
         found: dict[str, list[Schema]] = {}
         for layer in self._layers:
             for name, member in layer.children("properties").items():
                 found.setdefault(name, []).append(member)
-        return {name: Coercion(*schemas) for name, schemas in found.items()}
+        return found
 
     @cached_property
     def is_open(self) -> bool:
@@ -138,13 +138,16 @@ class Coercion:
         return next((each for each in others if each is not None), True) is not False
 
     @cached_property
-    def _other(self) -> "Coercion":
-        others = [
+    def _others(self) -> list[Schema]:
+        return [
             layer.below("additionalProperties")
             for layer in self._layers
             if "additionalProperties" in layer.node
         ]
-        return Coercion(*others)
+
+
+# As many as a client can have made are not kept: it may name members of members in ever other ways.
+coercion_of = lru_cache(4096)(Coercion)
 
 
 def _number(text: str) -> Any:

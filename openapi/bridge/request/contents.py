@@ -9,7 +9,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import Coercion
+from openapi.bridge.request.coercion import coercion_of
 from openapi.bridge.request.forms import Form
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.xml import parse_xml, value_of
@@ -134,7 +134,7 @@ class _Text(ContentReader):
         # OpenAPI does not say how an array or an object would be written as text.
         if self._types & {"array", "object"}:
             return text
-        value = Coercion(self._schema).convert(text)
+        value = coercion_of(self._schema).convert(text)
         self._check(value)
         return value
 

@@ -14,7 +14,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType, read_media_type, read_parameters
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import Coercion
+from openapi.bridge.request.coercion import coercion_of
 from openapi.bridge.request.percent_encoding import decoded
 from openapi.bridge.request.sentences import capital
 from openapi.bridge.request.styles import ABSENT, StyleReader
@@ -109,7 +109,7 @@ class _Member:
         is_json = any(each.is_json for each in self._media_types)
         self._is_array = "array" in schema.types() and not is_json
         item = schema.find("items") if self._is_array else schema
-        coercion = Coercion(item)
+        coercion = coercion_of(item)
         self._types, self._convert = coercion.types, coercion.convert
         self._is_json = is_json or bool(self._types & {"array", "object"})
         # A string that is said to be JSON: some clients send it in quotation marks, most as it is.

@@ -9,7 +9,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import Coercion, Tree
+from openapi.bridge.request.coercion import Tree, coercion_of
 from openapi.bridge.request.sentences import capital
 
 # The texts of one part of a request, by name; those of the query are still percent-encoded.
@@ -47,7 +47,7 @@ class StyleReader:
         self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
         self._explode: bool = parameter.get("explode", self._style == "form")
         self._schema = schema
-        self._coercion = Coercion(schema)
+        self._coercion = coercion_of(schema)
         types = self._coercion.types
         # A list field of HTTP may come on several lines, which are one list (RFC 9110, section 5.3).
         is_list = parameter.get("x-list") is True or ("array" in types and "content" not in parameter)
@@ -62,10 +62,10 @@ class StyleReader:
         is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
         self.plain = self._coercion.meanings if is_plain else None
         """What a text that is the whole value can mean beside itself; None where the value has to be taken apart."""
-        members = self._coercion.members.items()
-        self._holders = {name for name, each in members if not each.types or each.types & {"array", "object"}}
+        members = [(name, self._coercion.member(name).types) for name in self._coercion.members]
+        self._holders = {name for name, types in members if not types or types & {"array", "object"}}
         """The members that may hold others."""
-        has_nested = any("object" in each.types for _, each in members)
+        has_nested = any("object" in types for _, types in members)
         self._is_bracketed = self._style == "deepObject" or has_nested
         """Whether its members may stand in brackets after its own name."""
 

@@ -1,15 +1,16 @@
 """XML bodies: from elements and attributes to the value that they stand for (OpenAPI 3.1, "XML Object")."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import unreadable
-from openapi.bridge.request.coercion import Coercion
+from openapi.bridge.request.coercion import coercion_of
 
 _DEEPEST = 200
 
@@ -54,7 +55,7 @@ def parse_xml(content: bytes) -> Element:
 
 def value_of(element: Element, schema: Schema) -> Any:
     """The value of an element, not validated yet; what does not look like its schema is what it looks like."""
-    coercion = Coercion(schema)
+    coercion = coercion_of(schema)
     types = coercion.types
     text = "".join((element.text or "", *(child.tail or "" for child in element)))
     has_members = len(element) > 0 or bool(element.attrib)
@@ -62,7 +63,7 @@ def value_of(element: Element, schema: Schema) -> Any:
         if "object" in types or (has_members and not types):
             return _object(element, schema)
         if "array" in types:
-            return _list(element, schema.find("items"))
+            return _list(element, _found(schema, "items"))
     if has_members:
         return text.strip() or _object(element, replace(schema, node=True))
     return coercion.convert(text)
@@ -72,31 +73,57 @@ def _list(elements: Iterable[Element], items: Schema) -> list[Any]:
     return [value_of(element, items) for element in elements]
 
 
+class _Member(NamedTuple):
+    """How a member of an object is written: as an attribute, or as elements, which are its items where it has some."""
+
+    name: str
+    tag: str
+    schema: Schema
+    is_attribute: bool
+    is_required: bool
+    items: Schema | None = None
+    tags: Set[str] = frozenset()
+
+
+# What is known of a schema is found out once, not for each of a client's elements.
+_found = lru_cache(4096)(Schema.find)
+
+
+@lru_cache(4096)
+def _members(schema: Schema) -> list[_Member]:
+    required = schema.required()
+    members = []
+    for name, member in schema.members().items():
+        rules = xml_rules(member)
+        tag: str = rules.get("name", name)
+        made = _Member(name, tag, member, bool(rules.get("attribute")), name in required)
+        if "array" in member.types() and not rules.get("wrapped"):
+            items = member.find("items")
+            made = made._replace(items=items, tags={name, tag, xml_rules(items).get("name", tag)})
+        members.append(made)
+    return members
+
+
 def _object(element: Element, schema: Schema) -> Json:
     children: dict[str, list[Element]] = {}
     for child in element:
         children.setdefault(child.tag, []).append(child)
     attributes = dict(element.attrib)
     value: Json = {}
-    required = schema.required()
-    for name, member in schema.members().items():
-        rules = xml_rules(member)
-        tag = rules.get("name", name)
-        if rules.get("attribute"):
+    for name, tag, member, is_attribute, is_required, items, tags in _members(schema):
+        if is_attribute:
             if tag in attributes:
-                value[name] = Coercion(member).convert(attributes.pop(tag))
-        elif "array" in member.types() and not rules.get("wrapped"):
-            items = member.find("items")
-            tags = {name, tag, xml_rules(items).get("name", tag)}
+                value[name] = coercion_of(member).convert(attributes.pop(tag))
+        elif items is not None:
             found = [child for child in element if child.tag in tags]
             for each in tags:
                 children.pop(each, None)
             # No element is how an empty array is written.
-            if found or name in required:
+            if found or is_required:
                 value[name] = _list(found, items)
         elif found := children.pop(tag, []):
             value[name] = value_of(found[0], member) if len(found) == 1 else _list(found, member)
-    other = schema.find("additionalProperties")
+    other = _found(schema, "additionalProperties")
     for tag, found in children.items():
         value[tag] = value_of(found[0], other) if len(found) == 1 else _list(found, other)
     return {**attributes, **value}
