@@ -39,6 +39,7 @@ class ClientConnection(asyncio.Protocol):
     ) -> None:
         self.app = app
         self.loop = loop
+        self.turns = connections.turns
         self.observer: Observer = app_state["observer"]
         self.cross_origin: CrossOrigin | None = app_state.get("cross_origin")
         self.deadline = inf

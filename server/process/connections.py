@@ -12,6 +12,7 @@ from uvicorn.server import ServerState
 
 from server.process.client_connection import ClientConnection
 from server.process.http_protocol import HttpProtocol
+from server.process.turns import Turns
 
 log = logging.getLogger("todo_api")
 
@@ -67,6 +68,7 @@ class Connections:
     state: Mapping[str, Any] = field(default_factory=dict)
     is_stopping: bool = field(default=False, init=False)
     """Whether every connection, also one that is still to begin, ends after the request that is under way."""
+    turns: Turns = field(default_factory=Turns, init=False)
     _open: Any = field(default=(), init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
     _logged_at: float = field(default=-inf, init=False)

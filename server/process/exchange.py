@@ -16,6 +16,7 @@ import httptools
 from starlette.types import Message
 
 from openapi.bridge.failures import BadRequest, Failure
+from server.process.turns import LARGE_BYTES
 from server.telemetry.observe import CLIENT_CLOSED_REQUEST, request_fields
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ log = logging.getLogger("todo_api")
 
 Fields = Iterable[tuple[bytes, bytes]]
 
+# RFC 9110, section 4.1, asks for 8,000 at least.
+MAX_PATH_BYTES = 8 * 1024
 # The body waits in the network once as much of it waits for the application.
 MAX_WAITING_BYTES = 64 * 1024
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
@@ -38,6 +41,8 @@ _HOST = re.compile(
     rb"|(?:[\w.~!$&'()*+,;=-]|%[0-9a-f]{2})*)(?::[0-9]*)?",
     re.IGNORECASE,
 )
+# A name of 253 characters (RFC 1035, section 2.3.4), and a port.
+_LONGEST_HOST = 300
 VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
@@ -49,6 +54,7 @@ class Exchange:
         scope: the request as ASGI has it.
         keep_alive: whether the connection may be used again.
         expects_continue: whether the client waits for 100 (Continue) before it sends the body.
+        is_large: whether the head is, so that it waits for its turn.
     """
 
     __slots__ = (
@@ -58,6 +64,8 @@ class Exchange:
         "_content",
         "_expects_continue",
         "_fields",
+        "_is_large",
+        "_received",
         "_size",
         "_status",
         "_was_received",
@@ -70,15 +78,21 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: "HttpProtocol", scope: dict[str, Any], keep_alive: bool, expects_continue: bool
+        self,
+        connection: "HttpProtocol",
+        scope: dict[str, Any],
+        keep_alive: bool,
+        expects_continue: bool,
+        is_large: bool,
     ) -> None:
         self._connection = connection
         self.scope = scope
         self.keep_alive = keep_alive
         self._expects_continue = expects_continue
+        self._is_large = is_large
         self.is_whole = self.is_answered = self.is_gone = self.is_late = self._was_received = False
         self._body: list[bytes] = []
-        self._size = 0
+        self._size = self._received = 0
         self._changed: asyncio.Future[None] | None = None
         self._status = 0
         self._fields: list[tuple[bytes, bytes]] = []
@@ -99,12 +113,16 @@ class Exchange:
             if answer is None or answer.status < HTTPStatus.BAD_REQUEST:
                 self._fields += cross_origin.fields(headers.get(b"origin"))
         try:
+            if self._is_large:
+                await connection.turns.take(connection.loop)
             if answer is None:
                 await connection.app(scope, self.receive, self.send)
             else:
                 await answer.send(self.send)
         except (Exception, asyncio.CancelledError):
-            log.exception("unexpected fault after the answer had begun")
+            # Else its client has gone before its turn came.
+            if not self.is_gone:
+                log.exception("unexpected fault after the answer had begun")
         if not self.is_answered:
             connection.abort()
         status = self._status if self.is_answered else CLIENT_CLOSED_REQUEST
@@ -136,8 +154,11 @@ class Exchange:
             return {"type": "http.disconnect"}
         body = b"".join(self._body)
         self._body.clear()
+        self._received += len(body)
         self._size = 0
         self._was_received = self.is_whole
+        if self.is_whole and self._received > LARGE_BYTES:
+            await self._connection.turns.take(self._connection.loop)
         return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
     def _has_news(self) -> bool:
@@ -225,7 +246,7 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
 
 
 def _is_host(value: bytes) -> bool:
-    match = _HOST.fullmatch(value)
+    match = _HOST.fullmatch(value) if len(value) <= _LONGEST_HOST else None
     if match is None:
         return False
     if match["ipv6"] is None:
@@ -246,12 +267,15 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
 
     Raises:
         BadRequest: for a target that has no path (RFC 9112, section 3.2).
+        TargetTooLong: for a path of more than MAX_PATH_BYTES.
     """
     try:
         url = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:
         raise BadRequest("The request's target must be a path, or an http URL") from None
     raw_path = url.path or b"/"
+    if len(raw_path) > MAX_PATH_BYTES:
+        raise TargetTooLong
     if root_path and (raw_path + b"/").startswith(root_path.encode() + b"/"):
         raw_path = raw_path[len(root_path) :] or b"/"
     path = raw_path.decode("ascii")

@@ -6,7 +6,7 @@ from typing import Any
 
 import httptools
 
-from openapi.bridge.failures import BadRequest
+from openapi.bridge.failures import BadRequest, Failure
 from server.process.client_connection import ClientConnection
 from server.process.exchange import (
     Exchange,
@@ -18,6 +18,7 @@ from server.process.exchange import (
     read_target,
     written,
 )
+from server.process.turns import LARGE_BYTES
 
 MAX_HEAD_BYTES = 64 * 1024
 NOT_HTTP = f"The request must be valid HTTP/1.1 with {MAX_HEAD_BYTES} bytes of headers or less"
@@ -114,6 +115,7 @@ class HttpProtocol(ClientConnection):
         version = parser.get_http_version()
         check_head(version, self._headers)
         path, raw_path, query = read_target(self._target, self._connections.root_path)
+        is_large = self._head_bytes > LARGE_BYTES
         self._in_head, self._head_bytes = False, 0
         scope: dict[str, Any] = {
             "type": "http",
@@ -132,7 +134,7 @@ class HttpProtocol(ClientConnection):
             "extensions": {},
         }
         keep_alive = version == "1.1" and parser.should_keep_alive() and not self._connections.is_stopping
-        exchange = self._exchange = Exchange(self, scope, keep_alive, self._expects_continue)
+        exchange = self._exchange = Exchange(self, scope, keep_alive, self._expects_continue, is_large)
         task = self._task = self.loop.create_task(exchange.run())
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
@@ -198,7 +200,7 @@ class HttpProtocol(ClientConnection):
             self._feed(start, end)
         except httptools.HttpParserCallbackError as error:
             reason = error.__context__
-            self._refuse(reason if isinstance(reason, BadRequest) else BadRequest(NOT_HTTP))
+            self._refuse(reason if isinstance(reason, Failure) else BadRequest(NOT_HTTP))
         except httptools.HttpParserInvalidURLError:
             self._refuse(BadRequest(NOT_A_TARGET))
         except httptools.HttpParserError:
@@ -244,6 +246,7 @@ class HttpProtocol(ClientConnection):
             head = self._without_offer()
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
+            self._head_bytes = len(head)
             self._parser.feed_data(head)
 
     def _is_head(self) -> bool:

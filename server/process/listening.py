@@ -6,6 +6,9 @@ import sys
 
 import click
 
+ACCEPTED_AT_ONCE = 16
+"""How many new connections are accepted in a round of the event loop."""
+
 
 class StartError(click.ClickException):
     """The server cannot start; the message is one line that says why and what to do."""
@@ -34,6 +37,15 @@ def listen(
         return listener
     except OSError as error:
         raise no_listening(host, port, error, remedy) from None
+
+
+def several(listener: socket.socket) -> list[socket.socket]:
+    """A listening socket and copies of it, to be served together.
+
+    An event loop of libuv accepts one connection from each in a round, and a round is as long as all that is ready
+    takes: a newcomer would wait for as many rounds as others have come before.
+    """
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 def no_listening(host: str, port: int, error: OSError, remedy: str) -> StartError:

@@ -23,7 +23,7 @@ from openapi.bridge.addresses import address_of
 from server.app import create_app
 from server.identity.verifier import DEMO_USER, demo_token
 from server.process.connections import Connections, raise_file_limit
-from server.process.listening import StartError, address_on, listen, no_listening
+from server.process.listening import StartError, address_on, listen, no_listening, several
 from server.process.workers import create_worker, run_workers
 from server.product import LoadProduct, Product
 from server.settings import Settings
@@ -121,7 +121,7 @@ def run_server(load: LoadProduct, settings: Settings, reload: bool = False) -> N
         app = create_app(product, settings, url)
         _announce(product, settings)
         if settings.web_concurrency == 1 and not reload:
-            uvicorn.Server(_configuration(settings, app)).run(sockets=[listener])
+            uvicorn.Server(_configuration(settings, app)).run(sockets=several(listener))
         else:
             configuration = _configuration(settings, partial(create_worker, load, settings, url))
             watched = _folders(product) if reload else frozenset[Path]()

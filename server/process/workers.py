@@ -18,6 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from openapi.bridge.document.places import ContractError
 from server.app import create_app
+from server.process.listening import several
 from server.product import LoadProduct
 from server.settings import Settings
 
@@ -81,7 +82,7 @@ def run_workers(
     # tracker of multiprocessing unblocks Ctrl-C when it starts, so that has to be before.
     resource_tracker.ensure_running()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    workers = Workers(configuration, sockets=[listener])
+    workers = Workers(configuration, sockets=several(listener))
     # In uvicorn's queue of signals it would wait for the end of a restart.
     signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     threading.Thread(target=_pass_on_signals, args=(workers, ends_with_terminal), daemon=True).start()

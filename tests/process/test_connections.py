@@ -126,6 +126,7 @@ def test_all_of_a_pipeline_that_is_half_closed_is_answered(shared: Service) -> N
         ("1.1", [b"[::::]"], 400),
         ("1.1", [b"%zz"], 400),
         ("1.1", [b"\xff"], 400),
+        ("1.1", [301 * b"."], 400),
         ("1.0", [b"a", b"b"], 400),
         ("1.1", [b""], 200),
         ("1.1", [b"\t a.example \t"], 200),

@@ -185,6 +185,12 @@ def test_a_request_line_without_an_end_is_cut_off(service: Service, content: byt
         assert connection.is_closed()
 
 
+def test_a_path_may_have_eight_thousand_bytes(service: Service) -> None:
+    """A longer one is 414, and one of 8,000 bytes, which RFC 9110, section 4.1, asks for, is looked up."""
+    assert 404 == exchange(service, request("GET", "/" + 7_999 * "a")).status
+    assert 414 == exchange(service, request("GET", "/" + 8_192 * "a")).status
+
+
 @pytest.mark.parametrize(
     "content",
     [b"0\r\nX: " + 4_000_000 * b"y", b"0\r\n" + 400_000 * b"X: yyyy\r\n", b"1;" + 4_000_000 * b"y"],

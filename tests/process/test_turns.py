@@ -1,0 +1,85 @@
+"""Many others do not hold up a request: large ones wait for their turn, and newcomers are accepted beside them."""
+
+import asyncio
+import socket
+from contextlib import ExitStack
+
+import pytest
+import uvloop
+
+from server.process.listening import ACCEPTED_AT_ONCE, listen, several
+from server.process.turns import LARGE_BYTES, Turns
+from tests.support.raw_http import JSON, RawConnection, request, signed_in
+from tests.support.running import Service
+
+LARGE = LARGE_BYTES * b" "
+
+
+def test_one_goes_on_in_each_round() -> None:
+    """Large requests go on one in a round of the event loop, in the order in which they ask; who has gone takes no
+    turn."""
+
+    async def taken() -> list[tuple[int, str]]:
+        loop, turns, took = asyncio.get_running_loop(), Turns(), []
+
+        async def large(name: str) -> None:
+            await turns.take(loop)
+            took.append((passed, name))
+
+        passed = 0
+        tasks = [loop.create_task(large(name)) for name in "abcd"]
+        while len(took) < 3:
+            await asyncio.sleep(0)
+            passed += 1
+            tasks[1].cancel()
+        return took
+
+    took = asyncio.run(taken())
+    assert ["a", "c", "d"] == [name for _, name in took]
+    assert 3 == len({passed for passed, _ in took})
+
+
+@pytest.mark.parametrize("where", ["head", "offer", "body"])
+def test_all_large_ones_are_answered(service: Service, user: str, where: str) -> None:
+    """Whatever of them is large, those whose clients are there are answered."""
+    fields = {
+        "head": [b"X: x" + LARGE + b"x"],
+        "offer": [b"Connection: upgrade", b"Upgrade: h2c", b"X: x" + LARGE + b"x"],
+        "body": [],
+    }[where]
+    body = b'{"title": "a"' + (LARGE if where == "body" else b"") + b"}"
+    sent = request("POST", f"/api/{user}/tasks", signed_in(service, user), JSON, *fields, body=body)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(RawConnection(service)) for _ in range(20)]
+        for connection in connections:
+            connection.send(sent)
+        connections.pop().reset()
+        assert 19 * [201] == [answer.status for each in connections if (answer := each.receive())]
+
+
+def test_newcomers_are_accepted_together() -> None:
+    """As many connections as there are copies of the listening socket are accepted in fewer rounds."""
+    made: list[asyncio.BaseTransport] = []
+
+    class Newcomer(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            made.append(transport)
+
+    async def rounds() -> int:
+        passed, loop = 0, asyncio.get_running_loop()
+        servers = [await loop.create_server(Newcomer, sock=each) for each in sockets]
+        while len(made) < ACCEPTED_AT_ONCE:
+            await asyncio.sleep(0)
+            passed += 1
+        for server in servers:
+            server.close()
+        for transport in made:
+            transport.close()
+        return passed
+
+    with ExitStack() as stack:
+        sockets = several(listen("127.0.0.1", 0, 1))
+        address = sockets[0].getsockname()
+        for _ in range(ACCEPTED_AT_ONCE):
+            stack.enter_context(socket.create_connection(address))
+        assert ACCEPTED_AT_ONCE > uvloop.run(rounds())
