@@ -237,6 +237,15 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
         assert expected == read_by.read(scope(query))["color"]
 
 
+def test_a_branch_alone_reads_values_of_the_same_form() -> None:
+    """What is written as an array stays one, and a member that has no form of its own stays what its text means."""
+    schema = {"oneOf": [{"type": "array"}, {"minimum": 3}, {"type": "integer"}]}
+    assert 1 == read(parameter("query", schema), query="color=1")
+    member = {"anyOf": [{"type": "integer"}, {"type": "array"}]}
+    schema = {"type": ["object", "array"], "additionalProperties": member, "maxItems": 0}
+    assert {"0": 1} == read(parameter("header", schema), color="0,1")
+
+
 def test_a_value_of_none_of_several_kinds() -> None:
     """A value that is valid as none of them is refused, and one that is not sent is none."""
     reading = reader(parameter("query", {"anyOf": [INTEGERS, {"type": "boolean"}]}))

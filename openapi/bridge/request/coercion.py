@@ -58,17 +58,23 @@ class Coercion:
     def value(self, tree: Tree) -> Any:
         """What a tree of texts means; numbers from 0 on are the indices of an array.
 
-        Where it is not valid so, it is read by each branch of an `anyOf` or `oneOf`: the same text may be a number in
-        one and a text in another.
-
         Raises:
             ValueError: for several texts where one has to be.
         """
-        value = self._value(tree)
+        return self.read(lambda coercion: coercion._value(tree))
+
+    def read(self, way: "Callable[[Coercion], Any]") -> Any:
+        """What a way of reading makes of texts.
+
+        Where that is not valid, each branch of an `anyOf` or `oneOf` is tried alone: the same text may be a number in
+        one and a text in another.
+        """
+        value = way(self)
         if self._branches and not self._is_valid(value):
             for branch in self._branches:
                 with suppress(ValueError):
-                    if self._is_valid(other := branch._value(tree)):
+                    other = way(branch)
+                    if type(other) is type(value) and self._is_valid(other):
                         return other
         return value
 

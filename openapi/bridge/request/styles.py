@@ -9,7 +9,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import Tree, coercion_of
+from openapi.bridge.request.coercion import coercion_of
 from openapi.bridge.request.sentences import capital
 
 # The texts of one part of a request, by name; those of the query are still percent-encoded.
@@ -196,12 +196,14 @@ class StyleReader:
             if self._explode
             else zip(parts[::2], parts[1::2], strict=True)
         )
-        members: dict[str, Tree] = {}
+        members: dict[str, str] = {}
         for name, text in pairs:
             if name in members:
                 raise BadRequest(f"{self._subject} must name each member once")
-            members[name] = [text]
-        return self._coercion.value(members)
+            members[name] = text
+        return self._coercion.read(
+            lambda coercion: {name: coercion.member(name).convert(text) for name, text in members.items()}
+        )
 
     def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str] | None:
         """The parts of a value that its style joins, or None."""
