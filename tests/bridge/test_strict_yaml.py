@@ -61,6 +61,12 @@ def test_no_other_character_ends_a_line(character: str) -> None:
     assert {f"a{character}b": f"c{character}d\n", f"e {character}": "f"} == read
 
 
+def test_no_character_becomes_another_one() -> None:
+    """A text may hold characters of private use, as they are or as escapes, beside those that end no line."""
+    text = r'["\uE000\U0000e001' + '\ue002", a\x85\u2028]'
+    assert ["\ue000\ue001\ue002", "a\x85\u2028"] == strict_yaml.parse_yaml(text)
+
+
 def test_keys_are_strings() -> None:
     """A key is the string that it is written as, whatever it would mean elsewhere."""
     assert {"200": 1, "on": 2, "null": 3, "1.0": 4, "true": 5} == strict_yaml.parse_yaml(

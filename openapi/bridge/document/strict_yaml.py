@@ -58,7 +58,8 @@ def parse_yaml(text: str) -> Any:
     Raises:
         YAMLError: for anything but one such document.
     """
-    spare = (code for code in _PRIVATE if chr(code) not in text)
+    escapes = text.lower()
+    spare = (code for code in _PRIVATE if chr(code) not in text and f"{code:x}" not in escapes)
     stand_ins = dict(zip((ord(each) for each in _LINE_ENDS if each in text), spare, strict=False))
     value = _parsed(text.translate(stand_ins), _Loader)
     return _translated(value, {code: meant for meant, code in stand_ins.items()}) if stand_ins else value
