@@ -1,7 +1,7 @@
 """Python's view of a contract as the text of a module, so that mypy sees where code and contract part."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from keyword import iskeyword
 from typing import Any
 
@@ -25,9 +25,10 @@ Caller = TypeVar("Caller", contravariant=True)
 '''
 _IMPORTS = {
     "datetime": ("date", "datetime"),
-    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypeAlias", "TypedDict", "TypeVar"),
+    "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypedDict", "TypeVar"),
 }
 _SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict[str, Any]"}
+_QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""")
 _FORMATS = {"date-time": "datetime", "date": "date"}
 
 
@@ -39,8 +40,8 @@ def generate(contract: Contract) -> str:
         ContractError: for what Python cannot name.
     """
     schemas = contract.document.get("components", {}).get("schemas", {})
-    names = list(schemas)
-    parts = [_HEADER, *(_definition(names[index:], schemas[name]) for index, name in enumerate(names))]
+    later = set(schemas)
+    parts = [_HEADER, *(text for name in schemas for text in _definitions(name, schemas, later))]
     by_tag: dict[str, list[Operation]] = {}
     for operation in contract.operations.values():
         by_tag.setdefault(operation.tag, []).append(operation)
@@ -56,36 +57,51 @@ def _imports(text: str) -> Iterator[str]:
             yield f"from {module} import {', '.join(used)}"
 
 
-def _definition(names: list[str], schema: Any) -> str:
-    """The definition of the first of `names`; a type that names any of these is a text, since they stand no higher."""
-    name = names[0]
+def _definitions(name: str, schemas: Json, later: set[str]) -> Iterator[str]:
+    """The definition of a schema, unless it is known, after those that it cannot do without.
+
+    Args:
+        later: the names that are not known yet, which need quotation marks, where Python lets them stand.
+    """
+    if name not in later:
+        return
     if not _is_identifier(name):
         raise ContractError(
             f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
         )
-    later = re.compile(rf"\b({'|'.join(names)})\b")
+    schema = schemas[name]
     if not isinstance(schema, dict) or "properties" not in schema:
-        kind = _type(schema)
-        return f"{name}: TypeAlias = {kind!r}" if later.search(kind) else f"{name} = {kind}"
+        for other in re.findall(r"\w+", _QUOTED.sub("", _type(schema, later))):
+            yield from _definitions(other, schemas, later)
+        yield f"{name} = {_type(schema, later)}"
+    else:
+        yield _typed_dict(name, schema, later)
+    later.discard(name)
+
+
+def _typed_dict(name: str, schema: Json, later: set[str]) -> str:
     required = schema.get("required", [])
     members = {
         member: _type(rules) if member in required else f"NotRequired[{_type(rules)}]"
         for member, rules in schema["properties"].items()
     }
     if all(map(_is_identifier, members)):
-        lines = [
-            f"    {member}: {repr(kind) if later.search(kind) else kind}" for member, kind in members.items()
-        ]
+        lines = [f"    {member}: {_quoted(kind, later)}" for member, kind in members.items()]
         return "\n".join([f"\n\nclass {name}(TypedDict):", *lines, "\n"])
-    # Here the types are texts, since they may stand further down.
+    # Here the types are texts in any case.
     return f"{name} = TypedDict({name!r}, {members!r})"
+
+
+def _quoted(kind: str, later: Set[str]) -> str:
+    """The type, in quotation marks if it names what is not known yet."""
+    return kind if later.isdisjoint(re.findall(r"\w+", kind)) else repr(kind)
 
 
 def _is_identifier(name: str) -> bool:
     return name.isidentifier() and not iskeyword(name)
 
 
-def _type(schema: Any) -> str:
+def _type(schema: Any, later: Set[str] = frozenset()) -> str:
     """The Python type of the values that `schema` allows; `Any` where it is not a plain type."""
     if not isinstance(schema, dict):
         return "Any"
@@ -97,26 +113,28 @@ def _type(schema: Any) -> str:
     if values and all(isinstance(value, str | int | None) for value in values):
         return f"Literal[{', '.join(map(_literal, values))}]"
     if "anyOf" in schema and "type" not in schema:
-        return " | ".join(dict.fromkeys(map(_type, schema["anyOf"])))
+        return " | ".join(dict.fromkeys(_type(branch, later) for branch in schema["anyOf"]))
     types = schema.get("type", [])
     return (
-        " | ".join(_plain(name, schema) for name in ([types] if isinstance(types, str) else types)) or "Any"
+        " | ".join(_plain(name, schema, later) for name in ([types] if isinstance(types, str) else types))
+        or "Any"
     )
 
 
-def _plain(name: str, schema: Json) -> str:
+def _plain(name: str, schema: Json, later: Set[str]) -> str:
     if name == "string":
         is_raw = "contentMediaType" in schema and "contentEncoding" not in schema
         if schema.get("format") == "binary" or is_raw:
             return "bytes"
         return _FORMATS.get(schema.get("format", ""), "str")
     if name == "array":
-        return f"list[{_type(schema.get('items', {}))}]"
+        return f"list[{_quoted(_type(schema.get('items', {}), later), later)}]"
     return _SIMPLE[name]
 
 
 def _literal(value: object) -> str:
-    return f'"{value}"' if isinstance(value, str) and '"' not in value and "\\" not in value else repr(value)
+    is_plain = isinstance(value, str) and value.isprintable() and not re.search(r'["\\]', value)
+    return f'"{value}"' if is_plain else repr(value)
 
 
 def _protocol(contract: Contract, tag: str, operations: list[Operation]) -> str:

@@ -53,6 +53,7 @@ def test_the_file_is_what_the_contract_makes() -> None:
         ({"type": ["string", "null"]}, "str | None"),
         ({"enum": ["a", 1, None, 'say "b"']}, """Literal["a", 1, None, 'say "b"']"""),
         ({"const": "a"}, 'Literal["a"]'),
+        ({"const": "a\nb"}, r"Literal['a\nb']"),
         ({"type": "number", "enum": [0, 7.7]}, "float"),
         ({"const": {"a": 1}}, "Any"),
         ({"anyOf": [{"const": "*"}, {"type": "string"}, {"type": "string"}]}, 'Literal["*"] | str'),
@@ -89,13 +90,19 @@ def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_schemas_may_stand_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A type may name others that stand below it, and itself."""
-    tree = {"type": "array", "items": {"$ref": "#/components/schemas/Tree"}}
-    members = {"trees": {"$ref": "#/components/schemas/Trees"}, "time": {"$ref": "#/components/schemas/Time"}}
-    schemas = {"Trees": tree, "Tree": {"properties": members}, "Time": {"type": "integer"}}
+    """A type may name others that stand below it, and itself, and stays a type that Python can make another one of."""
+    to = {name: {"$ref": f"#/components/schemas/{name}"} for name in ("Trees", "Tree", "Nest", "Time")}
+    schemas = {
+        "Either": {"anyOf": [to["Trees"], to["Nest"], to["Time"]]},
+        "Nest": {"anyOf": [{"type": "null"}, {"type": "array", "items": to["Nest"]}]},
+        "Trees": {"type": "array", "items": to["Tree"]},
+        "Tree": {"properties": {"trees": to["Trees"], "time": to["Time"], "tree": to["Tree"]}},
+        "Time": {"type": "integer"},
+    }
     monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
     exec(generated(schemas), vars(made))
-    assert {"trees": list[made.Tree], "time": int} == get_type_hints(made.Tree)
+    assert {"trees": list[made.Tree], "time": int, "tree": made.Tree} == get_type_hints(made.Tree)
+    assert made.Trees | made.Nest | int == made.Either
 
 
 def test_names_that_python_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
