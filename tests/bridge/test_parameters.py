@@ -389,8 +389,13 @@ def test_members_are_nested_twenty_deep() -> None:
 
 def test_members_of_members_are_not_kept() -> None:
     """A client that names members of members in ever other ways fills no memory."""
-    nested = {"type": "object", "properties": {name: {"$ref": "#"} for name in "01"}}
-    reading = reader(parameter("query", {"$id": "https://example.com/two", **nested}, style="deepObject"))
+    two_others = {"a": "bc", "b": "ca", "c": "ab"}
+    of_each = {
+        name: {"$id": f"urn:{name}", "properties": {"0": {"$ref": f"urn:{zero}"}, "1": {"$ref": f"urn:{one}"}}}
+        for name, (zero, one) in two_others.items()
+    }
+    schema = {"type": "object", "$defs": of_each, "$ref": "urn:a"}
+    reading = reader(parameter("query", schema, style="deepObject"))
     ways = count(2**17)
 
     def objects_kept() -> int:

@@ -202,8 +202,8 @@ class Schema:
 
     @property
     def scope(self) -> object:
-        """The URIs of the schemas by way of which it was reached, which may bind a `$dynamicRef`."""
-        return self._resolver.dynamic_scope
+        """The URIs by way of which it was reached, each once: the outermost that can binds a `$dynamicRef`."""
+        return tuple(dict.fromkeys(reversed(self._resolver.dynamic_scope)))
 
     @property
     def base(self) -> str:
