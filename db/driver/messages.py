@@ -29,7 +29,7 @@ _OWNING = (
 # What the grammar has instead of a function can have no schema.
 _GRAMMAR = re.compile(
     "all|any|array|coalesce|exists|greatest|grouping|json_(array|arrayagg|exists|objectagg|query|scalar|serialize|value)"
-    "|least|merge_action|nullif|row|some|trim|xmlconcat"
+    "|least|merge_action|nullif|row|some|trim|xml(concat|forest)"
 )
 
 
