@@ -391,7 +391,10 @@ def test_members_of_members_are_not_kept() -> None:
     """A client that names members of members in ever other ways fills no memory."""
     two_others = {"a": "bc", "b": "ca", "c": "ab"}
     of_each = {
-        name: {"$id": f"urn:{name}", "properties": {"0": {"$ref": f"urn:{zero}"}, "1": {"$ref": f"urn:{one}"}}}
+        name: {
+            "$id": f"urn:{name}",
+            "properties": {"0": {"$ref": f"urn:{zero}"}, "1": {"$ref": f"urn:{one}"}},
+        }
         for name, (zero, one) in two_others.items()
     }
     schema = {"type": "object", "$defs": of_each, "$ref": "urn:a"}
