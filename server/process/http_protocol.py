@@ -134,7 +134,9 @@ class HttpProtocol(ClientConnection):
             "extensions": {},
         }
         keep_alive = version == "1.1" and parser.should_keep_alive() and not self._connections.is_stopping
-        exchange = self._exchange = Exchange(self, scope, keep_alive, self._expects_continue, is_large)
+        # HTTP/1.0 knows no interim answer (RFC 9110, section 10.1.1).
+        expects_continue = self._expects_continue and version == "1.1"
+        exchange = self._exchange = Exchange(self, scope, keep_alive, expects_continue, is_large)
         task = self._task = self.loop.create_task(exchange.run())
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)

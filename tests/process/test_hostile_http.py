@@ -480,6 +480,18 @@ def test_an_expected_body_is_asked_for(service: Service, tasks: str, identity: b
     assert (100, 201) == (interim[0], answer.status)
 
 
+def test_an_older_client_is_not_told_to_go_on(service: Service, tasks: str, identity: bytes) -> None:
+    """What waits for 100 (Continue) in HTTP/1.0 gets the final answer alone (RFC 9110, section 10.1.1)."""
+    fields = identity, JSON, LENGTH, b"Expect: 100-continue"
+    with RawConnection(service) as connection:
+        connection.send(request("POST", tasks, *fields, version="1.0"))
+        assert not connection.is_answered(within=0.3)
+        connection.send(TASK)
+        answer = connection.receive()
+    assert answer is not None
+    assert (201, ()) == (answer.status, answer.interim)
+
+
 @pytest.mark.parametrize(
     ("path", "lines", "status"),
     [
