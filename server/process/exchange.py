@@ -119,9 +119,9 @@ class Exchange:
                 await connection.app(scope, self.receive, self.send)
             else:
                 await answer.send(self.send)
-        except (Exception, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError) as error:
             # Else its client has gone before its turn came.
-            if not self.is_gone:
+            if not (self.is_gone and isinstance(error, asyncio.CancelledError)):
                 log.exception("unexpected fault after the answer had begun")
         if not self.is_answered:
             connection.abort()
