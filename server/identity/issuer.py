@@ -131,7 +131,7 @@ def trusted_address(url: str) -> "httpx.URL":
     except httpx.InvalidURL:
         address = httpx.URL()
     trusted = address.scheme == "https" or (address.scheme == "http" and is_loopback(address.host))
-    if not trusted or not address.host or address.userinfo:
+    if not trusted or not address.host or address.userinfo or (address.port or 0) > 65535:
         raise ValueError(
             "the address must begin with https://, or with http:// and a loopback host "
             "(localhost, 127.0.0.1 or [::1]), and hold no user name or password"

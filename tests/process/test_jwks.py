@@ -561,6 +561,7 @@ def test_an_https_or_loopback_address_is_taken(url: str) -> None:
         "https://user:secret-word@issuer.example/jwks",
         "file:///etc/jwks.json",
         "https://issuer.example:port/jwks",
+        "https://issuer.example:65536/jwks",
         "https://a\nb",
         "http://[::1",
     ],
