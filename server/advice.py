@@ -12,7 +12,7 @@ from server.settings import ENV_FILE, NAMES, Settings, written
 # `PROT` and `CORS_ORIGIN` are that close to what was meant, and few names of other programs are.
 _CLOSE = 0.75
 # Whose names are close although nothing else is meant.
-_OF_OTHERS = re.compile("OTEL_|XDG_")
+_OF_OTHERS = re.compile("OTEL_|PG|XDG_")
 
 
 def warnings(settings: Settings, env_file: Path = ENV_FILE) -> list[str]:

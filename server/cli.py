@@ -1,5 +1,6 @@
 """The command `todo-api`: every failure is one line without a traceback, and a status that is not zero."""
 
+import errno
 import os
 import sys
 import warnings
@@ -97,6 +98,12 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
     except click.UsageError as error:
         sentence = " ".join(error.format_message().split())  # The choices would stand on a line each.
         _fail(f"{sentence.rstrip('.')} (see {name} --help)", error.exit_code)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        # Python would try once more to print what is left, and fail in words of its own.
+        sys.stdout = None
+        _fail(f"what it writes finds no room ({error.strerror})")
     except Exception as error:
         if (lines := _advice(error)) is None:
             raise

@@ -50,7 +50,13 @@ def embedded_postgres(data_dir: Path) -> Iterator[str]:
     Raises:
         EmbeddedPostgresError: PostgreSQL cannot run there; the message says what would be right.
     """
-    data_dir = Path(os.path.realpath(data_dir))
+    with _explained(data_dir):
+        data_dir = Path(os.path.realpath(data_dir))
+    if "\n" in str(data_dir):
+        # It would stand in postmaster.pid, of which each line has a meaning.
+        raise EmbeddedPostgresError(
+            "The path of DATA_DIR must not hold a line end: choose another or set DATABASE_URL"
+        )
     with _explained(data_dir):
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder = data_dir / "postgres"

