@@ -16,11 +16,12 @@ def address_of(
         query: query parameters by name; those that are None are left out, lists are repeated.
         parameters: the path parameters by name.
     """
-    path = operation.path.format_map({name: _segment(str(value)) for name, value in parameters.items()})
+    path = operation.path.format_map({name: segment(str(value)) for name, value in parameters.items()})
     given = {name: value for name, value in query.items() if value is not None}
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def _segment(value: str) -> str:
+def segment(value: str) -> str:
+    """A value as one segment of a path."""
     # As they are, these two would lead up and away (RFC 3986, section 5.2.4), and `quote` leaves them.
     return value.replace(".", "%2E") if value in (".", "..") else quote(value, safe="")

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import click
 import orjson
@@ -100,6 +99,7 @@ def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[An
         import httpx
         from starlette.routing import Router
 
+        from openapi.bridge.addresses import segment
         from server.app import serve_contract
 
         app = serve_contract(load(), database.caller, lambda _request, _token: identity, Router())
@@ -110,8 +110,9 @@ def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[An
         ) as client:
 
             async def send(method: str, path: str, body: Any = None, headers: Any = None) -> Any:
-                url = f"/api/{quote(user, safe='')}{path}"
-                answer = await client.request(method, url, json=body, headers=headers)
+                answer = await client.request(
+                    method, f"/api/{segment(user)}{path}", json=body, headers=headers
+                )
                 if answer.is_error:
                     raise click.ClickException(answer.json()["error"])
                 return answer.json() if answer.content else None

@@ -63,6 +63,16 @@ def test_an_example_is_planted_once_exported_and_erased(
         assert ["Mine"] == [task["title"] for task in other.get(f"/api/{user} 2/tasks").json()]
 
 
+@pytest.mark.parametrize("user", [".", ".."])
+def test_a_user_whose_name_means_a_folder_is_one_like_others(
+    user: str, service: Service, tmp_path: Path, settings: dict[str, str]
+) -> None:
+    """The commands reach the user that they were given, also where a path would leave the name out."""
+    assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=settings)
+    run("user", "erase", user, "--yes", cwd=tmp_path, settings=settings)
+    assert "" == run("user", "export", user, cwd=tmp_path, settings=settings)
+
+
 def test_nothing_is_erased_without_a_yes(
     service: Service, user: str, tmp_path: Path, settings: dict[str, str]
 ) -> None:
