@@ -84,6 +84,10 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
         name: what the command is called.
         commands: those of every service if there are no others.
     """
+    # Where one of the three standard files is closed, a connection would get its number, and uvloop aborts on that.
+    while (filler := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(filler, True)
+    os.close(filler)
     if not sys.warnoptions:
         # What libraries have to say to programmers is not for those who run the service; `python -W` shows it.
         warnings.simplefilter("ignore")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import httpx
 import jwt
 import pytest
 from click.testing import CliRunner
@@ -55,6 +56,13 @@ def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> 
     assert status == ended.returncode, ended.stderr
     assert "" == ended.stdout
     return ended.stderr.splitlines()
+
+
+def answers(port: int) -> bool:
+    """Whether a service answers on this port."""
+    with suppress(httpx.TransportError):
+        return httpx.get(f"http://127.0.0.1:{port}/health/live").is_success
+    return False
 
 
 @pytest.fixture
@@ -363,6 +371,25 @@ def test_standard_error_may_be_closed(tmp_path: Path) -> None:
     ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=values, capture_output=True, text=True)
 
     assert (0, 3) == (ended.returncode, len(ended.stdout.split(".")))
+
+
+def test_all_standard_files_may_be_closed(tmp_path: Path, fresh: str) -> None:
+    """A service that was started without any of them ends in order, too."""
+    assert 0 == todo_api("migrate", cwd=tmp_path, DATABASE_URL=fresh).returncode
+    port = free_port()
+    values = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(PROJECT),
+        "PORT": str(port),
+        "DATABASE_URL": fresh,
+    }
+    command = f"exec {sys.executable} -m server serve <&- >&- 2>&-"
+    process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, env=values)
+    try:
+        wait_until(lambda: process.poll() is not None or answers(port))
+    finally:
+        process.terminate()
+    assert 0 == process.wait()
 
 
 @pytest.mark.parametrize("command", [["serve"], ["migrate"], ["token", "alice"]])
