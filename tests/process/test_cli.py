@@ -342,7 +342,7 @@ def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
 @pytest.mark.parametrize("command", ["version", "settings", "routes", "token alice", "--help", "doctor"])
 def test_what_cannot_be_printed_is_one_line(tmp_path: Path, command: str) -> None:
     """Where what a command prints goes to a full disk, it says so and fails."""
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": SECRET}
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": SECRET.decode()}
     full = f"{sys.executable} -m server {command} >/dev/full"
     ended = subprocess.run(["sh", "-c", full], cwd=tmp_path, env=values, capture_output=True, text=True)
 
