@@ -319,6 +319,13 @@ def test_an_operation_that_declares_no_success() -> None:
     assert (200, b"") == (answer.status_code, answer.content)
 
 
+@pytest.mark.parametrize(("media_type", "text"), [("text/plain", "text"), ("application/json", '"text"')])
+def test_a_body_may_be_of_no_schema(media_type: str, text: str) -> None:
+    """Where only the media type is known, the body is a text."""
+    made = operation(responses={"200": {"description": "Done", "content": {media_type: {}}}})
+    assert text == ask(things(made)).text.rstrip()
+
+
 def test_required_headers_are_sent() -> None:
     """A header that the answer must carry has a value that its schema allows."""
     headers = ask(things(operation(responses=STATUSES))).headers

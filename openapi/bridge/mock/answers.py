@@ -108,8 +108,6 @@ class ExampleAnswers:
         for each in (*given, *examples.values()):
             if "value" in each and schema.is_valid(each["value"]):
                 return each["value"]
-        if "schema" not in holder.node:
-            return "text"
         made = self._made(pointer)
         if not made:
             raise NoExample
