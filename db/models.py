@@ -30,7 +30,8 @@ NAMES = Names("todo")
 # The members of a task that a client gives.
 _GIVEN = ("title", "description", "status", "priority", "due_date", "tags")
 _MEMBERS = {name: member(contract(), "Task", name) for name in _GIVEN}
-# The contract does not: of an array's default beside a `$ref`, openapi-generator makes Java that no compiler takes.
+# `TaskCreate` says so in words, since openapi-generator makes Java that does not compile of an array's default beside a
+# `$ref`.
 _MEMBERS["tags"]["default"] = []
 
 

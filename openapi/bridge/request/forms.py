@@ -15,12 +15,11 @@ from openapi.bridge.failures import unreadable
 from openapi.bridge.media_types import MediaType, read_media_type, read_parameters
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.coercion import coercion_of
-from openapi.bridge.request.percent_encoding import decoded
+from openapi.bridge.request.percent_encoding import MAX_PAIRS, pairs_of
 from openapi.bridge.request.sentences import capital
 from openapi.bridge.request.styles import ABSENT, StyleReader
 
-# What a form may hold at most; the contract's limit of bytes holds beside these.
-MAX_FIELDS = 1000
+# What a part of a form may hold at most; the contract's limit of bytes holds beside these.
 MAX_PART_HEADERS = 8
 MAX_PART_HEADER_BYTES = 4096
 
@@ -145,11 +144,10 @@ class _Member:
 
 def _pairs(content: bytes) -> Iterator[Field]:
     """The fields of `application/x-www-form-urlencoded` (URL Standard, section 5.1), strictly UTF-8."""
-    if not content.isascii() or decoded(content) is None:
+    if (pairs := pairs_of(content)) is None:
         raise unreadable("The request body must be percent-encoded UTF-8")
-    pairs = content.decode("ascii").split("&", MAX_FIELDS)
-    if len(pairs) > MAX_FIELDS:
-        raise unreadable(f"The request body must have {MAX_FIELDS} fields or less")
+    if len(pairs) > MAX_PAIRS:
+        raise unreadable(f"The request body must have {MAX_PAIRS} fields or less")
     for pair in filter(None, pairs):
         name, _, value = pair.partition("=")
         yield Field(unquote_plus(name), unquote_plus(value).encode(), encoded=value)
@@ -192,8 +190,8 @@ class _Parts:
         return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
 
     def on_part_begin(self) -> None:
-        if len(self.fields) >= MAX_FIELDS:
-            raise unreadable(f"The request body must have {MAX_FIELDS} parts or less")
+        if len(self.fields) >= MAX_PAIRS:
+            raise unreadable(f"The request body must have {MAX_PAIRS} parts or less")
         self._headers = {}
         self._content = bytearray()
 

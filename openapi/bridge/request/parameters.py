@@ -14,14 +14,12 @@ from openapi.bridge.document.schemas import schema_holder
 from openapi.bridge.failures import BadRequest, Violation, violations_of
 from openapi.bridge.python_names import python_name
 from openapi.bridge.request.cookies import read_cookies
-from openapi.bridge.request.percent_encoding import decoded
+from openapi.bridge.request.percent_encoding import MAX_PAIRS, pairs_of
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
 
 # An unknown parameter has whatever name the client gave it.
 _LONGEST_NAME = 100
-# Each costs more than its bytes. A form has the same limit.
-_MOST_PARAMETERS = 1000
 
 
 def arguments_of(operation: Operation) -> dict[str, Place]:
@@ -108,16 +106,14 @@ class ParameterReader:
 
 
 def _read_query(query: bytes) -> Texts:
-    if not query.isascii() or (b"%" in query and decoded(query) is None):
+    if (pairs := pairs_of(query)) is None:
         raise BadRequest("The query must be percent-encoded UTF-8")
+    if len(pairs) > MAX_PAIRS:
+        raise BadRequest(f"The query must have {MAX_PAIRS} parameters or less")
     texts: dict[str, list[str]] = {}
-    pairs = query.decode("ascii").split("&")
-    if len(pairs) > _MOST_PARAMETERS:
-        raise BadRequest(f"The query must have {_MOST_PARAMETERS} parameters or less")
-    for pair in pairs:
-        if pair:
-            name, _, value = pair.partition("=")
-            texts.setdefault(unquote_plus(name), []).append(value)
+    for pair in filter(None, pairs):
+        name, _, value = pair.partition("=")
+        texts.setdefault(unquote_plus(name), []).append(value)
     return texts
 
 
