@@ -355,7 +355,7 @@ def test_what_cannot_be_printed_is_one_line(tmp_path: Path, command: str) -> Non
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, command: str) -> None:
     """A command that was started where a folder was removed meanwhile says what it cannot use."""
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)}
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PORT": str(free_port())}
     script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m server {command}"
     ended = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=values, capture_output=True, text=True)
 
