@@ -68,6 +68,8 @@ def test_a_user_whose_name_means_a_folder_is_one_like_others(
     user: str, service: Service, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     """The commands reach the user that they were given, also where a path would leave the name out."""
+    # There is one of each in the database of all tests.
+    run("user", "erase", user, "--yes", cwd=tmp_path, settings=settings)
     assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=settings)
     run("user", "erase", user, "--yes", cwd=tmp_path, settings=settings)
     assert "" == run("user", "export", user, cwd=tmp_path, settings=settings)
