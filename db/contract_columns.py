@@ -25,9 +25,9 @@ from sqlalchemy import (
     func,
     literal_column,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from db.driver.messages import DIALECT
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.places import ContractError, Json, pointer_to
 from openapi.bridge.document.schemas import ALWAYS, Schema
@@ -153,7 +153,7 @@ def created_at(name: str = "created_at") -> Column[Any]:
 
 def checks(table: str, column: str, schema: Json) -> Iterator[CheckConstraint]:
     """The constraints for a schema's lengths, bounds, `pattern` of one character, `enum`, dates and items."""
-    quoted = DIALECT.identifier_preparer.quote(column)
+    quoted = postgresql.dialect().identifier_preparer.quote(column)  # type: ignore[no-untyped-call]
     for name, rule in _checks(quoted, schema, _kind(column, schema)):
         full = f"{table}_{column}_{name}"
         if len(full.encode()) > _LONGEST_NAME:
