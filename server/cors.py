@@ -11,6 +11,7 @@ from openapi.bridge.media_types import is_token
 
 MAX_AGE_SECONDS = 600
 _ORIGINS_KEPT = 64
+_DISALLOWED = "Disallowed CORS origin: CORS_ORIGINS names the origins that may call this API"
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -45,37 +46,28 @@ class CrossOrigin:
 
     def _fields(self, origin: bytes | None) -> Fields:
         """The headers of an answer to a request of this origin; None is one that names no origin."""
-        vary: Fields = () if self._any else ((b"vary", b"Origin"),)
+        exposed = (b"access-control-expose-headers", self._exposed)
+        if self._any:
+            return ((b"access-control-allow-origin", b"*"), exposed)
+        vary = (b"vary", b"Origin")
         if origin is None or not self._allows(origin):
-            return vary
-        allowed = b"*" if self._any else origin
-        return (
-            *vary,
-            (b"access-control-allow-origin", allowed),
-            (b"access-control-expose-headers", self._exposed),
-        )
+            return (vary,)
+        return (vary, (b"access-control-allow-origin", origin), exposed)
 
     def _allows(self, origin: bytes) -> bool:
         text = origin.decode("latin-1")
         return self._any or any(pattern.fullmatch(text) for pattern in self._patterns)
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> WrittenAnswer | None:
-        """The answer to the question that a browser asks before it sends a request; None for any other request."""
-        asked = headers.get(b"access-control-request-method")
+        """The answer to the question that a browser asks before it sends a request; None for any other request.
+
+        A method that no operation has is not refused: the browser compares it with those that are allowed, and says so.
+        """
         origin = headers.get(b"origin")
-        if method != "OPTIONS" or origin is None or asked is None:
+        if method != "OPTIONS" or origin is None or b"access-control-request-method" not in headers:
             return None
-        wrong = [] if self._allows(origin) else ["origin"]
-        if asked.decode("latin-1") not in self._methods:
-            wrong.append("method")
-        if wrong:
-            return self._writer.refuse(
-                BadRequest(
-                    f"Disallowed CORS {', '.join(wrong)}: CORS_ORIGINS names the origins that may call this API, "
-                    "and /openapi.yaml the methods and headers"
-                ),
-                headers.get(b"accept", b""),
-            )
+        if not self._allows(origin):
+            return self._writer.refuse(BadRequest(_DISALLOWED), headers.get(b"accept", b""))
         return self._writer.write(
             200,
             None,

@@ -110,8 +110,7 @@ class Exchange:
         answer = None
         if cross_origin is not None:
             answer = cross_origin.preflight(method, headers)
-            if answer is None or answer.status < HTTPStatus.BAD_REQUEST:
-                self._fields += cross_origin.fields(headers.get(b"origin"))
+            self._fields += cross_origin.fields(headers.get(b"origin"))
         try:
             if self._is_large:
                 await connection.turns.take(connection.loop)

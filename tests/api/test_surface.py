@@ -38,7 +38,12 @@ OPERATIONS = {
     "media type": (415, "POST", "{tasks}", (b"Content-Type: text/plain",)),
     "across origins": (200, "GET", "{tasks}", (FRONT_END,)),
     "preflight": (200, "OPTIONS", "{tasks}", (FRONT_END, b"Access-Control-Request-Method: POST")),
-    "refused preflight": (400, "OPTIONS", "{tasks}", (FRONT_END, b"Access-Control-Request-Method: TRACE")),
+    "refused preflight": (
+        400,
+        "OPTIONS",
+        "{tasks}",
+        (b"Origin: null", b"Access-Control-Request-Method: POST"),
+    ),
     "no HTTP": (400, "GET", "/health/live", (b"Broken\x00: header",)),
 }
 PAGES = {
