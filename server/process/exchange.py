@@ -265,9 +265,11 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
         root_path: is left out where the path begins with it, since not every proxy takes it away.
 
     Raises:
-        BadRequest: for a target that has no path (RFC 9112, section 3.2).
+        BadRequest: for a target that has no path, or a fragment (RFC 9112, section 3.2).
         TargetTooLong: for a path of more than MAX_PATH_BYTES.
     """
+    if b"#" in target:
+        raise BadRequest("The request's target must have no fragment (#)")
     try:
         url = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:

@@ -236,7 +236,7 @@ class HttpProtocol(ClientConnection):
             raise  # Nothing is wrong with the method.
         except httptools.HttpParserError:
             method = _METHOD.match(data, start) if self._head_bytes == end - start else None
-            if method is None or self._headers:
+            if method is None or self._headers or self._is_head():
                 raise
         if method is not None:
             self._parser = httptools.HttpRequestParser(self)

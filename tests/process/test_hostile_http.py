@@ -296,13 +296,15 @@ def test_huge_headers_do_no_harm(
         ("/API/{user}/tasks", 404, NOT_FOUND),
         ("/docs/%2e%2e/%2e%2e/etc/passwd", 404, NOT_FOUND),
         ("*", 404, NOT_FOUND),
+        ("/api/{user}/tasks?limit=0#?", 400, "The request's target must have no fragment (#)"),
         ("/", 302, None),
     ],
 )
 def test_a_path_has_one_meaning(
     service: Service, user: str, identity: bytes, target: str, status: int, sentence: str | None
 ) -> None:
-    """A broken escape is 400, and a path that would mean another once it is decoded or tidied up is not found."""
+    """A broken escape is 400, as is a fragment, and a path that would mean another once it is decoded or tidied up is
+    not found."""
     answer = exchange(service, request("GET", target.format(user=user), identity))
     assert status == answer.status
     if sentence is not None:
@@ -316,7 +318,14 @@ def test_a_head_without_a_host_is_named(service: Service, method: bytes) -> None
     assert (400, "The request must have one Host header") == (answer.status, answer.sentence)
 
 
-@pytest.mark.parametrize("rest", [b" /health/live HTTP/1.1\r\nHost: a b\r\n\r\n", b" /" + b"a" * 70_000])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b" /health/live HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b" /health/live HTTP/1.1\r\nno colon\r\n\r\n",
+        b" /" + b"a" * 70_000,
+    ],
+)
 def test_a_refused_head_has_no_body(service: Service, rest: bytes) -> None:
     """An answer to HEAD has no content (RFC 9110, section 9.3.2), also where the request is refused unread."""
     with RawConnection(service) as connection:
