@@ -78,7 +78,7 @@ def create_app(
         redirect_slashes=False,
     )
     app = serve_contract(product, database.caller, verifier.verify, beyond)
-    return AnswerValidation(app, product.contract, {REQUEST_ID}) if validate_answers else app
+    return AnswerValidation(app, product.contract, {REQUEST_ID.lower()}) if validate_answers else app
 
 
 def serve_contract(

@@ -18,6 +18,24 @@ from openapi.bridge.request.styles import ABSENT, StyleReader
 
 log = logging.getLogger("todo_api")
 
+# What is said of a message by whoever writes or forwards it (RFC 9110, sections 6.6, 7.6.1, 8.3, 8.4 and 8.6; RFC 9112,
+# section 6.1).
+_OF_THE_MESSAGE = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"),
+        *("trailer", "transfer-encoding", "upgrade"),
+    }
+)
+
+
+def is_left_out(name: str, added: Set[str] = frozenset()) -> bool:
+    """Whether a declared header is not for the answer to have, or none that a message can have.
+
+    Args:
+        added: the names of headers that are left to others, in small letters.
+    """
+    return name.lower() in _OF_THE_MESSAGE | added or not is_token(name)
+
 
 class _Content(NamedTuple):
     media_range: MediaType
@@ -41,8 +59,7 @@ class _Response:
         """What reads each header, its schema, and whether it is required."""
         for name in place.node.get("headers", {}):
             header = contract.follow(place / "headers" / name)
-            is_left_out = name.lower() == "content-type" or name in added or not is_token(name)
-            if not is_left_out and "schema" in header.node:
+            if not is_left_out(name, added) and "schema" in header.node:
                 schema = answers.at(f"{header.pointer}/schema")
                 rules = {**header.node, "name": name, "in": "header", "x-list": True}
                 self.headers.append((StyleReader(rules, schema), schema, header.node.get("required", False)))
@@ -57,7 +74,7 @@ class AnswerRules:
     """The rules of one operation's answers.
 
     Args:
-        added: the names of headers that are left to others.
+        added: as `is_left_out` has them.
     """
 
     def __init__(self, contract: Contract, operation: Operation, added: Set[str] = frozenset()) -> None:
@@ -123,7 +140,7 @@ class AnswerValidation:
 
     Args:
         app: serves the contract with `ContractService`.
-        added: the names of the headers that the server adds outside of `app`.
+        added: the names of the headers that the server adds outside of `app`, in small letters.
     """
 
     def __init__(self, app: ASGIApp, contract: Contract, added: Set[str] = frozenset()) -> None:

@@ -1,7 +1,7 @@
 """What is asked of contracts, this one or any other: `contract check`, `mock` and `diff`."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,14 +43,14 @@ def _load(file: Path) -> "Contract":
         return Contract.load(file)
 
 
-def _mock(file: Path) -> "MockService":
+def _mock(file: Path, added: Set[str] = frozenset()) -> "MockService":
     from openapi.bridge.mock.service import MockService
 
     loaded = _load(file)
     for note in loaded.notes:
         click.echo(f"{file}: {note}")
     with _named(file):
-        return MockService(loaded)
+        return MockService(loaded, added)
 
 
 @contract_group.command()
@@ -74,9 +74,9 @@ def mock(file: Path, host: str, port: int) -> None:
     Requests are held to the contract, and any well-formed credentials will do. The answers are the contract's
     examples, or else made from its schemas. `Prefer: code=404` and `Prefer: example=NAME` ask for another one.
     """
-    from server.process.mock import run_mock
+    from server.process.mock import ADDED, run_mock
 
-    run_mock(_mock(file), host, port)
+    run_mock(_mock(file, ADDED), host, port)
 
 
 @contract_group.command()

@@ -11,10 +11,12 @@ from openapi.bridge.mock.service import MockService
 from server.cors import CrossOrigin
 from server.process.connections import Connections
 from server.process.listening import address_on, listen
-from server.telemetry.observe import Observer
+from server.telemetry.observe import REQUEST_ID, Observer
 
 _REQUEST_TIMEOUT = 30
 _KEEP_ALIVE = 75
+# What the server itself puts on each answer, in small letters.
+ADDED = frozenset({REQUEST_ID.lower(), "access-control-allow-origin", "access-control-expose-headers"})
 
 
 def run_mock(app: MockService, host: str, port: int) -> None:

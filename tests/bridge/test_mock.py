@@ -211,6 +211,7 @@ def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str, said: Js
         (answering(INTEGER, example="wrong"), {}, 1),
         (answering(INTEGER, examples={"a": {"value": "wrong"}, "b": {"value": 8}}), {}, 8),
         (answering(examples={"a": {"value": 1}, "b": {"value": 2}}), {"Prefer": "example=b"}, 2),
+        (answering(examples={"a": {"value": 1}, "a b, c": {"value": 2}}), {"Prefer": 'example="a b, c"'}, 2),
         (answering({"examples": ["wrong", 9], **INTEGER}), {}, 9),
         (answering({"properties": {"a": {"example": "x", **STRING}}, "type": "object"}), {}, {"a": "x"}),
         (answering({"properties": {"a": {"writeOnly": True}, "b": {"const": 1}}, "required": ["a"]}), {}, {"b": 1}),
@@ -306,11 +307,28 @@ STATUSES: Json = {
 }
 
 
-def test_the_client_may_choose_the_status() -> None:
-    """`Prefer: code=` has any response answered, and another status is passed over."""
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (["code=404"], 404),
+        (['code="503"'], 503),
+        (["code=404, code=503"], 404),
+        (["handling=strict, Code = 404"], 404),
+        (["code=404", "respond-async"], 404),
+        *((lines, 204) for lines in (["code=418"], ["code=x"], ["code=103"], ["x-code=404"])),
+    ],
+)
+def test_the_client_may_choose_the_status(lines: list[str], status: int) -> None:
+    """`Prefer: code=` (RFC 7240) has any response answered, and another status is passed over."""
     made = things(operation(responses=STATUSES))
-    codes = ("code=404", 'code="503"', "code=418", "code=x", "code=103")
-    assert [404, 503, 204, 204, 204] == [ask(made, headers={"Prefer": code}).status_code for code in codes]
+    assert status == ask(made, headers=[("Prefer", line) for line in lines]).status_code
+
+
+def test_a_client_may_accept_on_several_lines() -> None:
+    """The lines of `Accept` are one list (RFC 9110, section 5.3)."""
+    made = things(operation(responses={"200": {"description": "", "content": TYPES}}))
+    response = ask(made, headers=[("Accept", "image/gif"), ("Accept", "font/woff")])
+    assert "image/gif" == response.headers["Content-Type"]
 
 
 def test_an_operation_that_declares_no_success() -> None:
@@ -477,13 +495,26 @@ def test_a_page_may_call_it_within_bounds(tmp_path: Path) -> None:
     """A front end of any origin is answered, and headers without end are refused as the service refuses them."""
     file = tmp_path / "things.json"
     made = answering(INTEGER)
-    made["responses"]["200"]["headers"] = {"日本": {"schema": STRING}}
+    declared = (
+        *("Access-Control-Allow-Origin", "Connection", "Content-Encoding", "Content-Length", "Date"),
+        *("Transfer-Encoding", "X-Request-ID"),
+    )
+    made["responses"]["200"]["headers"] = {
+        "日本": {"schema": STRING},
+        **{name: {"required": True, "schema": STRING} for name in declared},
+    }
     file.write_text(json.dumps(things(made)), encoding="utf-8")
     with mocking(file) as address:
         answer = httpx.get(f"{address}/things", headers={"Origin": "http://localhost:3000"})
-        refused = httpx.get(f"{address}/things", headers={"X-Long": "a" * 70_000})
+        unread = httpx.get(f"{address}/things", headers={"X-Long": "a" * 70_000})
+        refused = httpx.get(f"{address}/things?unknown=1")
     assert (200, "*") == (answer.status_code, answer.headers["Access-Control-Allow-Origin"])
-    assert (431, ["error"]) == (refused.status_code, list(refused.json()))
+    assert (431, ["error"]) == (unread.status_code, list(unread.json()))
+    # What the server and HTTP say of an answer is said once, whatever the contract has of it.
+    for each in (answer, refused):
+        assert [] == [name for name in declared if len(each.headers.get_list(name)) > 1]
+        assert "Transfer-Encoding" not in each.headers
+    assert (1, 400) == (answer.json(), refused.status_code)
 
 
 CHECKS = ("not_a_server_error", "response_schema_conformance", "content_type_conformance")

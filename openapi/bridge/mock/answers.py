@@ -2,16 +2,17 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Set
 from functools import cache
 from typing import Any, NamedTuple
 
+from openapi.bridge.answer_rules import is_left_out
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
 from openapi.bridge.document.schemas import Schema, schema_holder
-from openapi.bridge.media_types import MediaType, accepted, is_token, read_media_type
+from openapi.bridge.media_types import MediaType, accepted, read_media_type
 from openapi.bridge.mock.generate import NoExample, value_of
 from openapi.bridge.mock.xml import write_xml
 
@@ -26,7 +27,8 @@ _CONCRETE = {
 }
 # What a key is taken for that is no media type.
 _UNNAMED = MediaType("application", "octet-stream", {})
-_PREFERENCE = re.compile(r'\b(code|example)="?([^",; ]+)')
+# RFC 7240, section 2: of two with the same name the first counts.
+_PREFERENCE = re.compile(r'(?:^|[,;])\s*(code|example)\s*=\s*(?:"([^"]*)"|([^",;\s]+))', re.IGNORECASE)
 
 
 class Wish(NamedTuple):
@@ -37,12 +39,16 @@ class Wish(NamedTuple):
     example: str | None = None
 
 
-def wish_of(headers: Mapping[str, str]) -> Wish:
+def wish_of(headers: Iterable[tuple[bytes, bytes]]) -> Wish:
     """The wish in a request's headers, whose names are in small letters (RFC 7240 has `Prefer`)."""
-    preferred = dict(_PREFERENCE.findall(headers.get("prefer", "")))
+    fields: dict[bytes, list[str]] = {}
+    for name, value in headers:
+        fields.setdefault(name, []).append(value.decode("latin-1"))
+    found = _PREFERENCE.findall(",".join(fields.get(b"prefer", ())))
+    preferred = {name.lower(): quoted or token for name, quoted, token in reversed(found)}
     code = preferred.get("code", "")
     return Wish(
-        headers.get("accept", "*/*"),
+        ",".join(fields.get(b"accept", ("*/*",))),
         # An answer of 1xx would be no last one (RFC 9110, section 15.2).
         int(code) if re.fullmatch("[2-5][0-9]{2}", code, re.ASCII) else None,
         preferred.get("example"),
@@ -50,10 +56,15 @@ def wish_of(headers: Mapping[str, str]) -> Wish:
 
 
 class ExampleAnswers:
-    """Makes answers of a contract's operations; the same request has the same answer."""
+    """Makes answers of a contract's operations; the same request has the same answer.
 
-    def __init__(self, contract: Contract) -> None:
+    Args:
+        added: the names of headers that are left to others, in small letters.
+    """
+
+    def __init__(self, contract: Contract, added: Set[str] = frozenset()) -> None:
         self._contract = contract
+        self._added = added
         # The same pointer comes with every request.
         self._made = cache(self._make)
 
@@ -83,7 +94,7 @@ class ExampleAnswers:
     def _headers(self, response: Place) -> Iterator[tuple[str, str]]:
         for name in response.node.get("headers", {}):
             header = self._contract.follow(response / "headers" / name)
-            if header.node.get("required") and name.lower() != "content-type" and is_token(name):
+            if header.node.get("required") and not is_left_out(name, self._added):
                 value = self._body(schema_holder(header), None)
                 text = _text(value)
                 content = read_media_type(next(iter(header.node.get("content", ())), ""))

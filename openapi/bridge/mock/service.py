@@ -1,7 +1,7 @@
 """A contract served without handlers and without a database, for those who build and test clients."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
@@ -30,11 +30,14 @@ class MockService:
     of each server that the contract names, and also by themselves. `/openapi.yaml` and `/openapi.json` publish the
     contract.
 
+    Args:
+        added: the names of the headers that the server adds to each answer, in small letters.
+
     Raises:
         ContractError: for a contract that cannot be served.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, added: Set[str] = frozenset()) -> None:
         self._published = {
             "/openapi.yaml": (contract.text.encode(), "application/yaml"),
             "/openapi.json": (
@@ -48,15 +51,14 @@ class MockService:
         self.operations = contract.operations
         servers = (place for kind, place in parts(contract.document) if kind == "servers")
         self._bases = sorted({"", *map(base_path, servers)})
-        self._answers = ExampleAnswers(contract)
-        self.writer = _MockWriter(contract, self._answers)
+        self._answers = ExampleAnswers(contract, added)
+        self.writer = _MockWriter(contract, self._answers, added)
         self._service = ContractService(
             contract, self._handler, lambda _claims: None, _verifiers(contract), self._beyond, self.writer
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        fields = scope["headers"]
-        _WISH.set(wish_of({name.decode("latin-1"): value.decode("latin-1") for name, value in fields}))
+        _WISH.set(wish_of(scope["headers"]))
         path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
         await self._service({**scope, "path": path, "raw_path": raw_path}, receive, send)
 
@@ -121,11 +123,11 @@ def _verifiers(contract: Contract) -> dict[str, Any]:
 class _MockWriter(AnswerWriter):
     """Refuses with what the contract declares, headers that it requires included, or by its example."""
 
-    def __init__(self, contract: Contract, answers: ExampleAnswers) -> None:
+    def __init__(self, contract: Contract, answers: ExampleAnswers, added: Set[str]) -> None:
         super().__init__(contract)
         self._answers = answers
         # Made for an operation when it first refuses, since those of a large contract take half a minute.
-        self._rules_of = cache(lambda name: AnswerRules(contract, contract.operations[name]))
+        self._rules_of = cache(lambda name: AnswerRules(contract, contract.operations[name], added))
 
     def refuse(
         self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
