@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
+from http.client import responses as phrases
 from ipaddress import AddressValueError, IPv6Address
 from operator import itemgetter
 from time import perf_counter
@@ -31,8 +32,9 @@ MAX_PATH_BYTES = 8 * 1024
 # The body waits in the network once as much of it waits for the application.
 MAX_WAITING_BYTES = 64 * 1024
 _WITHOUT_CONTENT = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-_STATUS_LINES: dict[int, bytes] = {
-    int(status): b"HTTP/1.1 %d %s\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
+# One that no RFC names has no phrase (RFC 9112, section 4).
+_STATUS_LINES = {
+    status: b"HTTP/1.1 %d %s\r\n" % (status, phrases.get(status, "").encode()) for status in range(100, 600)
 }
 
 # RFC 9112, section 3.2: `uri-host [ ":" port ]`, and RFC 3986, section 3.2.2, for what a host is.
@@ -171,10 +173,8 @@ class Exchange:
             return
         self._content.append(message.get("body", b""))
         if not (message.get("more_body", False) or self.is_answered or self.is_gone):
-            self.is_answered = True
             content = b"".join(self._content)
             self._content.clear()
-            self.wake()
             self._connection.answer(self, self._status, self._fields, content)
 
 

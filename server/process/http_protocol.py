@@ -76,7 +76,7 @@ class HttpProtocol(ClientConnection):
             self._read()
 
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
-        """Sends the final answer."""
+        """Sends the final answer; raises what `written` does, and then the request is not answered."""
         self._server_state.total_requests += 1
         if self._connections.root_path:
             fields = below(self._connections.root_path, fields)
@@ -84,7 +84,10 @@ class HttpProtocol(ClientConnection):
         if not exchange.keep_alive:
             all_fields.append((b"connection", b"close"))
         is_head = exchange.scope["method"] == "HEAD"
-        self._transport.write(written(status, all_fields, content, is_head=is_head))
+        message = written(status, all_fields, content, is_head=is_head)
+        exchange.is_answered = True
+        exchange.wake()
+        self._transport.write(message)
         self._go_on()
 
     # The parser calls these.

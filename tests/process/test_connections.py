@@ -24,7 +24,8 @@ Application = Callable[[Scope, Receive, Send], Any]
 
 
 class Recorder:
-    """An application that answers the path, or as many bytes as the query says, and keeps what it was asked."""
+    """An application that answers the path, with the status that it ends with, or as many bytes as the query says, and
+    keeps what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -48,7 +49,9 @@ class Recorder:
                 self.cancelled += 1
                 return
         size = int(scope["query_string"] or 0)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"location", b"/api/x")]})
+        status = int(scope["path"].partition("/status/")[2] or 200)
+        fields = [(b"location", b"/api/x"), (b"path", scope["path"].encode())]
+        await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": scope["path"].encode() + size * b"a"})
 
 
@@ -98,6 +101,19 @@ def test_a_half_closed_connection_is_answered(shared: Service, body: bytes) -> N
         assert answer is not None
         assert (200, b"/half") == (answer.status, answer.body)
         assert connection.is_closed()
+
+
+@pytest.mark.parametrize("status", [299, 420, 599])
+def test_any_status_is_sent(shared: Service, status: int) -> None:
+    """A status may be one that no RFC names (RFC 9110, section 15)."""
+    assert status == exchange(shared, request("GET", f"/status/{status}")).status
+
+
+def test_an_answer_that_cannot_be_sent_ends_its_connection(shared: Service) -> None:
+    """A client waits for no answer that has a fault, such as a header that would begin another line."""
+    with RawConnection(shared) as connection:
+        connection.send(request("GET", "/a%0Ab"))
+        assert (None, True) == (connection.receive(), connection.is_closed())
 
 
 def test_all_of_a_pipeline_that_is_half_closed_is_answered(shared: Service) -> None:
