@@ -92,7 +92,7 @@ class AnswerRules:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""
         response = self._response(status) if self._hides else None
         content = response and response.content_of(media_type)
-        return _visible(body, content.schema) if content else body
+        return visible_part(body, content.schema) if content else body
 
     def check(self, answer: WrittenAnswer, *, is_head: bool = False) -> None:
         """Returns if the contract has this answer.
@@ -168,10 +168,11 @@ class AnswerValidation:
             await send(message)
 
 
-def _visible(value: Any, schema: Schema) -> Any:
+def visible_part(value: Any, schema: Schema) -> Any:
+    """`value` without what the schema of an answer has as `writeOnly`."""
     if isinstance(value, list | tuple):
         items = schema.find("items")
-        return [_visible(item, items) for item in value]
+        return [visible_part(item, items) for item in value]
     if not isinstance(value, dict):
         return value
     members: dict[str, list[Schema]] = {}
@@ -183,5 +184,5 @@ def _visible(value: Any, schema: Schema) -> Any:
     for name, member in value.items():
         declared = members.get(name, others)
         if not any(layer.node.get("writeOnly") is True for each in declared for layer in each.layers()):
-            kept[name] = _visible(member, declared[0])
+            kept[name] = visible_part(member, declared[0])
     return kept

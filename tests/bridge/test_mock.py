@@ -215,6 +215,7 @@ def test_an_object_is_of_a_kind_that_is_known(name: str, expected: str, said: Js
         (answering({"examples": ["wrong", 9], **INTEGER}), {}, 9),
         (answering({"properties": {"a": {"example": "x", **STRING}}, "type": "object"}), {}, {"a": "x"}),
         (answering({"properties": {"a": {"writeOnly": True}, "b": {"const": 1}}, "required": ["a"]}), {}, {"b": 1}),
+        (answering({"properties": {"a": {"writeOnly": True}, "b": INTEGER}}, example={"a": 1, "b": 2}), {}, {"b": 2}),
         (answering({"type": "null"}), {}, None),
         (answering({"type": "string", "pattern": "[^ ]"}), {}, "text"),
     ],

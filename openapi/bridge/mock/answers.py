@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Set
 from functools import cache
 from typing import Any, NamedTuple
 
-from openapi.bridge.answer_rules import is_left_out
+from openapi.bridge.answer_rules import is_left_out, visible_part
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
@@ -117,8 +117,8 @@ class ExampleAnswers:
         pointer = f"{holder.pointer}/schema"
         schema = self._contract.answers.at(pointer)
         for each in (*given, *examples.values()):
-            if "value" in each and schema.is_valid(each["value"]):
-                return each["value"]
+            if "value" in each and schema.is_valid(value := visible_part(each["value"], schema)):
+                return value
         made = self._made(pointer)
         if not made:
             raise NoExample
