@@ -71,12 +71,13 @@ class WrittenAnswer(NamedTuple):
 
 
 class AnswerWriter:
-    """Writes the answers of a contract's service; what every answer carries (`x-headers`) is on each of them."""
+    """Writes the answers of a contract's service; what every answer carries (`x-headers`) is on each that has no header
+    of that name itself."""
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._bodies = ErrorBodies(contract)
-        self._always = [(name.lower().encode(), value.encode()) for name, value in contract.headers.items()]
+        self._always = {name.lower().encode(): value.encode() for name, value in contract.headers.items()}
         self._types: str | None = contract.document.get("x-problem-types")
 
     def write(
@@ -97,10 +98,8 @@ class AnswerWriter:
             is_head: whether nobody will see the body. It is not built then, and its length, which is known only by
                 building it, is left out (RFC 9110, section 9.3.2).
         """
-        fields = [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-        ]
-        fields += self._always
+        own = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
+        fields = [*(self._always | own).items()]
         if body is None:
             return WrittenAnswer(status, fields, b"")
         fields.append((b"content-type", media_type.encode("latin-1")))

@@ -291,6 +291,12 @@ def test_an_answer_is_json_with_its_length() -> None:
     } == answer.headers
 
 
+def test_an_answers_own_header_comes_first() -> None:
+    """A header that the answer has itself stands in place of the one that every answer carries."""
+    pairs = AnswerWriter(contract()).write(200, None, {"cache-Control": "no-store"}).fields
+    assert [b"no-store"] == [value for name, value in pairs if name == b"cache-control"]
+
+
 def test_no_body_is_no_content() -> None:
     """An answer without a body says nothing of its type and length, as 204 and 304 must not."""
     answer = written(None, ETag='"1"')
