@@ -8,7 +8,7 @@ import click
 import uvicorn
 
 from openapi.bridge.mock.service import MockService
-from server.cors import CrossOrigin
+from server.cors import CrossOrigin, Fields
 from server.process.connections import Connections
 from server.process.listening import address_on, listen
 from server.telemetry.observe import REQUEST_ID, Observer
@@ -16,7 +16,23 @@ from server.telemetry.observe import REQUEST_ID, Observer
 _REQUEST_TIMEOUT = 30
 _KEEP_ALIVE = 75
 # What the server itself puts on each answer, in small letters.
-ADDED = frozenset({REQUEST_ID.lower(), "access-control-allow-origin", "access-control-expose-headers"})
+ADDED = frozenset(
+    {
+        REQUEST_ID.lower(),
+        *(f"access-control-{name}" for name in ("allow-credentials", "allow-origin", "expose-headers")),
+    }
+)
+
+
+class _EveryPage(CrossOrigin):
+    """Pages of every origin may call, with their cookies too, since a mock has nothing to protect."""
+
+    def _fields(self, origin: bytes | None) -> Fields:
+        """The origin is named, as browsers ask for where cookies come along (the Fetch standard, section 3.3.5)."""
+        fields = {**dict(super()._fields(origin)), b"vary": b"Origin"}
+        if origin is not None:
+            fields |= {b"access-control-allow-origin": origin, b"access-control-allow-credentials": b"true"}
+        return tuple(fields.items())
 
 
 def run_mock(app: MockService, host: str, port: int) -> None:
@@ -30,7 +46,7 @@ def run_mock(app: MockService, host: str, port: int) -> None:
     state = {
         "observer": Observer(app.contract),
         "writer": app.writer,
-        "cross_origin": CrossOrigin(app.contract, app.writer, ["*"]),
+        "cross_origin": _EveryPage(app.contract, app.writer, ["*"]),
     }
     http: Any = Connections(_REQUEST_TIMEOUT, _KEEP_ALIVE, state=state)
     with listen(host, port, _REQUEST_TIMEOUT, "choose another --host or --port") as listener:

@@ -493,7 +493,8 @@ def mocking(path: Path) -> Iterator[str]:
 
 
 def test_a_page_may_call_it_within_bounds(tmp_path: Path) -> None:
-    """A front end of any origin is answered, and headers without end are refused as the service refuses them."""
+    """A front end of any origin is answered, with cookies too, for which a browser asks that the origin be named; and
+    headers without end are refused as the service refuses them."""
     file = tmp_path / "things.json"
     made = answering(INTEGER)
     declared = (
@@ -509,7 +510,9 @@ def test_a_page_may_call_it_within_bounds(tmp_path: Path) -> None:
         answer = httpx.get(f"{address}/things", headers={"Origin": "http://localhost:3000"})
         unread = httpx.get(f"{address}/things", headers={"X-Long": "a" * 70_000})
         refused = httpx.get(f"{address}/things?unknown=1")
-    assert (200, "*") == (answer.status_code, answer.headers["Access-Control-Allow-Origin"])
+    names = ("Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Vary")
+    assert ["http://localhost:3000", "true", "Origin"] == [answer.headers[name] for name in names]
+    assert (200, "*") == (answer.status_code, refused.headers["Access-Control-Allow-Origin"])
     assert (431, ["error"]) == (unread.status_code, list(unread.json()))
     # What the server and HTTP say of an answer is said once, whatever the contract has of it.
     for each in (answer, refused):
