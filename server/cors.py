@@ -11,7 +11,6 @@ from openapi.bridge.media_types import is_token
 
 MAX_AGE_SECONDS = 600
 _ORIGINS_KEPT = 64
-_DISALLOWED = "Disallowed CORS origin: CORS_ORIGINS names the origins that may call this API"
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -59,15 +58,22 @@ class CrossOrigin:
         return self._any or any(pattern.fullmatch(text) for pattern in self._patterns)
 
     def preflight(self, method: str, headers: Mapping[bytes, bytes]) -> WrittenAnswer | None:
-        """The answer to the question that a browser asks before it sends a request; None for any other request.
-
-        A method that no operation has is not refused: the browser compares it with those that are allowed, and says so.
-        """
+        """The answer to the question that a browser asks before it sends a request; None for any other request."""
+        asked = headers.get(b"access-control-request-method")
         origin = headers.get(b"origin")
-        if method != "OPTIONS" or origin is None or b"access-control-request-method" not in headers:
+        if method != "OPTIONS" or origin is None or asked is None:
             return None
-        if not self._allows(origin):
-            return self._writer.refuse(BadRequest(_DISALLOWED), headers.get(b"accept", b""))
+        wrong = [] if self._allows(origin) else ["origin"]
+        if asked.decode("latin-1") not in self._methods:
+            wrong.append("method")
+        if wrong:
+            return self._writer.refuse(
+                BadRequest(
+                    f"Disallowed CORS {', '.join(wrong)}: CORS_ORIGINS names the origins that may call this API, "
+                    "and /openapi.yaml the methods and headers"
+                ),
+                headers.get(b"accept", b""),
+            )
         return self._writer.write(
             200,
             None,
