@@ -24,15 +24,9 @@ values = st.recursive(
     [
         *(("null", None), ("~", None), ("", None), ("true", True), ("False", False), ("TRUE", True)),
         *(("0", 0), ("-7", -7), ("+7", 7), ("1.50", 1.5), ("1e3", 1000.0), ("-1.5E-3", -0.0015)),
+        *((".01", 0.01), ("-.5e1", -5.0), ("1.", 1.0), ("1.e-8", 1e-8), (".", "."), (".e1", ".e1")),
         *(("on", "on"), ("Off", "Off"), ("yes", "yes"), ("n", "n"), ("tRUE", "tRUE")),
-        *(
-            ("010", "010"),
-            ("0x1f", "0x1f"),
-            ("0o17", "0o17"),
-            ("1_000", "1_000"),
-            ("1:30", "1:30"),
-            ("1.", "1."),
-        ),
+        *(("010", "010"), ("0x1f", "0x1f"), ("0o17", "0o17"), ("1_000", "1_000"), ("1:30", "1:30")),
         *((".inf", ".inf"), (".nan", ".nan"), ("3.1.0", "3.1.0"), ("2026-11-22", "2026-11-22"), ("=", "=")),
         *(
             ("2026-11-22T10:00:00Z", "2026-11-22T10:00:00Z"),
@@ -43,7 +37,7 @@ values = st.recursive(
     ],
 )
 def test_a_plain_text_means_what_json_would_mean(text: str, expected: Any) -> None:
-    """Only null, truth values and JSON's numbers are not strings; a date, `on` or an octal number is one."""
+    """Only null, truth values and decimal numbers are not strings; a date, `on` or an octal number is one."""
     (value,) = strict_yaml.parse_yaml(f"- {text}")
     assert (type(expected), expected) == (type(value), value)
 

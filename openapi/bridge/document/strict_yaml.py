@@ -18,7 +18,7 @@ _RESOLVED = {
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     # Python makes no number of more digits.
     "int": (r"[-+]?(0|[1-9][0-9]{0,4299})", list("-+0123456789")),
-    "float": (r"[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-+0123456789")),
+    "float": (r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
     "merge": (r"<<", ["<"]),
 }
 
