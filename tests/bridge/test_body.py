@@ -258,6 +258,12 @@ def test_no_body_is_the_default(schema: Any, expected: Any) -> None:
     assert expected == parsed(reader(schema, required=False), b"", None)
 
 
+BRANCHES = [
+    {"properties": {"kind": {"const": kind}, name: {"default": default}}, "unevaluatedProperties": False}
+    for kind, name, default in (("a", "x", 1), ("b", "y", 2))
+]
+
+
 @pytest.mark.parametrize(
     ("schema", "sent", "expected"),
     [
@@ -276,10 +282,19 @@ def test_no_body_is_the_default(schema: Any, expected: Any) -> None:
             {},
             {"b": 1, "size": "M"},
         ),
+        ({"oneOf": BRANCHES}, {"kind": "b"}, {"kind": "b", "y": 2}),
+        (
+            {"allOf": [{"anyOf": BRANCHES}], "properties": {"y": {"default": 3}}},
+            {"kind": "b"},
+            {"kind": "b", "y": 3},
+        ),
+        ({"oneOf": BRANCHES}, {"kind": "a", "x": 5}, {"kind": "a", "x": 5}),
+        ({"properties": {"a": {"default": 1, "readOnly": True}, "b": {"default": 2}}}, {}, {"b": 2}),
     ],
 )
 def test_members_have_defaults(schema: Any, sent: Any, expected: Any) -> None:
-    """A member that is not sent takes the contract's default, of the use of its type before that of the type."""
+    """A member that is not sent takes the contract's default, of the use of its type before that of the type; not
+    of a branch that the value is not of (JSON Schema 2020-12, section 7.7.1), nor where no request may have it."""
     shirt = {"properties": {"size": {"$ref": "#/components/schemas/Size"}}}
     body = reader(schema, Size={"default": "M"}, Shirt=shirt)
     assert expected == parsed(body, json.dumps(sent).encode())

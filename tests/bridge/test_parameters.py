@@ -237,6 +237,31 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
         assert expected == read_by.read(scope(query))["color"]
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"type": "object", "properties": {"other": {"type": "integer"}}}, {"oneOf": KINDS}]},
+        {"$ref": "#/components/schemas/Kinds", "description": "A choice elsewhere"},
+        {"allOf": [{"allOf": [{"$ref": "#/components/schemas/Kinds"}]}]},
+        {
+            "type": "object",
+            "if": {"properties": {"kind": {"const": "count"}}},
+            "then": KINDS[0],
+            "else": KINDS[1],
+        },
+    ],
+)
+@pytest.mark.parametrize(("kind", "expected"), [("count", 5), ("word", "5")])
+def test_a_choice_may_stand_beside_other_rules(schema: Any, kind: str, expected: Any) -> None:
+    """The branches of a choice are tried alone wherever it is laid over the value, those of a condition too."""
+    made = operation(parameters=[parameter("query", schema, style="deepObject")])
+    components = {"schemas": {"Kinds": {"oneOf": KINDS}}}
+    contract = contract_of(document({"/things": {"get": made}}, components=components))
+    read_by = ParameterReader(contract, contract.operations["act"])
+    value = read_by.read(scope(f"color[kind]={kind}&color[value]=5"))["color"]
+    assert {"kind": kind, "value": expected} == value
+
+
 def test_a_branch_alone_reads_values_of_the_same_form() -> None:
     """What is written as an array stays one, and a member that has no form of its own stays what its text means."""
     schema = {"oneOf": [{"type": "array"}, {"minimum": 3}, {"type": "integer"}]}

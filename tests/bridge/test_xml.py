@@ -133,3 +133,14 @@ def test_what_the_mock_writes_is_what_is_read(schema: Any, value: Any) -> None:
     written = ExampleAnswers(contract).answer(contract.operations["act"], Wish()).body
 
     assert value == parsed(body_reader({XML: {"schema": schema}}, Thing=thing), written, XML)
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("count", 5), ("word", "5")])
+def test_xml_is_read_by_the_branch_that_it_is_of(kind: str, expected: Any) -> None:
+    """Where branches of a choice read the same element in different ways, each is tried alone."""
+    kinds = [
+        {"properties": {"kind": {"const": name}, "value": {"type": type_}}}
+        for name, type_ in (("count", "integer"), ("word", "string"))
+    ]
+    sent = f"<t><kind>{kind}</kind><value>5</value></t>".encode()
+    assert {"kind": kind, "value": expected} == parsed(xml({"oneOf": kinds}), sent, XML)

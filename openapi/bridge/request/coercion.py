@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import ALWAYS, Schema
 
 # The texts that are given for a value, or for those of its items or members, by index or name.
 Tree = Sequence[str] | dict[str, "Tree"]
@@ -66,8 +66,8 @@ class Coercion:
     def read(self, way: "Callable[[Coercion], Any]") -> Any:
         """What a way of reading makes of texts.
 
-        Where that is not valid, each branch of an `anyOf` or `oneOf` is tried alone: the same text may be a number in
-        one and a text in another.
+        Where that is not valid, each branch is tried alone (`ways`): the same text may be a number in one and a text in
+        another.
         """
         value = way(self)
         if self._branches and not self._is_valid(value):
@@ -83,14 +83,7 @@ class Coercion:
 
     @cached_property
     def _branches(self) -> "list[Coercion]":
-        """What is read by one branch alone; those within branches would be too many."""
-        ends = [end for schema in self._schemas if isinstance((end := schema.end()).node, dict)]
-        return [
-            Coercion(replace(end, node={**end.node, keyword: [branch]}))
-            for end in ends
-            for keyword in ("anyOf", "oneOf")
-            for branch in end.node.get(keyword, ())
-        ]
+        return [Coercion(way) for schema in self._schemas for way in ways(schema)]
 
     def _value(self, tree: Tree) -> Any:
         if isinstance(tree, dict):
@@ -154,6 +147,25 @@ class Coercion:
 
 # As many as a client can have made are not kept: it may name members of members in ever other ways.
 coercion_of = lru_cache(4096)(Coercion)
+
+
+def ways(schema: Schema) -> Iterator[Schema]:
+    """The schema with each branch of a choice or condition alone, one choice after the other, also of those that a
+    reference or `allOf` lays over it. Those within branches would be too many."""
+    if not isinstance(node := schema.node, dict):
+        return
+    for keyword in ("anyOf", "oneOf"):
+        yield from (replace(schema, node={**node, keyword: [branch]}) for branch in node.get(keyword, ()))
+    laid = [*schema.applied(ALWAYS)]
+    over = [(*laid, each) for each in schema.applied({"then", "else", "dependentSchemas"})]
+    over += [
+        (*laid[:index], way, *laid[index + 1 :]) for index, part in enumerate(laid) for way in ways(part)
+    ]
+    own = {keyword: value for keyword, value in node.items() if keyword not in ALWAYS}
+    for parts in over:
+        # References of another base would lead elsewhere from here.
+        if all(part.base == schema.base for part in parts):
+            yield replace(schema, node={**own, "allOf": [part.node for part in parts]})
 
 
 def _number(text: str) -> Any:

@@ -1,20 +1,23 @@
 """What the content of a body means, by its media type: JSON, a form, XML, text or bytes."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from openapi.bridge.contract import Contract
-from openapi.bridge.document.places import Place, copy_of
-from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import unreadable
+from openapi.bridge.contract import MAX_BODY_BYTES, Contract
+from openapi.bridge.document.places import Json, Place, copy_of
+from openapi.bridge.document.schemas import ALWAYS, Schema
+from openapi.bridge.failures import BadRequest, unreadable
 from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import coercion_of
-from openapi.bridge.request.forms import Form
+from openapi.bridge.request.coercion import coercion_of, ways
+from openapi.bridge.request.forms import Form, fields_of
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.xml import parse_xml, value_of
 
 BODY = "The request body"
+Reader = TypeVar("Reader")
 
 _UTF_8 = ("utf-8", "utf8")
 # The charsets that are named in practice; a codec of Python's may be anything, also slow or no charset at all.
@@ -51,12 +54,26 @@ def content_kind(media_type: MediaType) -> str:
 
 
 class Defaults:
-    """The defaults of a body: of the whole, and of an object's members by name."""
+    """The defaults of a body: of the whole, and of an object's members by name, those of a branch where it is valid."""
 
     def __init__(self, schema: Schema) -> None:
         self._whole = next(iter(schema.defaults()), None)
-        members = schema.members().items()
-        self._members = {name: found[0] for name, member in members if (found := member.defaults())}
+        self._members: Json = {}
+        self._branches: list[tuple[Schema, Defaults]] = []
+        for layer in schema.layers(ALWAYS):
+            for name, member in layer.children("properties").items():
+                # What no request may have is for the service to set.
+                is_own = not any(part.node.get("readOnly") is True for part in member.layers(ALWAYS))
+                for default in member.defaults()[:1] if is_own else ():
+                    self._members.setdefault(name, default)
+            for branch in layer.applied({"anyOf", "oneOf"}):
+                if (further := Defaults(branch)).has_members:
+                    self._branches.append((branch, further))
+
+    @property
+    def has_members(self) -> bool:
+        """Whether a member may have one."""
+        return bool(self._members or self._branches)
 
     def of_nothing(self) -> Any:
         """What stands for a body that is not sent."""
@@ -64,9 +81,16 @@ class Defaults:
 
     def fill(self, value: Any) -> Any:
         """`value` with the members that are not in it."""
-        if self._members and isinstance(value, dict):
-            return {**copy_of(self._members), **value}
+        if self.has_members and isinstance(value, dict):
+            return {**self._of(_as_text(value)), **value}
         return value
+
+    def _of(self, value: Json) -> Json:
+        members = copy_of(self._members)
+        for branch, further in self._branches:
+            if branch.is_valid(value):
+                members = {**further._of(value), **members}
+        return members
 
 
 class ContentReader(ABC):
@@ -95,6 +119,18 @@ class ContentReader(ABC):
         if not self._validator.is_valid(value):
             self._validator.check(value)
 
+    def _read_by(self, readers: Sequence[Reader], size: int, read: Callable[[Reader], Any]) -> Any:
+        """What the first of several reads that reads what is valid; if none does, the first one's is refused.
+
+        In all no more bytes are read again than one body may have.
+        """
+        for reader in readers[: 1 + MAX_BODY_BYTES // max(size, 1)]:
+            with suppress(BadRequest):
+                if self._validator.is_valid(_as_text(value := read(reader))):
+                    return value
+        self._check(_as_text(value := read(readers[0])))
+        return value
+
 
 class _Json(ContentReader):
     takes_empty = False
@@ -114,13 +150,12 @@ class _Form(ContentReader):
 
     def __init__(self, contract: Contract, media_type: Place) -> None:
         super().__init__(contract, media_type)
-        self._form = Form(self._schema, media_type.node.get("encoding", {}))
+        encoding = media_type.node.get("encoding", {})
+        self._forms = [Form(way, encoding) for way in (self._schema, *ways(self._schema))]
 
     def read(self, content: bytes, media_type: MediaType) -> Any:
-        value = self._form.read(content, media_type)
-        # A file's bytes are held to the schema as a string with a character for each byte.
-        self._check({name: _as_text(member) for name, member in value.items()})
-        return self._fill(value)
+        fields = fields_of(content, media_type)
+        return self._fill(self._read_by(self._forms, len(content), lambda form: form.read(fields)))
 
 
 class _Text(ContentReader):
@@ -153,13 +188,16 @@ class _Xml(_Bytes):
 
     takes_empty = False
 
+    def __init__(self, contract: Contract, media_type: Place) -> None:
+        super().__init__(contract, media_type)
+        self._ways = [self._schema, *ways(self._schema)]
+
     def read(self, content: bytes, media_type: MediaType) -> Any:
         if self._types <= {"string", "null"} and not self._schema.members():
             return super().read(content, media_type)
         # It names its charset itself.
-        value = value_of(parse_xml(content), self._schema)
-        self._check(value)
-        return self._fill(value)
+        root = parse_xml(content)
+        return self._fill(self._read_by(self._ways, len(content), lambda way: value_of(root, way)))
 
 
 _READERS: dict[str, type[ContentReader]] = {
@@ -172,6 +210,9 @@ _READERS: dict[str, type[ContentReader]] = {
 
 
 def _as_text(value: Any) -> Any:
+    """The value with a string for bytes, of a character for each byte, as a schema sees a file."""
+    if isinstance(value, dict):
+        return {name: _as_text(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_as_text(item) for item in value]
     return value.decode("latin-1") if isinstance(value, bytes) else value

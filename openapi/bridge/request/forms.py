@@ -44,6 +44,9 @@ class Field(NamedTuple):
         return self.media_type is not None and self.media_type.is_json
 
 
+Fields = Mapping[str, Sequence[Field]]
+
+
 class Form:
     """Reads forms of one schema, as the encoding objects of its members say (OpenAPI 3.1, "Encoding Object").
 
@@ -68,19 +71,15 @@ class Form:
             reader.others = [other for other in self._styled.values() if other is not reader]
         self._other = schema.find("additionalProperties")
 
-    def read(self, content: bytes, media_type: MediaType) -> dict[str, Any]:
+    def read(self, fields: Fields) -> dict[str, Any]:
         """The object, not validated yet; the members that are files are bytes.
 
         Raises:
-            BadRequest: for what is no form of this media type, and for a field that cannot be read.
+            BadRequest: for a field that cannot be read.
         """
-        fields = _parts(content, media_type) if media_type.type == "multipart" else _pairs(content)
-        by_name: dict[str, list[Field]] = {}
-        for field in fields:
-            by_name.setdefault(field.name, []).append(field)
         value: dict[str, Any] = {}
         texts: dict[str, list[str]] = {}
-        for name, given in by_name.items():
+        for name, given in fields.items():
             is_plain = name in self._members and (name not in self._styled or given[0].is_json)
             if not is_plain and any(reader.is_named(name) for reader in self._styled.values()):
                 texts[name] = [
@@ -140,6 +139,14 @@ class _Member:
                 if not self._is_text or isinstance(value, str) or (value is None and "null" in self._types):
                     return value
         return self._convert(_text(field, self._subject, self._pointer))
+
+
+def fields_of(content: bytes, media_type: MediaType) -> Fields:
+    """The fields of a form by name; raises BadRequest for what is no form of this media type."""
+    by_name: dict[str, list[Field]] = {}
+    for field in _parts(content, media_type) if media_type.type == "multipart" else _pairs(content):
+        by_name.setdefault(field.name, []).append(field)
+    return by_name
 
 
 def _pairs(content: bytes) -> Iterator[Field]:
