@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Set
+from itertools import chain
 from keyword import iskeyword
 from typing import Any
 
@@ -28,6 +29,18 @@ _IMPORTS = {
     "typing": ("Any", "Literal", "NotRequired", "Protocol", "TypedDict", "TypeVar"),
 }
 _SIMPLE = {"integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict[str, Any]"}
+_TAKEN = {
+    "Answer",
+    "Caller",
+    "bool",
+    "bytes",
+    "dict",
+    "float",
+    "int",
+    "list",
+    "str",
+    *chain(*_IMPORTS.values()),
+}
 _QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*\1""")
 _FORMATS = {"date-time": "datetime", "date": "date"}
 
@@ -37,9 +50,14 @@ def generate(contract: Contract) -> str:
     Protocol that the module of its handlers fulfils.
 
     Raises:
-        ContractError: for what Python cannot name.
+        ContractError: for schemas that would have the same name in Python.
     """
-    schemas = contract.document.get("components", {}).get("schemas", {})
+    schemas: Json = {}
+    for name, schema in contract.document.get("components", {}).get("schemas", {}).items():
+        if schemas.setdefault(_class_name(name), schema) is not schema:
+            raise ContractError(
+                f"#/components/schemas/{name}: another schema is {_class_name(name)} in Python too"
+            )
     later = set(schemas)
     parts = [_HEADER, *(text for name in schemas for text in _definitions(name, schemas, later))]
     by_tag: dict[str, list[Operation]] = {}
@@ -48,6 +66,13 @@ def generate(contract: Contract) -> str:
     parts += [_protocol(contract, tag, operations) for tag, operations in by_tag.items()]
     text = re.sub("\n{4,}", "\n\n\n", "\n".join(parts))
     return text.replace("{imports}", "\n".join(_imports(text)))
+
+
+def _class_name(schema: str) -> str:
+    """What the type of a schema is called: no name that the module has for something else."""
+    # Python renames what begins with two of them.
+    name = python_name(re.sub("^_{2,}", "_", schema))
+    return f"{name}_" if name in _TAKEN else name
 
 
 def _imports(text: str) -> Iterator[str]:
@@ -65,10 +90,6 @@ def _definitions(name: str, schemas: Json, later: set[str]) -> Iterator[str]:
     """
     if name not in later:
         return
-    if not _is_identifier(name):
-        raise ContractError(
-            f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
-        )
     schema = schemas[name]
     if not isinstance(schema, dict) or "properties" not in schema:
         for other in re.findall(r"\w+", _QUOTED.sub("", _type(schema, later))):
@@ -107,7 +128,7 @@ def _type(schema: Any, later: Set[str] = frozenset()) -> str:
         return "Any"
     if "$ref" in schema:
         named = re.fullmatch("#/components/schemas/([^/]+)", schema["$ref"])
-        return named[1] if named else "Any"
+        return _class_name(named[1]) if named else "Any"
     values = [schema["const"]] if "const" in schema else schema.get("enum", ())
     # A Literal has no other values (PEP 586).
     if values and all(isinstance(value, str | int | None) for value in values):

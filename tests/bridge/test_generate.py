@@ -1,5 +1,6 @@
 """The generated types: up to date with the contract, and what each kind of schema becomes in Python."""
 
+import datetime
 import re
 import shutil
 import subprocess
@@ -115,14 +116,30 @@ def test_names_that_python_does_not_have(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "def class_(self" in text
 
 
-@pytest.mark.parametrize("name", ["My-Thing", "a.b", "class"])
-def test_a_schema_that_no_type_can_be_named_after(name: str) -> None:
-    """A schema whose name is no identifier is refused in one line that names it."""
-    sentence = (
-        f"#/components/schemas/{name}: a Python type is named after it, so its name must be an identifier"
-    )
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *(("My-Thing", "My_Thing"), ("a.b", "a_b"), ("class", "class_"), ("1st", "_1st"), ("__x", "_x")),
+        *((name, f"{name}_") for name in ("Answer", "Any", "Caller", "date", "dict", "Literal", "str")),
+    ],
+)
+@pytest.mark.parametrize("schema", [{"properties": {"size": {"type": "integer"}}}, {"enum": ["a"]}])
+def test_a_schema_that_no_type_can_be_named_after(
+    name: str, expected: str, schema: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A schema whose name is no identifier, or another thing's in the module, has the nearest name that is free."""
+    members = {"own": {"$ref": f"#/components/schemas/{name}"}, "due": {"type": "string", "format": "date"}}
+    schemas = {"User": {"required": ["own", "due"], "properties": members}, name: schema}
+    monkeypatch.setitem(sys.modules, "made", made := ModuleType("made"))
+    exec(generated(schemas), vars(made))
+    assert {"own": getattr(made, expected), "due": datetime.date} == get_type_hints(made.User)
+
+
+def test_schemas_that_would_have_one_name() -> None:
+    """Two schemas of one name in Python are refused in a line that names the second."""
+    sentence = "#/components/schemas/a-b: another schema is a_b in Python too"
     with pytest.raises(ContractError, match=f"^{re.escape(sentence)}$"):
-        generated({name: {"type": "string"}})
+        generated({"a.b": {"type": "string"}, "a-b": {"type": "string"}})
 
 
 CONTENT = {
