@@ -17,11 +17,13 @@ from sqlalchemy.sql.selectable import ReturnsRows
 
 from db.driver.connection import Connection
 from db.driver.faults import (
+    NOT_STORABLE,
     ConstraintError,
     failure_of,
     is_disconnect,
     is_missing,
     is_outdated,
+    is_storable,
     is_too_late,
     is_unprepared,
 )
@@ -30,7 +32,7 @@ from db.driver.names import Names
 from db.driver.pool import Pool
 from db.driver.readiness import Readiness
 from openapi.bridge.answers import as_json
-from openapi.bridge.failures import Unavailable
+from openapi.bridge.failures import BadRequest, Unavailable
 
 # How long a call may take with all its waiting; a statement that is marked as slow has less, since it holds up others.
 DEADLINE_SECONDS = 4.5
@@ -115,7 +117,7 @@ class Database:
             TooManyRequests: if the user has too many calls under way.
             Unavailable: for trouble that passes: no connection, a timeout, a full disk.
             ConstraintError: for rows that a constraint of the tables does not take.
-            BadRequest: for JSON with U+0000, which jsonb cannot hold.
+            BadRequest: for text or JSON with U+0000, which PostgreSQL cannot hold.
             InternalError: for anything else.
         """
         seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline
@@ -124,6 +126,8 @@ class Database:
             documents = {name: parameters[name] for name in message.json if parameters[name] is not None}
             texts = {name: as_json(document).decode() for name, document in documents.items()}
             parameters = {**parameters, **texts}
+        if not all(map(is_storable, parameters.values())):
+            raise BadRequest(NOT_STORABLE)
         try:
             try:
                 return await self._send(message, parameters, user, end)

@@ -1,5 +1,7 @@
 """From what the database driver raises to a failure of the service: by SQLSTATE, never by a message or a name."""
 
+from typing import Any
+
 import psycopg2
 
 from openapi.bridge.failures import BadRequest, Failure, InternalError, Unavailable
@@ -17,6 +19,7 @@ _TEMPORARY = {
     "TODO2": "the message came after its time was over",
 }
 
+NOT_STORABLE = "The request must not hold U+0000 or another character that cannot be stored"
 
 _FOREIGN_KEY = "23503"
 # U+0000 in JSON (PostgreSQL's manual, section 8.14), or what the encoding of the database does not have.
@@ -49,13 +52,20 @@ def failure_of(error: psycopg2.Error) -> Failure:
         if state is not None and state.startswith(prefix):
             return Unavailable(f"database: {meaning} ({state})")
     if state == _NOT_STORABLE:
-        return BadRequest("The request must not hold U+0000 or another character that cannot be stored")
+        return BadRequest(NOT_STORABLE)
     if state is None and isinstance(error, psycopg2.ProgrammingError):
         return InternalError(f"the driver refused to send a statement: {error}")
     if state is not None and state.startswith("23"):
         return ConstraintError(error)
     words = f", {error.diag.message_primary}" if state in _OF_STATEMENTS else ""
     return InternalError(f"database: {type(error).__name__} (SQLSTATE {state}){words}")
+
+
+def is_storable(value: Any) -> bool:
+    """Whether the driver can send a value: PostgreSQL has no text with U+0000."""
+    if isinstance(value, list):
+        return all(map(is_storable, value))
+    return not isinstance(value, str) or "\0" not in value
 
 
 def is_disconnect(error: psycopg2.Error) -> bool:

@@ -59,6 +59,13 @@ def test_json_that_postgresql_cannot_hold(database_url: str, sent: Any) -> None:
         answered(database_url, cast(VALUE, JSONB), value=sent)
 
 
+@pytest.mark.parametrize("sent", ["\0", "a\0b", ["a", "\0"], [["\0"]]])
+def test_text_that_postgresql_cannot_hold(database_url: str, sent: Any) -> None:
+    """U+0000 in a parameter whose contract does not forbid it is the request's fault, too, and costs no connection."""
+    with pytest.raises(BadRequest, match=r"^The request must not hold U\+0000"):
+        answered(database_url, bindparam("value"), value=sent)
+
+
 def test_json_of_the_statement(database_url: str) -> None:
     """JSON that stands in the statement itself is sent like any other."""
     assert [{"a": 1}] == answered(database_url, literal([{"a": 1}], JSONB))
