@@ -86,7 +86,7 @@ class Defaults:
         return value
 
     def _of(self, value: Json) -> Json:
-        members = copy_of(self._members)
+        members: Json = copy_of(self._members)
         for branch, further in self._branches:
             if branch.is_valid(value):
                 members = {**further._of(value), **members}
