@@ -23,7 +23,6 @@ from db.driver.faults import (
     is_disconnect,
     is_missing,
     is_outdated,
-    is_storable,
     is_too_late,
     is_unprepared,
 )
@@ -126,7 +125,7 @@ class Database:
             documents = {name: parameters[name] for name in message.json if parameters[name] is not None}
             texts = {name: as_json(document).decode() for name, document in documents.items()}
             parameters = {**parameters, **texts}
-        if not all(map(is_storable, parameters.values())):
+        if not all(map(_is_storable, parameters.values())):
             raise BadRequest(NOT_STORABLE)
         try:
             try:
@@ -151,6 +150,13 @@ class Database:
             return [dict(zip(columns, row, strict=True)) for row in rows]
         finally:
             self.pool.release(connection, user, message.slow)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether the driver can send a value: PostgreSQL has no text with U+0000."""
+    if isinstance(value, list):
+        return all(map(_is_storable, value))
+    return not isinstance(value, str) or "\0" not in value
 
 
 async def _run(

@@ -1,7 +1,5 @@
 """From what the database driver raises to a failure of the service: by SQLSTATE, never by a message or a name."""
 
-from typing import Any
-
 import psycopg2
 
 from openapi.bridge.failures import BadRequest, Failure, InternalError, Unavailable
@@ -59,13 +57,6 @@ def failure_of(error: psycopg2.Error) -> Failure:
         return ConstraintError(error)
     words = f", {error.diag.message_primary}" if state in _OF_STATEMENTS else ""
     return InternalError(f"database: {type(error).__name__} (SQLSTATE {state}){words}")
-
-
-def is_storable(value: Any) -> bool:
-    """Whether the driver can send a value: PostgreSQL has no text with U+0000."""
-    if isinstance(value, list):
-        return all(map(is_storable, value))
-    return not isinstance(value, str) or "\0" not in value
 
 
 def is_disconnect(error: psycopg2.Error) -> bool:
