@@ -69,11 +69,8 @@ class Defaults:
             for branch in layer.applied({"anyOf", "oneOf"}):
                 if (further := Defaults(branch)).has_members:
                     self._branches.append((branch, further))
-
-    @property
-    def has_members(self) -> bool:
+        self.has_members = bool(self._members or self._branches)
         """Whether a member may have one."""
-        return bool(self._members or self._branches)
 
     def of_nothing(self) -> Any:
         """What stands for a body that is not sent."""
@@ -82,13 +79,13 @@ class Defaults:
     def fill(self, value: Any) -> Any:
         """`value` with the members that are not in it."""
         if self.has_members and isinstance(value, dict):
-            return {**self._of(_as_text(value)), **value}
+            return {**self._of(value), **value}
         return value
 
     def _of(self, value: Json) -> Json:
         members: Json = copy_of(self._members)
         for branch, further in self._branches:
-            if branch.is_valid(value):
+            if branch.is_valid(_as_text(value)):
                 members = {**further._of(value), **members}
         return members
 
