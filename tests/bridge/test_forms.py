@@ -263,3 +263,10 @@ def test_a_form_is_read_by_the_branch_that_it_is_of(schema: Any, sent: str, expe
     body = body_reader({URLENCODED: {"schema": schema}})
     assert expected == parsed(body, sent.encode(), URLENCODED)
     assert "Value must be given once" == refusal(body, b"kind=count&value=5&value=x", URLENCODED)
+
+
+def test_a_form_that_a_dynamic_reference_leads_back_to() -> None:
+    """A choice that is the schema itself again, by a reference that no check follows, is no way to read."""
+    schema = {"$id": "https://example.com/a", "$dynamicAnchor": "a", "properties": {"b": {"type": "integer"}}}
+    body = body_reader({URLENCODED: {"schema": {**schema, "anyOf": [{"$dynamicRef": "#a"}, True]}}})
+    assert {"b": 1} == parsed(body, b"b=1", URLENCODED)

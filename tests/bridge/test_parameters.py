@@ -242,6 +242,7 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
     [
         {"allOf": [{"type": "object", "properties": {"other": {"type": "integer"}}}, {"oneOf": KINDS}]},
         {"$ref": "#/components/schemas/Kinds", "description": "A choice elsewhere"},
+        {"$ref": "https://example.com/kinds"},
         {"allOf": [{"allOf": [{"$ref": "#/components/schemas/Kinds"}]}]},
         {
             "type": "object",
@@ -255,7 +256,9 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
 def test_a_choice_may_stand_beside_other_rules(schema: Any, kind: str, expected: Any) -> None:
     """The branches of a choice are tried alone wherever it is laid over the value, those of a condition too."""
     made = operation(parameters=[parameter("query", schema, style="deepObject")])
-    components = {"schemas": {"Kinds": {"oneOf": KINDS}}}
+    identified = {"$id": "https://example.com/kinds", "oneOf": [{"$ref": "#/$defs/0"}, {"$ref": "#/$defs/1"}]}
+    identified["$defs"] = {"0": KINDS[0], "1": KINDS[1]}
+    components = {"schemas": {"Kinds": {"oneOf": KINDS}, "Identified": identified}}
     contract = contract_of(document({"/things": {"get": made}}, components=components))
     read_by = ParameterReader(contract, contract.operations["act"])
     value = read_by.read(scope(f"color[kind]={kind}&color[value]=5"))["color"]

@@ -8,11 +8,13 @@ from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any
 
-from openapi.bridge.document.schemas import ALWAYS, Schema
+from openapi.bridge.document.schemas import Schema
 
 # The texts that are given for a value, or for those of its items or members, by index or name.
 Tree = Sequence[str] | dict[str, "Tree"]
 
+# What lays rules over a value in any case and, as the checks have seen, not without end.
+LAID_OVER = frozenset({"$ref", "allOf"})
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -152,16 +154,17 @@ coercion_of = lru_cache(4096)(Coercion)
 def ways(schema: Schema) -> Iterator[Schema]:
     """The schema with each branch of a choice or condition alone, one choice after the other, also of those that a
     reference or `allOf` lays over it. Those within branches would be too many."""
+    schema = schema.end()
     if not isinstance(node := schema.node, dict):
         return
     for keyword in ("anyOf", "oneOf"):
         yield from (replace(schema, node={**node, keyword: [branch]}) for branch in node.get(keyword, ()))
-    laid = [*schema.applied(ALWAYS)]
+    laid = [*schema.applied(LAID_OVER)]
     over = [(*laid, each) for each in schema.applied({"then", "else", "dependentSchemas"})]
     over += [
         (*laid[:index], way, *laid[index + 1 :]) for index, part in enumerate(laid) for way in ways(part)
     ]
-    own = {keyword: value for keyword, value in node.items() if keyword not in ALWAYS}
+    own = {keyword: value for keyword, value in node.items() if keyword not in LAID_OVER}
     for parts in over:
         # References of another base would lead elsewhere from here.
         if all(part.base == schema.base for part in parts):
