@@ -243,6 +243,7 @@ def test_a_text_may_be_of_several_kinds(schemas: Any, query: str, expected: Any)
         {"allOf": [{"type": "object", "properties": {"other": {"type": "integer"}}}, {"oneOf": KINDS}]},
         {"$ref": "#/components/schemas/Kinds", "description": "A choice elsewhere"},
         {"$ref": "https://example.com/kinds"},
+        {"anyOf": [{"oneOf": KINDS}, {"type": "integer"}]},
         {"allOf": [{"allOf": [{"$ref": "#/components/schemas/Kinds"}]}]},
         {
             "type": "object",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
+from itertools import chain, islice
 from math import isfinite
 from typing import Any
 
@@ -15,6 +16,8 @@ Tree = Sequence[str] | dict[str, "Tree"]
 
 # What lays rules over a value in any case and, as the checks have seen, not without end.
 LAID_OVER = frozenset({"$ref", "allOf"})
+# A schema of many choices within others has no end of them.
+_MOST_WAYS = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 
@@ -151,19 +154,28 @@ class Coercion:
 coercion_of = lru_cache(4096)(Coercion)
 
 
-def ways(schema: Schema) -> Iterator[Schema]:
+def ways(schema: Schema) -> list[Schema]:
     """The schema with each branch of a choice or condition alone, one choice after the other, also of those that a
-    reference or `allOf` lays over it. Those within branches would be too many."""
+    reference, `allOf` or another branch lays over it."""
+    return [*islice(_ways(schema), _MOST_WAYS)]
+
+
+def _ways(schema: Schema) -> Iterator[Schema]:
     schema = schema.end()
     if not isinstance(node := schema.node, dict):
         return
     for keyword in ("anyOf", "oneOf"):
-        yield from (replace(schema, node={**node, keyword: [branch]}) for branch in node.get(keyword, ()))
+        for branch in schema.children(keyword).values():
+            yield from (
+                replace(schema, node={**node, keyword: [way.node]})
+                for way in (branch, *_ways(branch))
+                if way is branch or way.base == schema.base
+            )
     laid = [*schema.applied(LAID_OVER)]
-    over = [(*laid, each) for each in schema.applied({"then", "else", "dependentSchemas"})]
-    over += [
-        (*laid[:index], way, *laid[index + 1 :]) for index, part in enumerate(laid) for way in ways(part)
-    ]
+    over = chain(
+        ((*laid, each) for each in schema.applied({"then", "else", "dependentSchemas"})),
+        ((*laid[:at], way, *laid[at + 1 :]) for at, part in enumerate(laid) for way in _ways(part)),
+    )
     own = {keyword: value for keyword, value in node.items() if keyword not in LAID_OVER}
     for parts in over:
         # References of another base would lead elsewhere from here.
