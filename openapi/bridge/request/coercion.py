@@ -168,7 +168,7 @@ def _ways(schema: Schema) -> Iterator[Schema]:
         for branch in schema.children(keyword).values():
             yield from (
                 replace(schema, node={**node, keyword: [way.node]})
-                for way in (branch, *_ways(branch))
+                for way in chain([branch], _ways(branch))
                 if way is branch or way.base == schema.base
             )
     laid = [*schema.applied(LAID_OVER)]

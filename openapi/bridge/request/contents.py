@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from openapi.bridge.contract import MAX_BODY_BYTES, Contract
@@ -67,7 +68,7 @@ class Defaults:
                 for default in member.defaults()[:1] if is_own else ():
                     self._members.setdefault(name, default)
             for branch in layer.applied({"anyOf", "oneOf"}):
-                if (further := Defaults(branch)).has_members:
+                if (further := _defaults_of(branch)).has_members:
                     self._branches.append((branch, further))
         self.has_members: bool = bool(self._members or self._branches)
         """Whether a member may have one."""
@@ -88,6 +89,10 @@ class Defaults:
             if branch.is_valid(_as_text(value)):
                 members = {**further._of(value), **members}
         return members
+
+
+# Many ways may lead to one branch.
+_defaults_of = lru_cache(4096)(Defaults)
 
 
 class ContentReader(ABC):
