@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 import warnings
 from functools import partial
@@ -88,6 +89,10 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
     while (filler := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(filler, True)
     os.close(filler)
+    # A command that is told to end takes back what it has begun: half a file, and the programs that it has started.
+    for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     if not sys.warnoptions:
         # What libraries have to say to programmers is not for those who run the service; `python -W` shows it.
         warnings.simplefilter("ignore")

@@ -48,12 +48,13 @@ BEGIN
 END $$
 """
 # An error is its SQLSTATE alone, since PostgreSQL's words may quote what users have stored.
+# Not --single-transaction, which commits whatever came before the end of its input, also if we were killed there.
 _PSQL = (
     "--no-psqlrc",
     "--quiet",
     "--set=ON_ERROR_STOP=1",
     "--set=VERBOSITY=sqlstate",
-    "--single-transaction",
+    "--command=BEGIN",
 )
 
 
@@ -130,9 +131,8 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
             target.stdin.writelines(islice(before, _MOST_SETTINGS))
             shutil.copyfileobj(script.stdout, target.stdin)
             if script.wait() != 0:
-                # Without an end of its input psql does not commit.
-                target.kill()
                 raise BackupError(f"{file} is damaged, and nothing has changed")
+            target.stdin.write(b"COMMIT;\n")
             target.stdin.close()
         if target.wait() != 0:
             raise BackupError(

@@ -1,9 +1,14 @@
 """Backups: what is restored is what was there, walls and numbers included; and what is refused."""
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 from sqlalchemy import make_url
 
@@ -12,6 +17,7 @@ from db.admin.isolation import require
 from db.migrations import migrations
 from db.models import NAMES, metadata
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
+from tests.support.running import PROJECT, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +144,51 @@ def test_a_damaged_file_changes_nothing(
         with pytest.raises(BackupError, match=sentence):
             restore(url, file, migrations, force=True)
         assert [("carol",)] == run(url, "SELECT id FROM users")
+
+
+def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Starts a command of ours on the database at `url`."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "DATABASE_URL": url}
+    command = [sys.executable, "-m", "server", *arguments]
+    return subprocess.Popen(command, cwd=folder, env=environment)
+
+
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted"
+
+
+def test_a_restoration_that_is_killed_changes_nothing(server: Cluster, tmp_path: Path) -> None:
+    """Whatever had been sent by then, nothing of it is there: not the dropping, and not a part of the rows."""
+    file = tmp_path / "todo.backup"
+    with server.database() as url, closing(psycopg2.connect(url)) as other:
+        migrations.upgrade(url)
+        # More than a pipe holds; where it is cut, there is a row.
+        run(url, "CREATE TABLE parts (part text CHECK (pg_advisory_xact_lock(7)::text IS NOT NULL))")
+        run(url, "INSERT INTO parts SELECT repeat('.', i % 100) FROM generate_series(1, 10000) AS i")
+        back_up(url, file)
+        run(url, "INSERT INTO users (id) VALUES ('carol')")
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(7)")
+            with start(url, tmp_path, "restore", "--force", str(file)) as process:
+                wait_until(lambda: run(url, WAITING))
+                ((session,),) = run(url, WAITING)
+                process.kill()
+            other.rollback()
+        wait_until(lambda: not run(url, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", session))
+        assert [("carol",)] == run(url, "SELECT id FROM users")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_backup_that_is_to_end_leaves_nothing(server: Cluster, tmp_path: Path, number: int) -> None:
+    """No file is left that is half written, and nothing that goes on writing it."""
+    with server.database() as url, closing(psycopg2.connect(url)) as other, other.cursor() as cursor:
+        migrations.upgrade(url)
+        cursor.execute("LOCK TABLE users")
+        with start(url, tmp_path, "backup", "todo.backup") as process:
+            wait_until(lambda: run(url, WAITING))
+            process.send_signal(number)
+        other.rollback()
+        assert 128 + number == process.returncode
+        assert [] == list(tmp_path.iterdir())
 
 
 def test_a_login_that_may_not_restore_changes_nothing(server: Cluster, backup: Path) -> None:
