@@ -75,7 +75,7 @@ def back_up(url: str, file: Path) -> None:
         BackupError: if the file is there already, or the login cannot see every row.
         MigrationError: if the database cannot be asked.
     """
-    if file.exists():
+    if os.path.lexists(file):
         raise BackupError(f"{file} exists already: choose another name, or remove it")
     with explained(url), connect(url) as connection:
         if not connection.scalar(text(_SEES_ALL)):
@@ -87,8 +87,9 @@ def back_up(url: str, file: Path) -> None:
         with _started("pg_dump", "--format=custom", f"--file={draft}", url=url) as process:
             if process.wait() != 0:
                 raise BackupError(
-                    "pg_dump could not read the database: see that the login may read every table, that the server "
-                    f"is no newer than PostgreSQL {MAJOR_VERSION}, and that DATABASE_URL is no pooler's address"
+                    f"pg_dump could not copy the database to {file}: see that its disk has room, that the login may "
+                    f"read every table, that the server is no newer than PostgreSQL {MAJOR_VERSION}, and that "
+                    "DATABASE_URL is no pooler's address"
                 )
         with draft.open("rb") as written:
             os.fchmod(written.fileno(), 0o600)
@@ -107,8 +108,10 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
         BackupError: if the file is no backup, the database is not empty, or the login may not do it.
         MigrationError: if the database cannot be asked, or the roles cannot be made.
     """
-    with _started("pg_restore", "--list", str(file)) as process:
-        if process.wait() != 0:
+    with _started("pg_restore", "--list", str(file), stdout=PIPE) as process:
+        assert process.stdout is not None
+        is_ours = b" alembic_version " in process.stdout.read()
+        if process.wait() != 0 or not is_ours:
             raise BackupError(f"{file} is no backup that `todo-api backup` has made, or it cannot be read")
     with explained(url), connect(url) as connection:
         is_empty = connection.scalar(text(_IS_EMPTY))
@@ -136,7 +139,8 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
             target.stdin.close()
         if target.wait() != 0:
             raise BackupError(
-                f"the database refused the backup ({_last_word(target)}), and nothing has changed"
+                f"the database refused the backup ({_last_word(target)}), and nothing has changed; where other schemas "
+                "are in both, restore into a database without them"
             )
 
 

@@ -84,7 +84,7 @@ def test_the_login_that_is_advised_will_do(server: Cluster, empty: str, backup: 
     server.add_login("backup", "BYPASSRLS")
     login = server.as_login("backup", str(make_url(empty).database))
     again = tmp_path / "again.backup"
-    with pytest.raises(BackupError, match="see that the login may read every table"):
+    with pytest.raises(BackupError, match="the login may read every table"):
         back_up(login, again)
     run(server.url, "GRANT pg_read_all_data TO backup")
     back_up(login, again)
@@ -177,6 +177,19 @@ def test_a_restoration_that_is_killed_changes_nothing(server: Cluster, tmp_path:
         assert [("carol",)] == run(url, "SELECT id FROM users")
 
 
+def test_a_backup_of_something_else_changes_nothing(server: Cluster, tmp_path: Path) -> None:
+    """A file of pg_dump that holds no service's tables is found, and what was in the database stays."""
+    file = tmp_path / "other.backup"
+    with server.database() as other:
+        run(other, "CREATE TABLE other AS SELECT 1")
+        back_up(other, file)
+    with server.database() as url:
+        migrations.upgrade(url)
+        with pytest.raises(BackupError, match="is no backup"):
+            restore(url, file, migrations, force=True)
+        migrations.check(url)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_backup_that_is_to_end_leaves_nothing(server: Cluster, tmp_path: Path, number: int) -> None:
     """No file is left that is half written, and nothing that goes on writing it."""
@@ -201,10 +214,14 @@ def test_a_login_that_may_not_restore_changes_nothing(server: Cluster, backup: P
         migrations.check(url)
 
 
-def test_a_folder_that_is_not_there_is_named(own_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("nowhere/todo.backup", "No such file or directory"), (f"{'o' * 300}.backup", "File name too long")],
+)
+def test_a_file_that_cannot_be_written_is_named(own_url: str, tmp_path: Path, name: str, reason: str) -> None:
     """A file that cannot be written is named with the reason."""
-    with pytest.raises(BackupError, match=r"todo.backup cannot be written \(No such file or directory\)"):
-        back_up(own_url, tmp_path / "nowhere" / "todo.backup")
+    with pytest.raises(BackupError, match=rf"\.backup cannot be written \({reason}\)"):
+        back_up(own_url, tmp_path / name)
 
 
 def test_programs_that_are_not_there_are_named(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
