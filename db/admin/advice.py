@@ -8,11 +8,13 @@ FOR_A_PERSON = "TODO1"
 _ADVICE = {
     "25006": "use the address of the primary server",
     "3F000": "create the schema that search_path names, in DATABASE_URL or for the login, or name another",
+    "42P06": "restore into a database that has none of the backup's other schemas",
     "42501": "take the login that owns the schema, or make this one its owner (a migration that changes rows also has "
     "to set NO FORCE ROW LEVEL SECURITY)",
     "55P03": "try again when no other migration or long transaction runs",
     "57014": "a step took too long; try again at a quieter time",
 }
+_CROWDED = "The database has no connection left: let fewer clients connect, or raise its max_connections"
 # Of a connection that was refused the driver gives no SQLSTATE, only the server's words or those of TLS.
 # The first that fits: with `sslmode=prefer` the words are those of two attempts.
 _REFUSALS = {
@@ -21,6 +23,8 @@ _REFUSALS = {
     "authentication failed": "The database refused the login: check user and password in DATABASE_URL",
     "no password supplied": "The database asks for a password: put one into DATABASE_URL",
     "does not support SSL": "The database has no TLS, which DATABASE_URL asks for: check host and sslmode",
+    "too many c": _CROWDED,
+    "slots are reserved": _CROWDED,
     "pg_hba.conf": "The database lets nobody in from here with this login: its pg_hba.conf must allow it, and may ask "
     "for TLS (sslmode=require)",
     "does not exist": "The database or the login in DATABASE_URL does not exist: create it, or check the names",
@@ -43,7 +47,12 @@ def advice(error: psycopg2.Error, place: str) -> str:
         return next(
             (line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE.format(place)
         )
-    reason = (
+    return (
         f"The database refused ({type(error).__name__}, SQLSTATE {error.pgcode}), and nothing has changed"
+        f"{remedy(error.pgcode)}"
     )
-    return f"{reason}: {_ADVICE[error.pgcode]}" if error.pgcode in _ADVICE else reason
+
+
+def remedy(sqlstate: str) -> str:
+    """What would help, to be put behind a sentence without its full stop; empty where that is not known."""
+    return f": {_ADVICE[sqlstate]}" if sqlstate in _ADVICE else ""

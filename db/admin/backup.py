@@ -12,6 +12,7 @@ from subprocess import DEVNULL, PIPE, Popen
 from psycopg2.extensions import make_dsn
 from sqlalchemy import text
 
+from db.admin.advice import remedy
 from db.admin.migrate import Migrations, connect, explained
 from db.driver.url import driver_arguments, normalise
 from db.embedded.programs import MAJOR_VERSION, binaries
@@ -138,9 +139,9 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
             target.stdin.write(b"COMMIT;\n")
             target.stdin.close()
         if target.wait() != 0:
+            code = _last_word(target)
             raise BackupError(
-                f"the database refused the backup ({_last_word(target)}), and nothing has changed; where other schemas "
-                "are in both, restore into a database without them"
+                f"the database refused the backup (SQLSTATE {code}), and nothing has changed{remedy(code)}"
             )
 
 
@@ -199,5 +200,4 @@ def _path(program: str) -> str:
 
 def _last_word(process: "Popen[bytes]") -> str:
     assert process.stderr is not None
-    words = process.stderr.read().decode(errors="replace").split()
-    return f"SQLSTATE {words[-1]}" if words else "without a word"
+    return ["unknown", *process.stderr.read().decode(errors="replace").split()][-1]

@@ -45,7 +45,11 @@ def kept_running(data_dir: Path, url: str) -> Iterator[None]:
 def _watch(data_dir: Path, url: str, ended: threading.Event) -> None:
     failed = False
     while not ended.wait(PAUSE_SECONDS if failed else INTERVAL_SECONDS):
-        if _runs(postmaster(data_dir)):
+        try:
+            if _runs(postmaster(data_dir)):
+                continue
+        except OSError:
+            # What cannot be seen now, since this process may open no more files, is looked for again.
             continue
         if not failed:
             log.warning("the embedded PostgreSQL has ended, and is started again")
@@ -69,5 +73,5 @@ def _runs(process: int | None) -> bool:
             return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
         os.kill(process, 0)  # pragma: no cover - on systems other than Linux
         return True  # pragma: no cover
-    except OSError:  # There is no such process.
+    except (FileNotFoundError, ProcessLookupError):
         return False

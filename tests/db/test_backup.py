@@ -146,6 +146,17 @@ def test_a_damaged_file_changes_nothing(
         assert [("carol",)] == run(url, "SELECT id FROM users")
 
 
+def test_other_schemas_are_not_dropped(server: Cluster, tmp_path: Path) -> None:
+    """A backup with the schemas of others asks for a database that has none of them."""
+    with server.database() as url:
+        migrations.upgrade(url)
+        run(url, "CREATE SCHEMA other")
+        back_up(url, tmp_path / "both.backup")
+        with pytest.raises(BackupError, match="into a database that has none of the backup's other schemas"):
+            restore(url, tmp_path / "both.backup", migrations, force=True)
+        migrations.check(url)
+
+
 def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Starts a command of ours on the database at `url`."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "DATABASE_URL": url}

@@ -274,6 +274,12 @@ def test_a_server_that_answers_is_not_called_unreachable(clusters: Clusters) -> 
     ) == str(caught.value)
 
 
+def test_a_server_without_a_free_connection_is_named(clusters: Clusters) -> None:
+    """Where nobody more may connect, the line says so, and what can be raised."""
+    with clusters(15).database(DEPLOYER, "CONNECTION LIMIT 0") as url:
+        assert refusal(url).startswith("The database has no connection left: let fewer clients connect")
+
+
 def test_a_schema_of_somebody_else(clusters: Clusters) -> None:
     """A login that may not make tables is told whose login to take."""
     server = clusters(15)

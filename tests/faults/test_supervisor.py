@@ -1,10 +1,12 @@
 """The embedded PostgreSQL dies under a service: it is started again, at the same place, and nothing is lost."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 from db.embedded.account import server_account
 from db.embedded.cluster import embedded_postgres, postmaster
-from db.embedded.supervisor import kept_running
+from db.embedded.supervisor import INTERVAL_SECONDS, kept_running
 from server.identity.claims import issue_token
 from tests.support.clusters import run
 from tests.support.running import ServeProcess, wait_until
@@ -66,6 +68,18 @@ def test_it_comes_back_where_it_was(folder: Path, end: Callable[[Path], None], l
             wait_until(lambda: postmaster(data_dir) not in (None, before) and answers(url))  # noqa: B023
         assert [("milk",)] == run(url, "SELECT title FROM acknowledged")
     assert None is postmaster(data_dir)
+
+
+def test_it_comes_back_after_files_ran_out(folder: Path) -> None:
+    """A time in which the process may open no file is no end of the watch."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with embedded_postgres(folder) as url, kept_running(folder, url):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        time.sleep(2 * INTERVAL_SECONDS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        before = postmaster(folder)
+        kill(folder)
+        wait_until(lambda: postmaster(folder) not in (None, before) and answers(url))
 
 
 def test_a_service_goes_on(folder: Path) -> None:

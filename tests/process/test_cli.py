@@ -543,3 +543,15 @@ def test_a_command_that_is_interrupted_says_nothing(tmp_path: Path) -> None:
     # The line break ends the line on which the terminal shows ^C.
     assert "\n" == process.communicate()[1]
     assert 130 == process.returncode
+
+
+def test_a_question_that_nobody_can_answer_is_a_no(tmp_path: Path) -> None:
+    """Where standard input is closed, `user erase` asks in vain, and erases nothing."""
+    process = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m server user erase demo <&-', sys.executable],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert (130, "") == (process.returncode, process.stderr)
