@@ -149,7 +149,8 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
 def _draft_of(file: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=file.parent) as folder:
-            yield Path(folder) / "draft"
+            # It ends as the file does, so that what removes old backups finds what a kill -9 has left.
+            yield Path(folder) / file.name
     except OSError as error:
         raise BackupError(f"{file} cannot be written ({error.strerror})") from error
 

@@ -175,6 +175,8 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("METRICS_PORT", "on"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector.example:4318"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://[::1"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector example/"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name: str, value: str) -> None:
