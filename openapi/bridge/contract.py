@@ -15,7 +15,7 @@ from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.operations import left_out, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schemas
-from openapi.bridge.document.views import ANSWER, REQUEST, view
+from openapi.bridge.document.views import ANSWER, REQUEST, view, view_of_faults
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -68,6 +68,11 @@ class Contract:
     def requests(self) -> Schemas:
         """The schemas as requests are held to them."""
         return view(self.document, self.schemas, REQUEST)
+
+    @cached_property
+    def faults(self) -> Schemas:
+        """The same, for saying what is wrong with a request."""
+        return view_of_faults(self.requests)
 
     @cached_property
     def answers(self) -> Schemas:

@@ -18,7 +18,7 @@ BODY = "The request body"
 def validator(schema: Any, **components: Any) -> SpeakingValidator:
     """A validator of `schema` in a contract with further named schemas."""
     made = contract_of(document(components={"schemas": {"Subject": schema, **components}}))
-    return SpeakingValidator(made.requests, "/components/schemas/Subject", BODY)
+    return SpeakingValidator(made, "/components/schemas/Subject", BODY)
 
 
 def refusal(schema: Any, value: Any, **components: Any) -> BadRequest:
@@ -299,7 +299,7 @@ def test_no_sentence_repeats_what_was_sent(schema: str, value: Any) -> None:
     """Whatever is sent for a schema of the contract, the sentence holds nothing of it."""
     said = ""
     try:
-        SpeakingValidator(contract().requests, f"/components/schemas/{schema}", BODY).check(value)
+        SpeakingValidator(contract(), f"/components/schemas/{schema}", BODY).check(value)
     except BadRequest as refusal:
         said = refusal.reason
     assert "secret" not in said
@@ -317,3 +317,24 @@ def test_a_sentence_names_the_members_that_may_be_given() -> None:
 def test_braces_take_lists_and_scalars() -> None:
     """A brace takes the value of a rule, a list as alternatives, and stays where there is no such rule."""
     assert "'a' or 2 or null, 3, {c}" == fill("{a}, {b}, {c}", {"a": ["a", 2, None], "b": 3})
+
+
+CHOICE = {"oneOf": [{"items": {"const": number}} for number in range(50)], "x-messages": {"oneOf": "Choose"}}
+
+
+def test_nothing_is_listed_of_the_branches_of_a_broken_choice() -> None:
+    """Nobody reads what is wrong by each branch, which for a large value takes minutes to list."""
+    made = contract_of(document(components={"schemas": {"Subject": CHOICE}}))
+    error = next(made.faults.validator("/components/schemas/Subject").iter_errors(["x"] * 9))
+    assert [1] == [len(branch) for branch in error.kind.as_dict()["context"]]
+
+
+@pytest.mark.parametrize("value", [["x"], ["x"] * 1500])
+def test_a_broken_choice_is_named_as_the_contract_has_it(value: Any) -> None:
+    """A choice has its own sentence, wherever it stands, and whatever stands beside it or leads into it."""
+    choice = {"allOf": [{"type": "array"}], **CHOICE}
+    assert "Choose" == sentence(choice, value)
+    assert "Choose" == sentence({"if": True, "then": choice}, value)
+    assert "Choose" == sentence({"if": False, "else": CHOICE}, value)
+    inner = {"$ref": "#/components/schemas/Subject/oneOf/0"}
+    assert "Choose" == sentence({**choice, "properties": {"a": inner}}, value)

@@ -109,7 +109,7 @@ class ContentReader(ABC):
     def __init__(self, contract: Contract, media_type: Place) -> None:
         pointer = f"{media_type.pointer}/schema"
         self._schema = contract.requests.at(pointer)
-        self._validator = SpeakingValidator(contract.requests, pointer, BODY)
+        self._validator = SpeakingValidator(contract, pointer, BODY)
         self._types = self._schema.types()
         self._fill = Defaults(self._schema).fill
 

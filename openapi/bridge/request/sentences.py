@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
 from jsonschema_rs import ValidationError
 
-from openapi.bridge.contract import fill, quoted
+from openapi.bridge.contract import Contract, fill, quoted
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import REFERENCES, Json, pointer_to
-from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.views import CHOICES
 from openapi.bridge.failures import BadRequest, Violation
 
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
@@ -66,17 +67,17 @@ class SpeakingValidator:
     """A compiled schema of the contract that says in a sentence what is wrong with a value.
 
     Args:
-        schema: the pointer of the schema.
+        pointer: where the schema stands in the contract.
         name: what the value is called where no member of it is concerned, such as "The request body".
         parameter: the name of the parameter whose value it is, None for a body.
     """
 
-    def __init__(self, schemas: Schemas, schema: str, name: str, parameter: str | None = None) -> None:
-        self._validator = schemas.validator(schema)
-        self._schema = schemas.at(schema)
+    def __init__(self, contract: Contract, pointer: str, name: str, parameter: str | None = None) -> None:
+        self._schema = contract.requests.at(pointer)
         self._name = name
         self._parameter = parameter
-        self.is_valid: Callable[[Any], bool] = self._validator.is_valid
+        self._faults = cache(lambda: contract.faults.validator(pointer))
+        self.is_valid: Callable[[Any], bool] = contract.requests.validator(pointer).is_valid
 
     def check(self, value: Any) -> None:
         """Returns if `value` is valid.
@@ -118,11 +119,11 @@ class SpeakingValidator:
         """
         if _has_many_parts(value):
             try:
-                self._validator.validate(value)
+                self._faults().validate(value)
             except ValidationError as error:
                 yield _BrokenRule(self._schema, self._name, error)
         else:
-            errors = list(self._validator.iter_errors(value))
+            errors = list(self._faults().iter_errors(value))
             mistyped = {tuple(each.instance_path) for each in errors if each.kind.name == "type"}
             for each in errors:
                 if each.kind.name == "type" or tuple(each.instance_path) not in mistyped:
@@ -152,6 +153,9 @@ class _BrokenRule:
         is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
         member = path[-1] if is_false and path[-2:-1] == ["dependentSchemas"] else None
         self.keyword = "false" if is_false else str(path.pop())
+        if self.keyword in CHOICES and path[-3:-2] + path[-1:] == ["allOf", "else"]:
+            # The condition that stands for the choice where faults are looked for.
+            del path[-3:]
         self._descend(path)
         node = self.schemas[-1].node
         self.rules: Json = node if isinstance(node, dict) else {}
