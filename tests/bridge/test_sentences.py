@@ -338,3 +338,10 @@ def test_a_broken_choice_is_named_as_the_contract_has_it(value: Any) -> None:
     assert "Choose" == sentence({"if": False, "else": CHOICE}, value)
     inner = {"$ref": "#/components/schemas/Subject/oneOf/0"}
     assert "Choose" == sentence({**choice, "properties": {"a": inner}}, value)
+
+
+@pytest.mark.parametrize("reference", ["#/oneOf/0", "https://example.com/it#/oneOf/0", "#/$defs/it/oneOf/0"])
+def test_a_broken_choice_is_named_where_a_reference_within_an_id_leads_into_it(reference: str) -> None:
+    """What a reference that is relative to an `$id` leads to is found where faults are looked for too."""
+    schema = {**CHOICE, "$id": "https://example.com/it", "properties": {"a": {"$ref": reference}}}
+    assert "Choose" == sentence({**schema, "$defs": {"it": CHOICE}}, ["x"])

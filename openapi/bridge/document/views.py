@@ -1,7 +1,8 @@
 """A document's schemas as one direction sees them: what a request may hold, and what an answer may; and as whoever
 says what is wrong with a value does."""
 
-from collections.abc import Set
+import re
+from collections.abc import Iterator, Set
 from typing import Any
 from urllib.parse import unquote
 
@@ -52,15 +53,22 @@ def view_of_faults(schemas: Schemas) -> Schemas:
     seen: Json = copy_of(schemas.document)
     nodes = [place for kind, place in parts(seen) if kind == "schemas" and isinstance(place.node, dict)]
     references = (str(place.node.get(keyword)) for place in nodes for keyword in REFERENCES)
-    # What a reference leads to has to stay where it is.
-    kept = [unquote(each).replace("~1", "/") for each in references if "Of/" in each]
+    # What a reference leads to has to stay where it is; one that is relative to an `$id` names the end of the way.
+    kept = {way for reference in references for way in _ways_to_choices(reference)}
     for pointer, node in nodes:
         for keyword in sorted(CHOICES & node.keys()):
-            way = f"{pointer}/{keyword}/".replace("~1", "/")
-            if not any(way in reference for reference in kept):
+            way = f"{pointer}/{keyword}".replace("~1", "/")
+            if kept.isdisjoint(way[slash.start() :] for slash in re.finditer("/", way)):
                 condition = {"if": {keyword: node.pop(keyword)}, "else": {keyword: [False]}}
                 node["allOf"] = [*node.get("allOf", ()), condition]
     return Schemas(seen)
+
+
+def _ways_to_choices(reference: str) -> Iterator[str]:
+    """The pointers, without `~1`, to each choice through which a reference may lead."""
+    # Some lead by way of what `Schemas` has put below `$defs` of the document.
+    way = re.sub(r"^/\$defs/(?=/)", "", unquote(reference.partition("#")[2]).replace("~1", "/"))
+    return (way[: choice.end()] for choice in re.finditer("/(anyOf|oneOf)(?=/)", way))
 
 
 def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
