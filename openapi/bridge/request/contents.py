@@ -80,13 +80,13 @@ class Defaults:
     def fill(self, value: Any) -> Any:
         """`value` with the members that are not in it."""
         if self.has_members and isinstance(value, dict):
-            return {**self._of(value), **value}
+            return {**self._of(_as_text(value)), **value}
         return value
 
     def _of(self, value: Json) -> Json:
         members: Json = copy_of(self._members)
         for branch, further in self._branches:
-            if branch.is_valid(_as_text(value)):
+            if branch.is_valid(value):
                 members = {**further._of(value), **members}
         return members
 
