@@ -179,7 +179,7 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
         always = place.node.get("required") or "default" in rules
         # A handler gets the text of a time, which the contract has checked.
         type_ = _type({**rules, "format": ""} if rules.get("format") in _FORMATS else schema.node)
-        yield f"{name}: {type_}{'' if always else ' | None'}"
+        yield f"{name}: {type_ if always or type_ == 'None' else f'{type_} | None'}"
     if operation.body:
         body = _content(operation.body.node)
         is_required = operation.body.node.get("required")

@@ -157,6 +157,14 @@ CONTENT = {
     [
         ({}, "(self, caller: Caller, /) -> Answer[None]"),
         (
+            {
+                "parameters": [
+                    {"name": name, "in": "query", "schema": {"type": "null"}} for name in ("self", "caller")
+                ]
+            },
+            "(self, caller: Caller, /, *, self_2: None, caller_2: None) -> Answer[None]",
+        ),
+        (
             {"parameters": [{"name": "X-Size", "in": "header", "schema": {"type": "integer"}}]},
             "(self, caller: Caller, /, *, x_size: int | None) -> Answer[None]",
         ),

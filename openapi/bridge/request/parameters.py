@@ -24,16 +24,18 @@ _LONGEST_NAME = 100
 
 def arguments_of(operation: Operation) -> dict[str, Place]:
     """The parameters by the handler's keyword arguments: `If-Match` becomes `if_match`, `from` `from_`, a second `id`
-    `id_2`."""
-    taken: dict[str, Place] = {"body": operation.body} if operation.body else {}
+    `id_2`, and so does what has the name of another argument of a handler."""
+    taken = {"self", "caller", *(["body"] if operation.body else [])}
+    arguments: dict[str, Place] = {}
     for place in operation.parameters:
         if place.node.get("x-owner") is not True:
             base = argument = python_name(place.node["name"].lower())
             number = 2
             while argument in taken:
                 argument, number = f"{base}_{number}", number + 1
-            taken[argument] = place
-    return {argument: place for argument, place in taken.items() if place is not operation.body}
+            taken.add(argument)
+            arguments[argument] = place
+    return arguments
 
 
 class ParameterReader:
