@@ -1,6 +1,7 @@
 """A database as one file and back, by PostgreSQL's own pg_dump, pg_restore and psql."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
             target.stdin.write(b"COMMIT;\n")
             target.stdin.close()
         if target.wait() != 0:
-            code = _last_word(target)
+            code = _last_sqlstate(target)
             raise BackupError(
                 f"the database refused the backup (SQLSTATE {code}), and nothing has changed{remedy(code)}"
             )
@@ -199,6 +200,7 @@ def _path(program: str) -> str:
     return found
 
 
-def _last_word(process: "Popen[bytes]") -> str:
+def _last_sqlstate(process: "Popen[bytes]") -> str:
     assert process.stderr is not None
-    return ["unknown", *process.stderr.read().decode(errors="replace").split()][-1]
+    words = process.stderr.read().decode(errors="replace").split()
+    return ["unknown", *filter(re.compile("[0-9A-Z]{5}").fullmatch, words)][-1]

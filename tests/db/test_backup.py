@@ -167,7 +167,10 @@ def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
 WAITING = "SELECT pid FROM pg_locks WHERE NOT granted"
 
 
-def test_a_restoration_that_is_killed_changes_nothing(server: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_restoration_that_is_cut_short_changes_nothing(
+    server: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str], is_killed: bool
+) -> None:
     """Whatever had been sent by then, nothing of it is there: not the dropping, and not a part of the rows."""
     file = tmp_path / "todo.backup"
     with server.database() as url, closing(psycopg2.connect(url)) as other:
@@ -182,8 +185,12 @@ def test_a_restoration_that_is_killed_changes_nothing(server: Cluster, tmp_path:
             with start(url, tmp_path, "restore", "--force", str(file)) as process:
                 wait_until(lambda: run(url, WAITING))
                 ((session,),) = run(url, WAITING)
-                process.kill()
+                if is_killed:
+                    process.kill()
+                else:
+                    run(url, "SELECT pg_terminate_backend(%s)", session)
             other.rollback()
+        assert is_killed or "SQLSTATE 57P01" in capfd.readouterr().err
         wait_until(lambda: not run(url, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", session))
         assert [("carol",)] == run(url, "SELECT id FROM users")
 
