@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.failures import BadRequest
+from openapi.bridge.request.coercion import ways
 from openapi.bridge.request.parameters import ParameterReader
 from tests.support.contracts import Json, contract_of, document, operation
 
@@ -264,6 +265,15 @@ def test_a_choice_may_stand_beside_other_rules(schema: Any, kind: str, expected:
     read_by = ParameterReader(contract, contract.operations["act"])
     value = read_by.read(scope(f"color[kind]={kind}&color[value]=5"))["color"]
     assert {"kind": kind, "value": expected} == value
+
+
+def test_a_branch_with_an_identifier_is_not_tried_alone() -> None:
+    """Its references are relative to its `$id`, so they would lead elsewhere from where the choice stands."""
+    schema = {"if": True, "then": {"$id": "https://example.com/then"}, "else": KINDS[0]}
+    contract = contract_of(document(components={"schemas": {"Subject": schema}}))
+    assert [KINDS[0]] == [
+        way.node["allOf"][0] for way in ways(contract.requests.at("/components/schemas/Subject"))
+    ]
 
 
 def test_a_branch_alone_reads_values_of_the_same_form() -> None:

@@ -117,10 +117,6 @@ class ContentReader(ABC):
     def read(self, content: bytes, media_type: MediaType) -> Any:
         """The valid value; raises BadRequest for content that has no valid value."""
 
-    def _check(self, value: Any) -> None:
-        if not self._validator.is_valid(value):
-            self._validator.check(value)
-
     def _read_by(self, readers: Sequence[Reader], size: int, read: Callable[[Reader], Any]) -> Any:
         """What the first of several reads that reads what is valid; if none does, the first one's is refused.
 
@@ -130,8 +126,7 @@ class ContentReader(ABC):
             with suppress(BadRequest):
                 if self._validator.is_valid(_as_text(value := read(reader))):
                     return value
-        self._check(_as_text(value := read(readers[0])))
-        return value
+        raise self._validator.refusal(_as_text(read(readers[0])))
 
 
 class _Json(ContentReader):
@@ -143,7 +138,7 @@ class _Json(ContentReader):
             value = read(content)
         except ValueError as error:
             raise unreadable(strict_json.reason(error)) from None
-        self._check(value)
+        self._validator.check(value)
         return self._fill(value)
 
 
@@ -172,7 +167,7 @@ class _Text(ContentReader):
         if self._types & {"array", "object"}:
             return text
         value = coercion_of(self._schema).convert(text)
-        self._check(value)
+        self._validator.check(value)
         return value
 
 
@@ -181,7 +176,7 @@ class _Bytes(ContentReader):
 
     def read(self, content: bytes, _media_type: MediaType) -> Any:
         if self._types <= {"string", "null"}:
-            self._check(_as_text(content))
+            self._validator.check(_as_text(content))
         return content
 
 

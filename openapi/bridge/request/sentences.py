@@ -80,14 +80,17 @@ class SpeakingValidator:
         self.is_valid: Callable[[Any], bool] = contract.requests.validator(pointer).is_valid
 
     def check(self, value: Any) -> None:
-        """Returns if `value` is valid.
-
-        Raises:
-            BadRequest: with a sentence that the contract fixes (`x-messages`) for one of the broken rules, or
-                else with one that is derived from the first of them, and with all violations.
-        """
+        """Returns if `value` is valid; raises `refusal` if not."""
         if not self.is_valid(value):
-            raise BadRequest(self._sentence(value), partial(self._violations, value))
+            raise self.refusal(value)
+
+    def refusal(self, value: Any) -> BadRequest:
+        """The refusal of a value that is not valid, with all violations.
+
+        Its sentence is one that the contract fixes (`x-messages`) for one of the broken rules, or else is derived from
+        the first of them.
+        """
+        return BadRequest(self._sentence(value), partial(self._violations, value))
 
     def missing(self) -> BadRequest:
         """The refusal of a request in which the value must be given and is not."""
