@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterator, Set
 from functools import cache
 from typing import Any, NamedTuple
+
+from starlette.types import Scope
 
 from openapi.bridge.answer_rules import is_left_out, visible_part
 from openapi.bridge.answers import Answer
@@ -12,7 +14,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Json, Place
 from openapi.bridge.document.schemas import Schema, schema_holder
-from openapi.bridge.media_types import MediaType, accepted, read_media_type
+from openapi.bridge.media_types import MediaType, accept_of, accepted, read_media_type
 from openapi.bridge.mock.generate import NoExample, value_of
 from openapi.bridge.mock.xml import write_xml
 
@@ -39,16 +41,14 @@ class Wish(NamedTuple):
     example: str | None = None
 
 
-def wish_of(headers: Iterable[tuple[bytes, bytes]]) -> Wish:
-    """The wish in a request's headers, whose names are in small letters (RFC 7240 has `Prefer`)."""
-    fields: dict[bytes, list[str]] = {}
-    for name, value in headers:
-        fields.setdefault(name, []).append(value.decode("latin-1"))
-    found = _PREFERENCE.findall(",".join(fields.get(b"prefer", ())))
+def wish_of(scope: Scope) -> Wish:
+    """The wish in the headers of a request (RFC 7240 has `Prefer`)."""
+    lines = b",".join(value for name, value in scope["headers"] if name == b"prefer")
+    found = _PREFERENCE.findall(lines.decode("latin-1"))
     preferred = {name.lower(): quoted or token for name, quoted, token in reversed(found)}
     code = preferred.get("code", "")
     return Wish(
-        ",".join(fields.get(b"accept", ("*/*",))),
+        accept_of(scope).decode("latin-1"),
         # An answer of 1xx would be no last one (RFC 9110, section 15.2).
         int(code) if re.fullmatch("[2-5][0-9]{2}", code, re.ASCII) else None,
         preferred.get("example"),

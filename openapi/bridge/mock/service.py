@@ -58,7 +58,7 @@ class MockService:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _WISH.set(wish_of(scope["headers"]))
+        _WISH.set(wish_of(scope))
         path, raw_path = self._meant(scope["path"], scope["raw_path"], scope["method"])
         await self._service({**scope, "path": path, "raw_path": raw_path}, receive, send)
 

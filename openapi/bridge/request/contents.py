@@ -125,7 +125,7 @@ class ContentReader(ABC):
     def _read_by(self, readers: Sequence[Reader], size: int, read: Callable[[Reader], Any]) -> Any:
         """What the first of several reads that reads what is valid; if none does, the first one's is refused.
 
-        In all no more bytes are read again than one body may have.
+        By the others no more bytes are read than one body may have.
         """
         for reader in readers[: 1 + MAX_BODY_BYTES // max(size, 1)]:
             with suppress(BadRequest):
