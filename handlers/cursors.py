@@ -5,7 +5,7 @@ from typing import Any
 from db.orders import ORDERS
 from openapi.types import Sort, Task
 
-_COMPLEMENT = str.maketrans("0123456789abcdef", "fedcba9876543210")
+_WITH_COMPLEMENT = str.maketrans({f"{digit:x}": f"{digit:x}{15 - digit:x}" for digit in range(16)})
 _SORTS = list(ORDERS)
 
 
@@ -25,4 +25,4 @@ def decode_cursor(cursor: str) -> tuple[Sort, dict[str, Any]]:
 
 def with_complements(digits: str) -> str:
     """Hexadecimal digits, each followed by its complement to 15."""
-    return "".join(map("".join, zip(digits, digits.translate(_COMPLEMENT), strict=True)))
+    return digits.translate(_WITH_COMPLEMENT)

@@ -17,7 +17,12 @@ def address_of(
         parameters: the path parameters by name.
     """
     path = operation.path.format_map({name: segment(str(value)) for name, value in parameters.items()})
-    given = {name: value for name, value in query.items() if value is not None}
+    given = {
+        name: value if isinstance(value, list) else str(value)
+        for name, value in query.items()
+        if value is not None
+    }
+    # What it is given is texts and lists, since it finds by an exception that a number is no list.
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 

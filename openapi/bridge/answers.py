@@ -77,7 +77,7 @@ class AnswerWriter:
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
         self._bodies = ErrorBodies(contract)
-        self._always = [(name.lower().encode(), value.encode()) for name, value in contract.headers.items()]
+        self._always = {name.lower().encode(): value.encode() for name, value in contract.headers.items()}
         self._types: str | None = contract.document.get("x-problem-types")
 
     def write(
@@ -99,7 +99,7 @@ class AnswerWriter:
                 building it, is left out (RFC 9110, section 9.3.2).
         """
         own = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}
-        fields = [*own.items(), *(each for each in self._always if each[0] not in own)]
+        fields = list((self._always | own).items())
         if body is None:
             return WrittenAnswer(status, fields, b"")
         fields.append((b"content-type", media_type.encode("latin-1")))

@@ -51,6 +51,7 @@ class ParameterReader:
         by_argument = arguments_of(operation)
         self._parameters = [_Parameter(contract, *each) for each in by_argument.items()]
         self._query = [parameter for parameter in self._parameters if parameter.location == "query"]
+        self._query_keys = {parameter.key for parameter in self._query}
         readers = [parameter.reader for parameter in self._query]
         for reader in readers:
             reader.others = [other for other in readers if other is not reader]
@@ -87,7 +88,8 @@ class ParameterReader:
         }
 
     def _check_names(self, query: Texts) -> None:
-        unknown = [name for name in query if not any(each.reader.takes(name) for each in self._query)]
+        others = [name for name in query if name not in self._query_keys]
+        unknown = [name for name in others if not any(each.reader.takes(name) for each in self._query)]
         if unknown:
             known = ", ".join(f"'{parameter.name}'" for parameter in self._query) or "none"
             sentence = f"Unknown query parameter. Known here: {known}"
