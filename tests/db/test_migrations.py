@@ -373,6 +373,17 @@ def test_the_folder_does_not_hide_the_package() -> None:
     assert (f"{alembic.__version__}\n", 0) == (ended.stdout, ended.returncode)
 
 
+@on(
+    ("service", "setting"),
+    [("Clinic", "app.user"), ("clinic-1", "app.user"), ("c" * 51, "app.user"), ("clinic", "user_id")],
+)
+def test_names_that_sql_cannot_have(service: str, setting: str) -> None:
+    """Names that PostgreSQL would refuse, cut or write in small letters are refused where they are given."""
+    assert f"{'c' * 50}_enter_purger" == Names("c" * 50).enter_purger
+    with pytest.raises(ValueError, match=r"^Names\("):
+        Names(service, setting)
+
+
 @on("missing", ["env.py", "versions/0001_first.py"])
 def test_a_folder_that_lacks_something(fresh: str, tmp_path: Path, missing: str) -> None:
     """A folder without its migrations, or without what runs them, is named instead of taken for the newest schema."""
