@@ -26,8 +26,8 @@ class Names:
     def __post_init__(self) -> None:
         if not _SERVICE.fullmatch(self.service) or not _SETTING.fullmatch(self.setting):
             raise ValueError(
-                f"Names({self.service!r}, {self.setting!r}): the first must be 50 or fewer small letters, digits and _, "
-                "the second two such names with a dot between"
+                f"Names({self.service!r}, {self.setting!r}): the first must be at most 50 small letters, digits and _, "
+                "the second must be two such names with a dot between"
             )
 
     @property
