@@ -86,9 +86,12 @@ class Contract:
         return any(isinstance(schema, dict) and schema.get("writeOnly") is True for schema in schemas)
 
     def header_rule(self, name: str) -> Callable[[str], bool]:
-        """Tells whether a text is a value of `components.headers.<name>`; False where there is no such header."""
+        """Tells whether a text is a value of `components.headers.<name>`, in whatever case that is written; False where
+        there is no such header."""
         headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
-        header = self.follow(headers / name) if name in headers.node else headers
+        header = next(
+            (self.follow(headers / key) for key in headers.node if key.lower() == name.lower()), headers
+        )
         if "schema" not in header.node:
             return lambda _text: False
         return self.schemas.at(f"{header.pointer}/schema").is_valid

@@ -470,7 +470,10 @@ def test_a_contract_that_is_no_text(tmp_path: Path, content: bytes) -> None:
 
 def test_a_contract_that_cannot_be_read(tmp_path: Path) -> None:
     """Of a file that is missing, or is a folder, the system's reason is given."""
-    for file, reason in ((tmp_path / "openapi.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
+    for file, reason in (
+        (tmp_path / "openapi.yaml", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
         with pytest.raises(ContractError, match=f"^the file cannot be read: {reason}$"):
             Contract.load(file)
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from server.telemetry.observe import trace_fields
+from server.telemetry.observe import Observer, trace_fields
+from tests.support.contracts import contract_of, document
 from tests.support.raw_http import exchange
 from tests.support.running import PROJECT, SECRET, ServeProcess, Service
 
@@ -108,6 +110,17 @@ def test_an_id_of_another_form_is_replaced(client: httpx.Client, tasks: str, giv
 
     assert [16] == [len(value) for value in answered]
     assert int(answered[0], 16) >= 0
+
+
+@pytest.mark.parametrize("name", ["X-Request-Id", "X-Request-ID"])
+def test_a_new_id_has_the_form_of_the_contract(name: str) -> None:
+    """Where the contract asks for a UUID, whatever case it writes the header's name in, a new id is one."""
+    header = {"schema": {"type": "string", "format": "uuid"}}
+    observer = Observer(contract_of(document({}, components={"headers": {name: header}})))
+    given = "0190b2b4-7d4b-7a51-9a3b-3b1f6b1e0c11"
+
+    assert given == observer.request_id({b"x-request-id": given.encode()})
+    assert 36 == len(str(UUID(observer.request_id({b"x-request-id": b"x"}))))
 
 
 def test_every_answer_has_an_id_of_its_own(service: Service, client: httpx.Client, tasks: str) -> None:
