@@ -87,7 +87,7 @@ class Settings:
     )
     auth_issuer: str | None = setting(
         None,
-        "What tokens name as iss; alone, the address where the issuer says itself where its keys are",
+        "What tokens name as iss; without AUTH_JWKS_URL, its discovery document says where the keys are",
         "must be what the tokens name as iss; without AUTH_JWKS_URL and AUTH_JWT_SECRET it must be the issuer's "
         "address, which begins with https://, or with http:// and a loopback host",
         check=can_be_asked,

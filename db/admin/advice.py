@@ -1,4 +1,4 @@
-"""What a person is told when PostgreSQL refuses: one line, without the server's words, which may hold values."""
+"""What a person is told when PostgreSQL refuses: one line, without the server's words where they may hold values."""
 
 import psycopg2
 
@@ -47,9 +47,11 @@ def advice(error: psycopg2.Error, place: str) -> str:
         return next(
             (line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE.format(place)
         )
+    # What is wrong with SQL itself (class 42) names words of a migration, which its author has to find.
+    words = f": {error.diag.message_primary}" if error.pgcode.startswith("42") else ""
     return (
         f"The database refused ({type(error).__name__}, SQLSTATE {error.pgcode}), and nothing has changed"
-        f"{remedy(error.pgcode)}"
+        f"{remedy(error.pgcode) or words}"
     )
 
 

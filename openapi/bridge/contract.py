@@ -86,12 +86,14 @@ class Contract:
         return any(isinstance(schema, dict) and schema.get("writeOnly") is True for schema in schemas)
 
     def header_rule(self, name: str) -> Callable[[str], bool]:
-        """Tells whether a text is a value of `components.headers.<name>`; False where there is no such header."""
-        headers = Place("/components/headers", self.document.get("components", {}).get("headers", {}))
-        header = self.follow(headers / name) if name in headers.node else headers
-        if "schema" not in header.node:
-            return lambda _text: False
-        return self.schemas.at(f"{header.pointer}/schema").is_valid
+        """Tells whether a text is a value of the header `name`, as the first schema that the document has for it says;
+        False where there is none."""
+        for kind, place in parts(self.document):
+            if kind == "headers" and place.pointer.rpartition("/")[2].lower() == name.lower():
+                header = self.follow(place)
+                if "schema" in header.node:
+                    return self.schemas.at(f"{header.pointer}/schema").is_valid
+        return lambda _text: False
 
     def knows(self, failure: Failure) -> bool:
         """Whether the document or the failure's own class says how it is answered."""

@@ -56,6 +56,8 @@ def bind(
     where = f"{operation.method} {operation.path}"
     if handler is None:
         in_python = python_name(operation.id)
+        if "operationId" not in operation.place.node:
+            raise ContractError(f"{where}: it has no operationId, and no handler is called {in_python}")
         spelt = "" if in_python == operation.id else f", which is {in_python} in Python"
         raise ContractError(f"{where}: no handler has the name of the operationId {operation.id!r}{spelt}")
     served = ServedOperation(

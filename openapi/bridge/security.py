@@ -156,7 +156,8 @@ class Security:
     """The security schemes of a document and what verifies them.
 
     Args:
-        verifiers: by the scheme's name in the document or, for all schemes of a kind, by that.
+        verifiers: by the scheme's name in the document or, for all schemes of a kind, by that. A kind of the table
+            above is no name.
 
     Raises:
         ContractError: for a verifier of no scheme, which is probably misspelt.
@@ -233,7 +234,7 @@ def _own_type(name: str) -> str:
 
 def _find(verifiers: Verifiers, name: str, kind: str) -> Verifier | None:
     by_kind = verifiers.get(kind) or (verifiers.get("bearer") if kind in _BEARER_KINDS else None)
-    return verifiers.get(name) or by_kind
+    return (verifiers.get(name) if name not in _HANDLERS else None) or by_kind
 
 
 def _challenge(kind: str) -> str:

@@ -18,6 +18,7 @@ from random import getrandbits
 from time import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import orjson
 from starlette.types import Scope
@@ -128,6 +129,14 @@ class RequestLog:
             sys.stderr.write(f"{line}\n")
 
 
+def _digits() -> str:
+    return f"{getrandbits(64):016x}"
+
+
+def _uuid() -> str:
+    return str(UUID(int=getrandbits(128), version=4))
+
+
 class Observer:
     """Where every answer is reported.
 
@@ -144,6 +153,8 @@ class Observer:
         tracing: "Tracing | None" = None,
     ) -> None:
         self._is_request_id = contract.header_rule(REQUEST_ID)
+        asks_for_uuid = self._is_request_id(_uuid()) and not self._is_request_id(_digits())
+        self._new_request_id = _uuid if asks_for_uuid else _digits
         self._log = log
         self._metrics = metrics
         self._tracing = tracing
@@ -163,7 +174,7 @@ class Observer:
         offered = headers.get(b"x-request-id")
         if offered is not None and self._is_request_id(text := offered.decode("latin-1")):
             return text
-        return f"{getrandbits(64):016x}"
+        return self._new_request_id()
 
     def route(self, scope: Scope) -> str:
         """The template of the path that a request was for, as far as routing has come."""

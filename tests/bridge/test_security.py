@@ -208,6 +208,16 @@ def test_what_nobody_can_verify_is_refused_at_the_start() -> None:
         serve(alone, verifiers, components={"securitySchemes": SCHEMES})
 
 
+def test_the_name_of_a_kind_is_the_kind() -> None:
+    """A verifier of a kind is not asked of a scheme of another kind that bears its name, whose credentials it cannot
+    read."""
+    paths = {"/things": {"get": operation("read", security=[{"bearer": []}])}}
+    schemes = {"bearer": SCHEMES["password"], "basic": SCHEMES["token"]}
+    line = r"^#/paths/~1things/get: no verifier is there for the security scheme 'bearer' \(basic\): "
+    with pytest.raises(ContractError, match=line):
+        serve(paths, {"bearer": verify}, components={"securitySchemes": schemes})
+
+
 def test_a_verifier_of_no_scheme() -> None:
     """A verifier whose name no scheme has stops the start, since the scheme that was meant would be passed over."""
     line = "^#/components/securitySchemes: no scheme has the name or kind 'TLS', which `verifiers` has$"

@@ -419,6 +419,9 @@ def test_an_operation_without_a_handler() -> None:
         "GET /things/{id}: no handler has the name of the operationId 'get-it', which is get_it in Python"
     )
     assert expected == binding(made)
+    del made["paths"]["/things/{id}"]["get"]["operationId"]
+    expected = "GET /things/{id}: it has no operationId, and no handler is called GET__things__id_"
+    assert expected == binding(made)
 
 
 @pytest.mark.parametrize(
@@ -456,14 +459,23 @@ def test_the_command_says_it_in_one_line(tmp_path: Path, database_url: str) -> N
     assert (1, "", f"error: openapi.yaml: {expected}\n") == (ended.returncode, ended.stdout, ended.stderr)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe", b"title: \xe9"])
-def test_a_contract_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
-    """A file that is missing or is not UTF-8 is reported by its name."""
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"title: \xe9"])
+def test_a_contract_that_is_no_text(tmp_path: Path, content: bytes) -> None:
+    """A file that is not UTF-8 is refused."""
     file = tmp_path / "openapi.yaml"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(ContractError, match=r"^the file cannot be read as UTF-8 text$"):
+    file.write_bytes(content)
+    with pytest.raises(ContractError, match=r"^the file is not UTF-8 text$"):
         Contract.load(file)
+
+
+def test_a_contract_that_cannot_be_read(tmp_path: Path) -> None:
+    """Of a file that is missing, or is a folder, the system's reason is given."""
+    for file, reason in (
+        (tmp_path / "openapi.yaml", "No such file or directory"),
+        (tmp_path, "Is a directory"),
+    ):
+        with pytest.raises(ContractError, match=f"^the file cannot be read: {reason}$"):
+            Contract.load(file)
 
 
 def test_a_contract_without_end(tmp_path: Path) -> None:

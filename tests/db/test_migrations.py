@@ -137,6 +137,22 @@ def test_tasks_of_the_first_schema(clusters: Clusters, version: int) -> None:
         assert [("x",)] == run(url, f"{enter} SELECT title FROM tasks")
 
 
+def test_each_step_back_and_forth(fresh: str) -> None:
+    """Step by step to the first schema and back no task is lost but a deleted one, which older ones would show."""
+    migrations.upgrade(fresh)
+    enter, find = "SELECT todo_enter('alice');", "SELECT title FROM tasks"
+    run(fresh, f"{enter} INSERT INTO users (id) VALUES ('alice')")
+    tasks = "('alice', 'kept', NULL), ('alice', 'gone', now())"
+    run(fresh, f"{enter} INSERT INTO tasks (user_id, title, deleted_at) VALUES {tasks}")
+    while run(fresh, "SELECT version_num FROM alembic_version") != [("0001",)]:
+        command.downgrade(config(fresh), "-1")
+    assert [("kept",)] == run(fresh, f"{enter} {find}")
+    while migrations.pending(fresh) is not None:
+        command.upgrade(config(fresh), "+1")
+    migrations.check(fresh)
+    assert [("kept",)] == run(fresh, f"{enter} {find}")
+
+
 def test_nothing_to_do(fresh: str) -> None:
     """An upgrade of a database that is at the newest schema writes nothing."""
     migrations.upgrade(fresh)
@@ -371,6 +387,17 @@ def test_the_folder_does_not_hide_the_package() -> None:
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
     )
     assert (f"{alembic.__version__}\n", 0) == (ended.stdout, ended.returncode)
+
+
+@on(
+    ("service", "setting"),
+    [("Clinic", "app.user"), ("clinic-1", "app.user"), ("c" * 51, "app.user"), ("clinic", "user_id")],
+)
+def test_names_that_sql_cannot_have(service: str, setting: str) -> None:
+    """Names that PostgreSQL would refuse, cut or write in small letters are refused where they are given."""
+    assert f"{'c' * 50}_enter_purger" == Names("c" * 50).enter_purger
+    with pytest.raises(ValueError, match=r"^Names\("):
+        Names(service, setting)
 
 
 @on("missing", ["env.py", "versions/0001_first.py"])

@@ -131,6 +131,14 @@ def test_all_or_nothing(copy: Copy) -> None:
     assert [] == run(copy.url, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
 
 
+def test_sql_that_is_wrong_is_named(copy: Copy) -> None:
+    """Of SQL that PostgreSQL cannot read it is said where it stops, since a migration's text holds nobody's values."""
+    copy.add_migration("CREATE TABEL lists ()")
+    sentence = "The database refused (SyntaxError, SQLSTATE 42601), and nothing has changed: "
+    reason = 'syntax error at or near "TABEL"'
+    assert f"db.admin.migrate.MigrationError: {sentence}{reason}" == copy.migrate("upgrade")
+
+
 def test_rows_are_not_missed_in_silence(tmp_path: Path) -> None:
     """A change of rows fails where row level security would hide them from their owner, until it is lifted."""
     change = "UPDATE users SET email = NULL"

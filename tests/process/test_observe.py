@@ -5,11 +5,13 @@ import subprocess
 import sys
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
 
-from server.telemetry.observe import trace_fields
+from server.telemetry.observe import Observer, trace_fields
+from tests.support.contracts import Json, contract_of, document, operation
 from tests.support.raw_http import exchange
 from tests.support.running import PROJECT, SECRET, ServeProcess, Service
 
@@ -108,6 +110,25 @@ def test_an_id_of_another_form_is_replaced(client: httpx.Client, tasks: str, giv
 
     assert [16] == [len(value) for value in answered]
     assert int(answered[0], 16) >= 0
+
+
+IDENTIFIED = {"X-Request-ID": {"schema": {"type": "string", "format": "uuid"}}}
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        document({}, components={"headers": IDENTIFIED}),
+        document({"/": {"get": operation(responses={"200": {"description": "", "headers": IDENTIFIED}})}}),
+    ],
+)
+def test_a_new_id_has_the_form_of_the_contract(asking: Json) -> None:
+    """Where the contract asks for a UUID, in a component or in a response alone, a new id is one."""
+    observer = Observer(contract_of(asking))
+    given = "0190b2b4-7d4b-7a51-9a3b-3b1f6b1e0c11"
+
+    assert given == observer.request_id({b"x-request-id": given.encode()})
+    assert 36 == len(str(UUID(observer.request_id({b"x-request-id": b"x"}))))
 
 
 def test_every_answer_has_an_id_of_its_own(service: Service, client: httpx.Client, tasks: str) -> None:

@@ -102,8 +102,10 @@ def _read(path: Path) -> str:
             content = file.read(_LARGEST_FILE + 1)
         if len(content) <= _LARGEST_FILE:
             return content.decode("utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise ContractError("the file cannot be read as UTF-8 text") from error
+    except OSError as error:
+        raise ContractError(f"the file cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ContractError("the file is not UTF-8 text") from error
     raise ContractError(f"the file is larger than {_LARGEST_FILE} bytes")
 
 
