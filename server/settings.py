@@ -13,7 +13,6 @@ from dotenv import dotenv_values
 
 from db.driver.url import URL_RULE
 from server.identity.keys import MIN_SECRET_BYTES
-from server.origins import read_origins
 from server.setting_rules import (
     Reason,
     can_be_asked,
@@ -27,6 +26,7 @@ from server.setting_rules import (
     matching,
     number,
     one_of,
+    origins,
     setting,
     source_of_keys,
 )
@@ -137,7 +137,7 @@ class Settings:
         "must be origins with commas between, each scheme://host or scheme://host:port without a path "
         "(https://app.example,http://localhost:3000), with one * in its first name for many "
         "(https://*.preview.example), or * alone for every origin",
-        read_origins,
+        origins,
     )
     log_level: str = setting(
         "INFO",

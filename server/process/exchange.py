@@ -5,6 +5,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses as phrases
 from ipaddress import AddressValueError, IPv6Address
@@ -49,6 +50,7 @@ VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
 
+@dataclass(eq=False, slots=True)
 class Exchange:
     """One request, whose body may still arrive, and its answer, which leaves as one piece.
 
@@ -59,51 +61,28 @@ class Exchange:
         is_large: whether the head is, so that it waits for its turn.
     """
 
-    __slots__ = (
-        "_body",
-        "_changed",
-        "_connection",
-        "_content",
-        "_expects_continue",
-        "_fields",
-        "_is_large",
-        "_received",
-        "_size",
-        "_status",
-        "_was_received",
-        "is_answered",
-        "is_gone",
-        "is_late",
-        "is_whole",
-        "keep_alive",
-        "scope",
-    )
-
-    def __init__(
-        self,
-        connection: "HttpProtocol",
-        scope: dict[str, Any],
-        keep_alive: bool,
-        expects_continue: bool,
-        is_large: bool,
-    ) -> None:
-        self._connection = connection
-        self.scope = scope
-        self.keep_alive = keep_alive
-        self._expects_continue = expects_continue
-        self._is_large = is_large
-        self.is_whole = self.is_answered = self.is_gone = self.is_late = self._was_received = False
-        self._body: list[bytes] = []
-        self._size = self._received = 0
-        self._changed: asyncio.Future[None] | None = None
-        self._status = 0
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._content: list[bytes] = []
+    connection: "HttpProtocol"
+    scope: dict[str, Any]
+    keep_alive: bool
+    expects_continue: bool
+    is_large: bool
+    is_whole: bool = False
+    is_answered: bool = False
+    is_gone: bool = False
+    is_late: bool = False
+    _was_received: bool = False
+    _body: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _received: int = 0
+    _changed: asyncio.Future[None] | None = None
+    _status: int = 0
+    _fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _content: list[bytes] = field(default_factory=list)
 
     async def run(self) -> None:
         """Has the application answer, and reports what became of it."""
         started = perf_counter()
-        connection, scope = self._connection, self.scope
+        connection, scope = self.connection, self.scope
         observer, cross_origin = connection.observer, connection.cross_origin
         method, headers = scope["method"], dict(scope["headers"])
         fields, span = observer.begin(method, headers)
@@ -114,8 +93,8 @@ class Exchange:
             answer = cross_origin.preflight(method, headers)
             self._fields += cross_origin.fields(headers.get(b"origin"))
         try:
-            if self._is_large:
-                await connection.turns.take(connection.loop)
+            if self.is_large:
+                await connection.turns.take()
             if answer is None:
                 await connection.app(scope, self.receive, self.send)
             else:
@@ -144,12 +123,12 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body, or word that the client is gone or has its answer (ASGI, "Receive")."""
-        if self._expects_continue and not (self._body or self.is_whole):
-            self._connection.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._expects_continue = False
+        if self.expects_continue and not (self._body or self.is_whole):
+            self.connection.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.expects_continue = False
         while not (self.is_gone or self.is_answered or self._has_news()):
-            self._connection.resume()
-            self._changed = self._connection.loop.create_future()
+            self.connection.resume()
+            self._changed = self.connection.loop.create_future()
             await self._changed
         if self.is_gone or self.is_answered:
             return {"type": "http.disconnect"}
@@ -159,7 +138,7 @@ class Exchange:
         self._size = 0
         self._was_received = self.is_whole
         if self.is_whole and self._received > LARGE_BYTES:
-            await self._connection.turns.take(self._connection.loop)
+            await self.connection.turns.take()
         return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
     def _has_news(self) -> bool:
@@ -175,7 +154,7 @@ class Exchange:
         if not (message.get("more_body", False) or self.is_answered or self.is_gone):
             content = b"".join(self._content)
             self._content.clear()
-            self._connection.answer(self, self._status, self._fields, content)
+            self.connection.answer(self, self._status, self._fields, content)
 
 
 def written(status: int, fields: Fields, content: bytes, *, is_head: bool = False) -> bytes:
