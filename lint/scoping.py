@@ -21,7 +21,6 @@ from db.driver.messages import DIALECT, Message
 from db.driver.names import Names
 from db.driver.ownership import owners
 from db.driver.pool import Pool
-from db.driver.url import normalise
 
 _PLAN = """
 SET LOCAL enable_seqscan TO off;
@@ -142,7 +141,7 @@ def ask(url: str, texts: Sequence[str], parameters: Mapping[str, Any]) -> list[l
     """The rows that each of some messages answers, as dictionaries by column."""
 
     async def run() -> list[list[Any]]:
-        pool = Pool(normalise(url), size=1, queue=0)
+        pool = Pool(url, size=1, queue=0)
         try:
             database = Database(pool, Names("lint"), deadline=60)
             return [await database.run(Message.of(text), parameters) for text in texts]

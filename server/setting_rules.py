@@ -8,7 +8,7 @@ from dataclasses import field
 from importlib.util import find_spec
 from typing import Any
 
-from db.driver.url import normalise
+from db.driver.url import libpq_parameters
 from server.identity.issuer import discovery_addresses, is_loopback, trusted_address
 from server.identity.keys import SharedSecret
 
@@ -102,7 +102,7 @@ def is_postgresql(url: str | None, _earlier: Earlier) -> None:
     """Refuses what is no URL of a PostgreSQL, in the words of the fault."""
     if url:
         try:
-            normalise(url)
+            libpq_parameters(url)
         except ValueError as error:
             raise Reason(str(error)) from None
 

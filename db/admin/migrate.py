@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.admin.advice import advice
 from db.driver.names import Names
-from db.driver.url import CONNECT_TIMEOUT_SECONDS, address, normalise
+from db.driver.url import CONNECT_TIMEOUT_SECONDS, address, libpq_parameters
 
 # Alembic is imported where it is used: a server that finds its schema in order starts without it.
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 class Migrations:
     """The migrations of one product.
 
-    Each method takes the database's URL in any of the forms that `db.driver.url.normalise` takes, and raises
+    Each method takes the database's URL in any of the forms that `db.driver.url.libpq_parameters` takes, and raises
     MigrationError if the database cannot be asked or changed.
 
     Args:
@@ -161,12 +161,17 @@ class Migrations:
 def connect(url: str) -> Iterator[Connection]:
     """A connection for migrations, closed at the end of the context; its transactions are not autocommitted."""
     engine = create_engine(
-        normalise(url),
+        # SQLAlchemy 2.1 would read `postgresql://` as psycopg 3.
+        "postgresql+psycopg2://",
         poolclass=NullPool,
         # After a wait for another deployer each statement must see what that one has committed.
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "todo-api migrate"},
+        connect_args={
+            **libpq_parameters(url),
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "application_name": "todo-api migrate",
+        },
     )
     with engine.connect() as connection:
         yield connection
@@ -186,4 +191,4 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise MigrationError(advice(cast("psycopg2.Error", error.orig), address(normalise(url)))) from error
+        raise MigrationError(advice(cast("psycopg2.Error", error.orig), address(url))) from error

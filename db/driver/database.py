@@ -74,7 +74,7 @@ class Database:
         self.registered: set[str] = set()
         self.known_users = known_users
         asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
-        self._readiness = Readiness(pool.url, asked)
+        self._readiness = Readiness(pool.parameters, asked)
 
     def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":
         """Whom a handler works for: the tenant of an identity's `sub`, and `email` if it has one; the database itself

@@ -8,14 +8,13 @@ import pytest
 from db.admin.export import Row, stored_by
 from db.driver.database import Database, Tenant
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES, metadata
 from tests.support.running import Service
 
 
 def exported(url: str, user: str, page: int) -> list[Row]:
     async def read() -> list[Row]:
-        pool = Pool(normalise(url), size=1, queue=0)
+        pool = Pool(url, size=1, queue=0)
         try:
             tenant = Tenant(Database(pool, NAMES), user, {})
             return [row async for row in stored_by(tenant, metadata, page)]

@@ -11,7 +11,7 @@ import pytest
 from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import CALLS_EACH, LINE_SECONDS, PLACES, Pool
-from db.driver.url import connection_arguments, normalise
+from db.driver.url import connection_arguments, libpq_parameters
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
 from tests.support.pools import StoppedClock, eventually, later, pool_of, with_pool
@@ -384,8 +384,8 @@ def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
 
 def test_an_address_that_is_given_is_kept() -> None:
     """A URL with `hostaddr` is not looked up: its name serves the check of the certificate alone."""
-    url = normalise("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
-    arguments = asyncio.run(connection_arguments(url))
+    parameters = libpq_parameters("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
+    arguments = asyncio.run(connection_arguments(parameters))
     assert ("host.invalid", "127.0.0.1") == (arguments["host"], arguments["hostaddr"])
 
 

@@ -22,7 +22,7 @@ from db.driver.faults import is_too_late
 from db.driver.messages import STATEMENT_SECONDS, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
-from db.driver.url import normalise
+from db.driver.url import libpq_parameters
 from db.models import NAMES, metadata, tasks
 from openapi.bridge.failures import InternalError
 from tests.support.clusters import run
@@ -39,7 +39,7 @@ def with_connection(url: str, use: Callable[[Pool, Connection, str], Awaitable[A
     """What `use` makes with a pool of one connection, that connection and a user who has one task."""
 
     async def run() -> Any:
-        pool = Pool(normalise(url), size=1, queue=0)
+        pool = Pool(url, size=1, queue=0)
         try:
             user = f"prepared-{uuid.uuid4()}"
             await tenant_on(pool, user).fetch(CREATE, title="A task")
@@ -142,10 +142,10 @@ def test_a_function_of_the_same_name_is_never_called(own_url: str, prepares: boo
 
 def test_a_session_whose_schema_cannot_be_told_is_shared(database_url: str) -> None:
     """Where PostgreSQL's own schema comes first in the path, as in a session that was ours before, nothing stays."""
-    url = normalise(database_url).update_query_dict({"options": "-csearch_path=pg_catalog,public"})
+    parameters = libpq_parameters(f"{database_url}&options=-csearch_path%3Dpg_catalog,public")
 
     async def use() -> int:
-        with closing(await open_connection(url)) as connection:
+        with closing(await open_connection(parameters)) as connection:
             return connection.session
 
     assert 0 == asyncio.run(use())

@@ -19,7 +19,6 @@ from sqlalchemy.sql.visitors import replacement_traverse
 from db.driver.database import Database, Tenant
 from db.driver.messages import Message
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.migrations import migrations
 from db.models import NAMES, idempotency_keys, tasks, users
 from openapi.bridge.answers import Answer
@@ -251,7 +250,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
         return entered, control
 
     async def look_all() -> list[tuple[set[str], set[str]]]:
-        pool = Pool(normalise(database_url), size=3, queue=len(names))
+        pool = Pool(database_url, size=3, queue=len(names))
         try:
             return await asyncio.gather(*(look(Database(pool, NAMES), name) for name in names))
         finally:

@@ -15,7 +15,6 @@ from db.driver.database import Database
 from db.driver.faults import ConstraintError
 from db.driver.messages import Message
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES
 from openapi.bridge.failures import InternalError, Unavailable
 from tests.support.clusters import run
@@ -144,7 +143,7 @@ def answer_of(url: str, *texts: str) -> list[Any]:
     """What the messages answer, one after the other on one connection, as the handlers have it."""
 
     async def ask() -> list[Any]:
-        pool = Pool(normalise(url), size=1, queue=0)
+        pool = Pool(url, size=1, queue=0)
         try:
             return [await Database(pool, NAMES).run(Message.of(text), {}) for text in texts]
         finally:

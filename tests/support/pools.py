@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from db.driver.pool import Pool
-from db.driver.url import normalise
 
 
 @asynccontextmanager
 async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
     """A pool that is closed at the end."""
-    pool = Pool(normalise(url), size, queue)
+    pool = Pool(url, size, queue)
     try:
         yield pool
     finally:
