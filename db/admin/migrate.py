@@ -90,22 +90,19 @@ class Migrations:
         """Every migration, oldest first, with whether the database has it."""
         from alembic.script import ScriptDirectory
 
-        if self.pending(url) == NEWER:
-            raise MigrationError(NEWER)
-        current = self._current(url) or ""
-        known = reversed(list(ScriptDirectory(str(self.folder)).walk_revisions()))
-        return [Step(step.revision, step.doc, step.revision <= current) for step in known]
+        current = self._known(url)
+        steps = reversed(list(ScriptDirectory(str(self.folder)).walk_revisions()))
+        return [Step(step.revision, step.doc, step.revision <= current) for step in steps]
 
     def sql(self, url: str) -> str:
         """What `upgrade` would run on the database, as text for an administrator; empty if there is nothing to do."""
         from alembic import command
 
-        if (sentence := self.pending(url)) is None:
+        current = self._known(url)
+        if current == self._revisions()[-1]:
             return ""
-        if sentence == NEWER:
-            raise MigrationError(NEWER)
         written = StringIO()
-        command.upgrade(self._config(url, written), f"{self._current(url) or 'base'}:head", sql=True)
+        command.upgrade(self._config(url, written), f"{current or 'base'}:head", sql=True)
         return written.getvalue()
 
     def check(self, url: str) -> None:
@@ -126,6 +123,13 @@ class Migrations:
                 differences = ", ".join(map(_describe, error.diffs))
                 following = f"{int(self._revisions()[-1]) + 1:04}"
                 raise MigrationError(DIFFERENT.format(differences, following, self.folder)) from error
+
+    def _known(self, url: str) -> str:
+        """The database's revision, which is one of these; empty before the first."""
+        current = self._current(url) or ""
+        if current and current not in self._revisions():
+            raise MigrationError(NEWER)
+        return current
 
     def _current(self, url: str) -> str | None:
         with explained(url), connect(url) as connection:

@@ -227,8 +227,8 @@ class Connection:
         def finish(answered: asyncio.Future[None]) -> None:
             self._deadlines.leave(answered)
             self._answered = None
-            error = answered.exception()
-            if error is not None and not (isinstance(error, psycopg2.Error) and not is_disconnect(error)):
+            # Where the driver has failed and the connection was lost, `_advance` has closed it.
+            if isinstance(answered.exception(), TimeoutError):
                 self.close()
             call()
 

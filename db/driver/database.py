@@ -122,9 +122,8 @@ class Database:
         seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline
         end = asyncio.get_running_loop().time() + seconds
         if message.json:
-            documents = {name: parameters[name] for name in message.json if parameters[name] is not None}
-            texts = {name: as_json(document).decode() for name, document in documents.items()}
-            parameters = {**parameters, **texts}
+            given = [name for name in message.json if parameters[name] is not None]
+            parameters = {**parameters, **{name: as_json(parameters[name]).decode() for name in given}}
         if not all(map(_is_storable, parameters.values())):
             raise BadRequest(NOT_STORABLE)
         try:

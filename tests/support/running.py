@@ -109,9 +109,8 @@ def service_in_thread(
     """A service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
     app = create_app(load(), settings, database_url, validate_answers=validate_answers)
-    http: Any = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
-    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
-    server = uvicorn.Server(config)
+    connections = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
+    server = uvicorn.Server(connections.configuration(app, lifespan="on", log_config=None))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
