@@ -9,7 +9,7 @@ from db.driver.pool import Pool
 
 
 @asynccontextmanager
-async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
+async def pool_of(url: str, size: int = 1, queue: int = 0) -> AsyncIterator[Pool]:
     """A pool that is closed at the end."""
     pool = Pool(url, size, queue)
     try:
