@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import time
-from typing import Any
 
 import psycopg2
 import pytest
@@ -15,7 +14,7 @@ from db.driver.url import connection_arguments, libpq_parameters
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
 from tests.support.played import played
-from tests.support.pools import StoppedClock, eventually, later, pool_of, with_pool
+from tests.support.pools import StoppedClock, eventually, later, pool_of
 
 SLOW = Message.of("SELECT pg_sleep(60)")
 PROCESS = Message.of("SELECT pg_backend_pid() AS id")
@@ -114,17 +113,17 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
         await asyncio.gather(*waiting)
         return "".join(served)
 
-    async def use(pool: Pool) -> list[str]:
+    async def check() -> None:
         many, few = (PLACES + 2) * [("a", False)], [*3 * [("a", False)], *2 * [("b", False)], ("c", False)]
-        return [
-            await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
-            await served(pool, *many, ("b", False), ("c", False)),
-            await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
-            await served(pool, seconds=4 * LINE_SECONDS) + await served(pool, *few),
-        ]
+        async with pool_of(database_url, queue=500) as pool:
+            assert "abaa" == await served(pool, ("a", False), ("b", False), ("a", False), ("a", True))
+            assert PLACES * "a" + "bcaa" == await served(pool, *many, ("b", False), ("c", False))
+            assert "abcaba" == await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False))
+            assert "" == await served(pool, seconds=4 * LINE_SECONDS)
+            assert "abcaba" == await served(pool, *few)
 
-    expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
-    assert expected == with_pool(database_url, use, size=1, queue=500, loop=StoppedClock)
+    with asyncio.Runner(loop_factory=StoppedClock) as runner:
+        runner.run(check())
 
 
 @played
@@ -157,30 +156,24 @@ async def test_who_waits_in_vain_is_refused(database_url: str, user: str, failur
         assert 0 < await process_of(pool)
 
 
-def test_failures_free_their_place(database_url: str) -> None:
+@played
+async def test_failures_free_their_place(database_url: str) -> None:
     """Calls that failed, were given up or found no database leave the pool as it was."""
-
-    async def use(pool: Pool) -> int:
+    async with pool_of(database_url) as pool:
         for _ in range(3):
             with pytest.raises(Exception, match="DivisionByZero"):
                 await Database(pool, NAMES).run(Message.of("SELECT 1 / 0"), {})
             with pytest.raises(Unavailable, match="deadline"):
                 await Database(pool, NAMES, deadline=0.05).run(SLOW, {})
-        return await process_of(pool)
-
-    async def find_none(pool: Pool) -> None:
+        assert 0 < await process_of(pool)
+    async with pool_of("postgresql://nobody@127.0.0.1:1/none") as pool:
         for _ in range(3):
             with pytest.raises(Unavailable, match="connection"):
                 await process_of(pool)
-
-    async def find_no_name(pool: Pool) -> None:
+    async with pool_of(f"postgresql://nobody@{64 * 'a'}.invalid/none") as pool:
         with pytest.raises(UnicodeError):
             await pool.acquire(None, later())
         assert 0 == pool.in_use
-
-    assert 0 < with_pool(database_url, use)
-    with_pool("postgresql://nobody@127.0.0.1:1/none", find_none)
-    with_pool(f"postgresql://nobody@{64 * 'a'}.invalid/none", find_no_name)
 
 
 @played
@@ -225,21 +218,19 @@ async def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
         assert 1 == pool.in_use
 
 
-def test_a_pool_that_ends_while_connections_are_opened() -> None:
+@played
+async def test_a_pool_that_ends_while_connections_are_opened() -> None:
     """Where the database does not answer, calls are refused at their time's end or the pool's, and none stays."""
-
-    async def use(pool: Pool) -> None:
-        patient = asyncio.ensure_future(pool.acquire("patient", later()))
-        with pytest.raises(Unavailable, match="deadline"):
-            await pool.acquire("hasty", later(0.05))
-        assert 2 == pool.in_use
-        pool.close()
-        with pytest.raises(Unavailable, match="closed"):
-            await patient
-        await eventually(lambda: pool.in_use == 0)
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with_pool(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", use, size=2)
+        async with pool_of(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", size=2) as pool:
+            patient = asyncio.ensure_future(pool.acquire("patient", later()))
+            with pytest.raises(Unavailable, match="deadline"):
+                await pool.acquire("hasty", later(0.05))
+            assert 2 == pool.in_use
+            pool.close()
+            with pytest.raises(Unavailable, match="closed"):
+                await patient
+            await eventually(lambda: pool.in_use == 0)
 
 
 @played
@@ -287,35 +278,30 @@ async def test_who_goes_as_the_answer_comes(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "SELECT 1 / 0"])
-def test_who_goes_before_the_answer_in_its_turn(database_url: str, text: str) -> None:
+@played
+async def test_who_goes_before_the_answer_in_its_turn(database_url: str, text: str) -> None:
     """One whose caller goes first in that turn, so that nobody takes the answer, is of use at once too."""
-
-    async def use(pool: Pool) -> bool:
+    async with pool_of(database_url) as pool:
         connection = await pool.acquire(None, later())
         asked = asyncio.ensure_future(connection.run(text, {}, later()))
         await asyncio.sleep(0)
         time.sleep(0.2)
         asyncio.get_running_loop().call_soon(asked.cancel)
         await asyncio.wait([asked])
-        assert asked.cancelled()
-        return connection.is_busy
-
-    assert with_pool(database_url, use) is False
+        assert (True, False) == (asked.cancelled(), connection.is_busy)
 
 
-def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
+@played
+async def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
     """A connection that the server has closed while it was idle is replaced before anything is sent on it."""
-
-    async def use(pool: Pool) -> list[int]:
+    async with pool_of(database_url) as pool:
         processes = []
         for _ in range(5):
             processes.append(await process_of(pool))
             await asyncio.to_thread(end_process, database_url, processes[-1])
             connection = await pool.acquire(None, later())
             pool.release(connection, None)
-        return processes
-
-    assert 5 == len(set(with_pool(database_url, use)))
+    assert 5 == len(set(processes))
 
 
 @played
@@ -337,17 +323,15 @@ async def test_connections_that_are_lost_together(database_url: str) -> None:
         assert 2 * [[{"pg_sleep": ""}]] == await asyncio.gather(*calls)
 
 
-def test_what_was_closed_is_not_closed_again(database_url: str) -> None:
+@played
+async def test_what_was_closed_is_not_closed_again(database_url: str) -> None:
     """A pool that ends leaves alone the socket that has got the number of one of its lost connections."""
-
-    async def use(pool: Pool) -> Any:
+    async with pool_of(database_url) as pool:
         await asyncio.to_thread(end_process, database_url, await process_of(pool))
-        async with pool_of(database_url, 1, 0) as other:
+        async with pool_of(database_url) as other:
             await process_of(other)
             pool.close()
-            return await asyncio.wait_for(process_of(other), 5)
-
-    assert 0 < with_pool(database_url, use)
+            assert 0 < await asyncio.wait_for(process_of(other), 5)
 
 
 @played
@@ -366,11 +350,9 @@ def test_an_address_that_is_given_is_kept() -> None:
     assert ("host.invalid", "127.0.0.1") == (arguments["host"], arguments["hostaddr"])
 
 
-def test_no_such_host() -> None:
+@played
+async def test_no_such_host() -> None:
     """A host that cannot be found is trouble that may pass, since names come and go."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of("postgresql://nobody@host.invalid/none") as pool:
         with pytest.raises(Unavailable, match="connection"):
             await process_of(pool)
-
-    with_pool("postgresql://nobody@host.invalid/none", use)
