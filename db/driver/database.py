@@ -103,7 +103,8 @@ class Database:
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        return first(await self.fetch(statement, **values))
+        rows = await self.fetch(statement, **values)
+        return rows[0] if rows else None
 
     async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
@@ -272,9 +273,5 @@ class Tenant:
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        return first(await self.fetch(statement, **values))
-
-
-def first(rows: Sequence[Any]) -> Any:
-    """The first of some rows, or None."""
-    return rows[0] if rows else None
+        rows = await self.fetch(statement, **values)
+        return rows[0] if rows else None

@@ -4,7 +4,7 @@ reported of it."""
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses as phrases
@@ -262,17 +262,15 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
     return unquote(path) if "%" in path else path, raw_path, url.query or b""
 
 
-def below(root_path: str, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def below(root_path: str, fields: Fields) -> Iterator[tuple[bytes, bytes]]:
     """The headers of an answer with the addresses in them as clients see them, who find the service below `root_path`.
 
     Absolute paths stand in Location (RFC 9110, section 10.2.2) and in the targets of Link (RFC 8288, section 3).
     """
     root = root_path.encode()
-    return [
-        (name, root + value)
-        if name == b"location" and value.startswith(b"/")
-        else (name, value.replace(b"</", b"<" + root + b"/"))
-        if name == b"link"
-        else (name, value)
-        for name, value in fields
-    ]
+    for name, value in fields:
+        if name == b"location" and value.startswith(b"/"):
+            value = root + value
+        elif name == b"link":
+            value = value.replace(b"</", b"<" + root + b"/")
+        yield name, value
