@@ -453,15 +453,3 @@ def test_a_cursor_of_another_user(service: Service, client: httpx.Client, tasks:
         response = another.get(link.replace(tasks, "/api/another/tasks"))
 
     assert [] == response.json()
-
-
-def test_another_users_list(service: Service, client: httpx.Client, tasks: str) -> None:
-    """Nobody lists another's tasks, and without a token nobody lists any."""
-    create(client, tasks, 1)
-
-    with service.client("somebody-else") as other, service.client() as nobody:
-        assert [] == other.get("/api/somebody-else/tasks").json()
-        forbidden, unauthorized = other.get(tasks), nobody.get(tasks)
-
-    assert (403, {"error": "Forbidden"}) == (forbidden.status_code, forbidden.json())
-    assert (401, {"error": "Unauthorized"}) == (unauthorized.status_code, unauthorized.json())
