@@ -49,7 +49,6 @@ class BearerVerifier:
 
     Args:
         keys: the shared secret or the issuer's keys; they decide the algorithms, never the token.
-        rules: what else is asked of a token.
 
     Raises:
         ValueError: if the keys are an issuer's and no audience is set; its tokens for any other service would

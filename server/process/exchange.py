@@ -55,7 +55,6 @@ class Exchange:
     """One request, whose body may still arrive, and its answer, which leaves as one piece.
 
     Args:
-        scope: the request as ASGI has it.
         keep_alive: whether the connection may be used again.
         expects_continue: whether the client waits for 100 (Continue) before it sends the body.
         is_large: whether the head is, so that it waits for its turn.
@@ -193,10 +192,6 @@ class TargetTooLong(Failure):
 
 def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Lets a head pass that has one meaning only.
-
-    Args:
-        version: as the parser has read it.
-        headers: names in lower case, with their values.
 
     Raises:
         BadRequest: for another version than 1.0 and 1.1; for no Host (RFC 9112, section 3.2), two, or one that
