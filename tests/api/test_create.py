@@ -10,8 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support import conforming
+from tests.support.clusters import run
 from tests.support.conforming import ConformingService
-from tests.support.database import superuser
 from tests.support.running import Service, service_in_thread
 from tests.support.together import together
 
@@ -202,6 +202,4 @@ def test_many_first_tasks_at_once(client: httpx.Client, tasks: str, database_url
         task["id"] for task in client.get(tasks).json()
     }
     assert 16 == len({response.json()["id"] for response in responses})
-    with superuser(database_url) as cursor:
-        cursor.execute("SELECT count(*) FROM users WHERE id = %s", [user])
-        assert (1,) == cursor.fetchone()
+    assert [(1,)] == run(database_url, "SELECT count(*) FROM users WHERE id = %s", user)

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from tests.support import conforming
-from tests.support.database import open_transaction, superuser, wait_for_waiting
+from tests.support.clusters import run
+from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.together import together
 
 service = conforming.service
@@ -88,8 +89,7 @@ def test_what_does_not_come_back(
 ) -> None:
     """A task that was deleted 30 days ago cannot be brought back, nor one that never was."""
     client.delete(location)
-    with superuser(database_url) as cursor:
-        cursor.execute("UPDATE tasks SET deleted_at = now() - interval '30 days' WHERE user_id = %s", [user])
+    run(database_url, "UPDATE tasks SET deleted_at = now() - interval '30 days' WHERE user_id = %s", user)
 
     for gone in (location, f"{tasks}/{2**62}"):
         response = client.post(f"{gone}/restore")

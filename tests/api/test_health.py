@@ -1,13 +1,12 @@
 """GET /health/live and /health/ready, and what clients are told while the database is not as it should be."""
 
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support import conforming
+from tests.support.clusters import Cluster
 from tests.support.conforming import ConformingService
-from tests.support.database import superuser
 from tests.support.running import Service, free_port, service_in_thread
 
 service = conforming.service
@@ -25,12 +24,8 @@ def without_database() -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def without_schema(database_url: str) -> Iterator[Service]:
     """A service whose database answers, but has none of the service's tables and functions."""
-    name = f"empty_{uuid.uuid4().hex}"
-    with superuser(database_url) as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-        with service_in_thread(database_url.replace("@/todo?", f"@/{name}?")) as running:
-            yield ConformingService(running.url, running.secret)
-        cursor.execute(f"DROP DATABASE {name}")
+    with Cluster(database_url).database() as url, service_in_thread(url) as running:
+        yield ConformingService(running.url, running.secret)
 
 
 @paths

@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.support import conforming
-from tests.support.database import open_transaction, superuser, wait_for_waiting
+from tests.support.clusters import run
+from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.together import together
 
 service = conforming.service
@@ -144,10 +145,7 @@ def test_the_time_of_change_grows_when_the_clock_goes_back(
     client: httpx.Client, location: str, user: str, database_url: str
 ) -> None:
     """A change is later than the one before, even where the database's clock says otherwise."""
-    with superuser(database_url) as cursor:
-        cursor.execute(
-            "UPDATE tasks SET updated_at = '2999-12-31T23:59:59.999999Z' WHERE user_id = %s", [user]
-        )
+    run(database_url, "UPDATE tasks SET updated_at = '2999-12-31T23:59:59.999999Z' WHERE user_id = %s", user)
 
     response = client.put(location, json={"title": "Later still"})
 
