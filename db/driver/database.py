@@ -15,17 +15,8 @@ import psycopg2
 from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
+from db.driver import faults
 from db.driver.connection import Connection
-from db.driver.faults import (
-    NOT_STORABLE,
-    ConstraintError,
-    failure_of,
-    is_disconnect,
-    is_missing,
-    is_outdated,
-    is_too_late,
-    is_unprepared,
-)
 from db.driver.messages import STATEMENT_SECONDS, Message, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
@@ -126,17 +117,17 @@ class Database:
             given = [name for name in message.json if parameters[name] is not None]
             parameters = {**parameters, **{name: as_json(parameters[name]).decode() for name in given}}
         if not all(map(_is_storable, parameters.values())):
-            raise BadRequest(NOT_STORABLE)
+            raise BadRequest(faults.NOT_STORABLE)
         try:
             try:
                 return await self._send(message, parameters, user, end)
             except psycopg2.Error as error:
-                if not (message.only_reads and is_disconnect(error)):
+                if not (message.only_reads and faults.is_disconnect(error)):
                     raise
             return await self._send(message, parameters, user, end)
         except psycopg2.Error as error:
             # Without its cause: the driver quotes the statement, and with it what the client has sent.
-            raise failure_of(error) from None
+            raise faults.failure_of(error) from None
         except TimeoutError:
             raise Unavailable("the database did not answer within the deadline") from None
 
@@ -184,19 +175,19 @@ async def _run(
             rows = await connection.run(text, values, end)
         except psycopg2.Error as error:
             # Each of these has undone the whole message.
-            if is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
+            if faults.is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
                 # The database's clock was set.
                 await connection.learn_clock(end)
                 has_learned = True
-            elif connection.prepares and is_unprepared(error):
+            elif connection.prepares and faults.is_unprepared(error):
                 # A pooler has put another session behind this connection.
                 connection.prepares = False
-            elif connection.prepares and is_outdated(error):
+            elif connection.prepares and faults.is_outdated(error):
                 # A migration has changed what was prepared. The next connection prepares anew.
                 connection.prepares, connection.is_spent = False, True
             else:
                 # What was dropped and made anew is another one, and the session still has the role or path of before.
-                connection.is_spent = connection.is_spent or is_missing(error)
+                connection.is_spent = connection.is_spent or faults.is_missing(error)
                 raise
             if makes_own:
                 connection.prepares = False
@@ -256,7 +247,7 @@ class Tenant:
         if not (message.inserts and database.register) or self.user_id in database.registered:
             try:
                 return await database.run(message, {**message.constants, **values}, self.user_id)
-            except ConstraintError as broken:
+            except faults.ConstraintError as broken:
                 # The user's row may have been erased by another process since it was made.
                 if not (broken.is_foreign_key and database.register):
                     raise

@@ -36,14 +36,7 @@ _OF_OTHER_TOOLS = frozenset(
 # They would have the tables elsewhere, so only the value that changes nothing is left out.
 _SCHEMAS = {"schema", "currentSchema", "search_path"}
 _SSL_MODES = {
-    "ssl": {
-        "": "require",
-        "true": "require",
-        "1": "require",
-        "no-verify": "require",
-        "false": "prefer",
-        "0": "prefer",
-    },
+    "ssl": {**dict.fromkeys(("", "true", "1", "no-verify"), "require"), "false": "prefer", "0": "prefer"},
     # What node-postgres calls a connection with TLS whose certificate is not looked at.
     "sslmode": {"no-verify": "require"},
 }
