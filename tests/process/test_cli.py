@@ -13,7 +13,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import httpx
 import jwt
 import pytest
 from click.testing import CliRunner
@@ -29,7 +28,7 @@ from server.identity.keys import SharedSecret
 from server.settings import NAMES
 from tests.support.clusters import Cluster, run
 from tests.support.contracts import edited
-from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
+from tests.support.running import PROJECT, SECRET, copy_project, free_port, status_of, todo_api, wait_until
 
 COMMANDS = [
     "backup",
@@ -63,13 +62,6 @@ def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
     named = f'todo_api="{sys.executable} -m server"; {script}'
     return subprocess.run(["sh", "-c", named], cwd=cwd, env=values, capture_output=True, text=True)
-
-
-def answers(port: int) -> bool:
-    """Whether a service answers on this port."""
-    with suppress(httpx.TransportError):
-        return httpx.get(f"http://127.0.0.1:{port}/health/live").is_success
-    return False
 
 
 @pytest.fixture
@@ -386,7 +378,7 @@ def test_all_standard_files_may_be_closed(tmp_path: Path, fresh: str) -> None:
     command = f"exec {sys.executable} -m server serve <&- >&- 2>&-"
     process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, env=values)
     try:
-        wait_until(lambda: process.poll() is not None or answers(port))
+        wait_until(lambda: process.poll() is not None or status_of(f"http://127.0.0.1:{port}/health/live"))
     finally:
         process.terminate()
     assert 0 == process.wait()
