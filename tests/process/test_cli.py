@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,7 @@ from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules
 from server.identity.keys import SharedSecret
 from server.settings import NAMES
-from tests.support.clusters import Cluster, run
+from tests.support.clusters import run
 from tests.support.contracts import edited
 from tests.support.running import PROJECT, SECRET, copy_project, free_port, status_of, todo_api, wait_until
 
@@ -62,13 +61,6 @@ def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedPro
     values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
     named = f'todo_api="{sys.executable} -m server"; {script}'
     return subprocess.run(["sh", "-c", named], cwd=cwd, env=values, capture_output=True, text=True)
-
-
-@pytest.fixture
-def fresh(database_url: str) -> Iterator[str]:
-    """An empty database."""
-    with Cluster(database_url).database() as url:
-        yield url
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:

@@ -176,6 +176,11 @@ class ServeProcess:
             self.process.terminate()
         self.process.communicate(timeout=30)
 
+    def workers(self) -> set[int]:
+        """The process ids of the workers, from /proc."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Sends a signal and returns the status with which the service ended, and all that it has printed."""
         self.process.send_signal(number)
