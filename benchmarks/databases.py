@@ -6,8 +6,8 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import psycopg2
+from sqlalchemy import make_url
 
-from db.driver.url import normalise
 from db.migrations import migrations
 
 USERS = 100
@@ -41,15 +41,11 @@ class Databases:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = normalise(url).set(drivername="postgresql")
+        self._url = make_url(url)
 
     def url(self, name: str) -> str:
         """The URL of the cluster's database `name`."""
-        # As parameters, since the host may be the folder of a socket.
-        place = {"host": self._url.host, "port": self._url.port}
-        query = {name: str(value) for name, value in place.items() if value is not None}
-        url = self._url._replace(database=name, host="", port=None).update_query_dict(query)
-        return url.render_as_string(hide_password=False)
+        return self._url.set(database=name).render_as_string(hide_password=False)
 
     @property
     def process(self) -> psutil.Process:

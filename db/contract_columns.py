@@ -165,17 +165,11 @@ def _checks(column: str, schema: Json, kind: Any) -> Iterator[tuple[str, str]]:
     """What each constraint's name ends in, and its rule."""
     if isinstance(kind, ARRAY):
         yield from _item_checks(column, schema)
-    elif isinstance(kind, Date):
+    elif isinstance(kind, (Date, DateTime)):
         # The years of RFC 3339, of which Python lacks the year 0; PostgreSQL has more, and infinity.
-        yield (
-            f"years_{date.min.year}_{date.max.year}",
-            f"{column} BETWEEN '{date.min}' AND '{date.max}'",
-        )
-    elif isinstance(kind, DateTime):
-        yield (
-            f"years_{date.min.year}_{date.max.year}",
-            f"{column} BETWEEN '{date.min}T00:00Z' AND '{date.max}T23:59:59.999999Z'",
-        )
+        first, last = ("", "") if isinstance(kind, Date) else ("T00:00Z", "T23:59:59.999999Z")
+        years = f"BETWEEN '{date.min}{first}' AND '{date.max}{last}'"
+        yield f"years_{date.min.year}_{date.max.year}", f"{column} {years}"
     elif isinstance(kind, Text):
         if "maxLength" in schema:
             least, most = schema.get("minLength", 0), schema["maxLength"]

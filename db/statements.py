@@ -95,10 +95,26 @@ def has_room() -> Select[bool, bool]:
     return select(quotas.room_for_tasks().label("tasks"), quotas.room_for_keys().label("keys"))
 
 
+def _given(fields: Sequence[str]) -> dict[str, ColumnElement[Any]]:
+    """The values of columns that are parameters of their names."""
+    return {name: cast(bindparam(name), tasks.c[name].type) for name in fields}
+
+
+def _once(fields: Sequence[str]) -> dict[str, ColumnElement[Any]]:
+    """What the task of an Idempotency-Key holds when it is created, from the key and the body."""
+    return {
+        "user_id": _keys.c.user_id,
+        "id": _keys.c.task_id,
+        **_given(fields),
+        "created_at": _keys.c.created_at,
+        "updated_at": _keys.c.created_at,
+    }
+
+
 @cache
 def create_task(fields: Sequence[str]) -> ReturningInsert[Any]:
     """Inserts a task with the given columns; none if the user has no room for it."""
-    given = {"user_id": TENANT, **{name: cast(bindparam(name), tasks.c[name].type) for name in fields}}
+    given = {"user_id": TENANT, **_given(fields)}
     ordinal = quotas.next_ordinal(keyed=False)
     row = select(*given.values(), ordinal).where(ordinal.is_not(None))
     created = insert(tasks).from_select([*given, "ordinal"], row).returning(*COLUMNS)
@@ -127,32 +143,13 @@ def create_task_once(fields: Sequence[str]) -> tuple[Insert, Insert, Select[Any]
         set_={name: fresh.excluded[name] for name in ("fingerprint", "task_id", "ordinal", "created_at")},
         where=fresh.excluded.created_at - _keys.c.created_at >= REPEATABLE,
     ).execution_options(refuses_late=True)
-    given = {
-        "user_id": TENANT,
-        "id": _keys.c.task_id,
-        **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
-        "created_at": _keys.c.created_at,
-        "updated_at": _keys.c.created_at,
-        "ordinal": _keys.c.ordinal,
-    }
+    known = _once(fields)
+    given = {**known, "user_id": TENANT, "ordinal": _keys.c.ordinal}
     # A task of this number is there already if this is a repeat.
     row = select(*given.values()).where(_same_key, _keys.c.fingerprint == bindparam("fingerprint"))
     create = insert(tasks).from_select(list(given), row).on_conflict_do_nothing()
-    answer = select(*(_as_created(column, fields) for column in MEMBERS), _keys.c.fingerprint)
-    return claim, create, answer.where(_same_key)
-
-
-def _as_created(column: Column[Any], fields: Sequence[str]) -> ColumnElement[Any]:
-    """What `column` held when the task of an Idempotency-Key was created, from the key and the repeated body."""
-    known: dict[str, ColumnElement[Any]] = {
-        "user_id": _keys.c.user_id,
-        "id": _keys.c.task_id,
-        "created_at": _keys.c.created_at,
-        "updated_at": _keys.c.created_at,
-        **{name: cast(bindparam(name), tasks.c[name].type) for name in fields},
-    }
-    value = known[column.name] if column.name in known else _default(column)
-    return answered(value).label(column.name)
+    members = [answered(known.get(each.name, _default(each))).label(each.name) for each in MEMBERS]
+    return claim, create, select(*members, _keys.c.fingerprint).where(_same_key)
 
 
 def _default(column: Column[Any]) -> ColumnElement[Any]:

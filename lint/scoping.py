@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import product
 from types import ModuleType
 from typing import Any, Literal, get_args, get_origin
@@ -21,7 +22,6 @@ from db.driver.messages import DIALECT, Message
 from db.driver.names import Names
 from db.driver.ownership import owners
 from db.driver.pool import Pool
-from db.driver.url import normalise
 
 _PLAN = """
 SET LOCAL enable_seqscan TO off;
@@ -142,11 +142,7 @@ def ask(url: str, texts: Sequence[str], parameters: Mapping[str, Any]) -> list[l
     """The rows that each of some messages answers, as dictionaries by column."""
 
     async def run() -> list[list[Any]]:
-        pool = Pool(normalise(url), size=1, queue=0)
-        try:
-            database = Database(pool, Names("lint"), deadline=60)
+        with closing(Database(Pool(url, size=1, queue=0), Names("lint"), deadline=60)) as database:
             return [await database.run(Message.of(text), parameters) for text in texts]
-        finally:
-            pool.close()
 
     return asyncio.run(run())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from db.driver.url import address, ignored_parameters, normalise
+from db.driver.url import address, ignored_parameters
 from server.settings import ENV_FILE, NAMES, Settings, written
 
 # `PROT` and `CORS_ORIGIN` are that close to what was meant, and few names of other programs are.
@@ -26,7 +26,7 @@ def in_force(settings: Settings) -> Iterator[tuple[str, str]]:
     for each in fields(settings):
         value = getattr(settings, each.name)
         if each.name == "database_url" and value:
-            shown = f"(hidden; {address(normalise(value))})"
+            shown = f"(hidden; {address(value)})"
         elif value and not each.repr:
             shown = "(hidden)"
         elif isinstance(value, tuple):

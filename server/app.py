@@ -14,7 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from db.driver.database import Database
 from db.driver.ownership import own_row
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from openapi.bridge.answer_rules import AnswerValidation
 from openapi.bridge.answers import AnswerWriter
 from openapi.bridge.document.checks import forget_grammars
@@ -104,7 +103,7 @@ async def lifespan(database: Database, state: dict[str, Any], _app: object) -> A
 def open_database(product: Product, url: str) -> Database:
     """The product's database at `url`, which is connected to when it is first asked."""
     tables = product.tables
-    pool = Pool(normalise(url), CONNECTIONS, QUEUE)
+    pool = Pool(url, CONNECTIONS, QUEUE)
     return Database(pool, tables.names, register=tables.register, probe=own_row(tables.metadata))
 
 

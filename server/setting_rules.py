@@ -3,13 +3,20 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import field
 from importlib.util import find_spec
 from typing import Any
 
-from db.driver.url import normalise
+from db.driver.url import libpq_parameters
 from server.identity.issuer import discovery_addresses, is_loopback, trusted_address
 from server.identity.keys import SharedSecret
+
+# One `*`, in the first label of a host that has two more at least: it stands for characters other than the dot.
+_ORIGIN = re.compile(
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+)
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 # The values of the settings before one, by name. What is missing was set, and was wrong.
 Earlier = Mapping[str, Any]
@@ -58,11 +65,11 @@ def matching(pattern: str) -> Callable[[str], str]:
 def number(kind: Callable[[str], float], most: int) -> Callable[[str], float]:
     """Reads a number above 0, of the kind `int` or `float`."""
 
+    # Python would take 80_00 too, and the digits of any script.
+    plain = matching("[0-9.eE+-]+")
+
     def read(text: str) -> float:
-        # Python would take 80_00 too, and the digits of any script.
-        if not re.fullmatch("[0-9.eE+-]+", text):
-            raise ValueError
-        value = kind(text)
+        value = kind(plain(text))
         if not 0 < value <= most:
             raise ValueError
         return value
@@ -72,14 +79,16 @@ def number(kind: Callable[[str], float], most: int) -> Callable[[str], float]:
 
 def one_of(*words: str) -> Callable[[str], str]:
     """Reads one of the words, however its letters are written."""
-    by_small_letters = {word.lower(): word for word in words}
+    in_small_letters = [word.lower() for word in words]
+    return lambda text: words[in_small_letters.index(text.lower())]
 
-    def read(text: str) -> str:
-        if text.lower() not in by_small_letters:
-            raise ValueError
-        return by_small_letters[text.lower()]
 
-    return read
+def origins(text: str) -> tuple[str, ...]:
+    """Comma-separated origins in the form in which browsers send them (RFC 6454, section 6.2)."""
+    found = [origin.strip().lower() for origin in text.split(",")]
+    if found != ["*"] and not all(map(_ORIGIN.fullmatch, found)):
+        raise ValueError
+    return tuple(origin.removesuffix(_DEFAULT_PORTS.get(origin.partition(":")[0], ",")) for origin in found)
 
 
 def host_name(text: str) -> str:
@@ -93,7 +102,7 @@ def is_postgresql(url: str | None, _earlier: Earlier) -> None:
     """Refuses what is no URL of a PostgreSQL, in the words of the fault."""
     if url:
         try:
-            normalise(url)
+            libpq_parameters(url)
         except ValueError as error:
             raise Reason(str(error)) from None
 
@@ -106,9 +115,9 @@ def is_strong(secret: bytes | None, _earlier: Earlier) -> None:
 
 def is_trustworthy(url: str | None, earlier: Earlier) -> None:
     """Refuses an address of keys that others could answer, and one beside a secret."""
-    if url and _is_set(earlier, "auth_jwt_secret"):
-        raise Reason("must not be set beside AUTH_JWT_SECRET; keep the one that verifies your tokens")
     if url:
+        if _is_set(earlier, "auth_jwt_secret"):
+            raise Reason("must not be set beside AUTH_JWT_SECRET; keep the one that verifies your tokens")
         trusted_address(url)
 
 
@@ -136,12 +145,10 @@ def is_safe(host: str, earlier: Earlier) -> None:
 
 def is_installed(endpoint: str | None, _earlier: Earlier) -> None:
     """Refuses a collector where OpenTelemetry is missing."""
-    try:
-        installed = endpoint is None or bool(find_spec("opentelemetry.exporter.otlp.proto.http"))
-    except ModuleNotFoundError:
-        installed = False
-    if not installed:
-        raise Reason("needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'")
+    with suppress(ModuleNotFoundError):
+        if endpoint is None or find_spec("opentelemetry.exporter.otlp.proto.http"):
+            return
+    raise Reason("needs OpenTelemetry, which is an extra: pip install 'todo-api[otel]'")
 
 
 def _is_set(earlier: Earlier, name: str) -> bool:

@@ -12,24 +12,9 @@ from typing import Any
 from dotenv import dotenv_values
 
 from db.driver.url import URL_RULE
+from server import setting_rules as rules
 from server.identity.keys import MIN_SECRET_BYTES
-from server.origins import read_origins
-from server.setting_rules import (
-    Reason,
-    can_be_asked,
-    host_name,
-    is_given_with_an_issuer,
-    is_installed,
-    is_postgresql,
-    is_safe,
-    is_strong,
-    is_trustworthy,
-    matching,
-    number,
-    one_of,
-    setting,
-    source_of_keys,
-)
+from server.setting_rules import Reason, setting, source_of_keys
 
 ENV_FILE = Path(".env")
 # What is called otherwise on the command line.
@@ -60,7 +45,7 @@ class Settings:
         None,
         "The PostgreSQL to use; without it the service runs one of its own",
         URL_RULE,
-        check=is_postgresql,
+        check=rules.is_postgresql,
         is_secret=True,
     )
     data_dir: Path = setting(
@@ -75,7 +60,7 @@ class Settings:
         f"must be {MIN_SECRET_BYTES} random bytes or more, as `openssl rand -hex 32` prints, and not the text of a "
         "key or certificate",
         str.encode,
-        is_strong,
+        rules.is_strong,
         is_secret=True,
     )
     auth_jwks_url: str | None = setting(
@@ -83,53 +68,60 @@ class Settings:
         "Verify tokens with the public keys that the issuer publishes here",
         "must begin with https://, or with http:// and a loopback host (localhost, 127.0.0.1 or [::1]), and hold no "
         "user name or password",
-        check=is_trustworthy,
+        check=rules.is_trustworthy,
     )
     auth_issuer: str | None = setting(
         None,
         "What tokens name as iss; without AUTH_JWKS_URL, its discovery document says where the keys are",
         "must be what the tokens name as iss; without AUTH_JWKS_URL and AUTH_JWT_SECRET it must be the issuer's "
         "address, which begins with https://, or with http:// and a loopback host",
-        check=can_be_asked,
+        check=rules.can_be_asked,
     )
     auth_audience: str | None = setting(
         None,
         "What tokens name as aud; mandatory with an issuer's keys",
         "must be what the tokens name as aud",
-        check=is_given_with_an_issuer,
+        check=rules.is_given_with_an_issuer,
     )
-    host: str = setting("127.0.0.1", "The address to listen on", _HOST, host_name, is_safe)
-    port: int = setting(8000, "The port to listen on", _PORT, number(int, 65535))
+    host: str = setting("127.0.0.1", "The address to listen on", _HOST, rules.host_name, rules.is_safe)
+    port: int = setting(8000, "The port to listen on", _PORT, rules.number(int, 65535))
     web_concurrency: int = setting(
-        1, "How many worker processes serve", "must be a whole number from 1 to 256", number(int, 256)
+        1, "How many worker processes serve", "must be a whole number from 1 to 256", rules.number(int, 256)
     )
     request_timeout: float = setting(
         30,
         "Seconds in which a request has to arrive, headers and body, and in which its answer has to be taken",
         _SECONDS,
-        number(float, 3600),
+        rules.number(float, 3600),
     )
     keep_alive: float = setting(
-        75, "Seconds for which a connection stays open between two requests", _SECONDS, number(float, 3600)
+        75,
+        "Seconds for which a connection stays open between two requests",
+        _SECONDS,
+        rules.number(float, 3600),
     )
     root_path: str = setting(
         "",
         "The path below which clients find the service, such as /todo; addresses in answers begin with it",
         "must be the path below which clients find the service, such as /todo, without a slash at its end",
-        matching(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"),
+        rules.matching(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*"),
     )
     metrics_host: str = setting(
-        "127.0.0.1", "The address on which Prometheus finds the service's numbers", _HOST, host_name, is_safe
+        "127.0.0.1",
+        "The address on which Prometheus finds the service's numbers",
+        _HOST,
+        rules.host_name,
+        rules.is_safe,
     )
     metrics_port: int | None = setting(
-        None, "The port of these numbers; without it they are not served", _PORT, number(int, 65535)
+        None, "The port of these numbers; without it they are not served", _PORT, rules.number(int, 65535)
     )
     otel_exporter_otlp_endpoint: str | None = setting(
         None,
         "Where OpenTelemetry's spans go; needs the extra `otel`",
         "must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
-        matching(r"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?#]\S*)?"),
-        is_installed,
+        rules.matching(r"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?#]\S*)?"),
+        rules.is_installed,
     )
     cors_origins: tuple[str, ...] = setting(
         (),
@@ -137,20 +129,20 @@ class Settings:
         "must be origins with commas between, each scheme://host or scheme://host:port without a path "
         "(https://app.example,http://localhost:3000), with one * in its first name for many "
         "(https://*.preview.example), or * alone for every origin",
-        read_origins,
+        rules.origins,
     )
     log_level: str = setting(
         "INFO",
         "The least serious lines that are logged",
         "must be DEBUG, INFO, WARNING, ERROR or CRITICAL",
-        one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        rules.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     )
     log_format: str = setting(
         # Logs go to standard error, so that is the terminal that counts.
         lambda: "text" if sys.stderr and sys.stderr.isatty() else "json",
         "How they are written: text, as on a terminal, or json, as elsewhere",
         "must be text or json",
-        one_of("text", "json"),
+        rules.one_of("text", "json"),
     )
 
     @classmethod

@@ -37,11 +37,25 @@ def own_url(database_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def fresh(database_url: str) -> Iterator[str]:
+    """An empty database."""
+    with Cluster(database_url).database() as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def service(database_url: str) -> Iterator[Service]:
     """The service on a real port; tests share it, so each uses users of its own."""
     with service_in_thread(database_url) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def http(service: Service) -> Iterator[httpx.Client]:
+    """An HTTP client that is not signed in; making one takes longer than a request."""
+    with service.client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from db.admin.advice import remedy
 from db.admin.migrate import Migrations, connect, explained
-from db.driver.url import driver_arguments, normalise
+from db.driver.url import libpq_parameters
 from db.embedded.programs import MAJOR_VERSION, binaries
 
 _SEES_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER"
@@ -182,7 +182,7 @@ def client_command(program: str, *arguments: str, url: str = "") -> tuple[list[s
     """
     environment = dict(os.environ)
     if url:
-        settings = driver_arguments(normalise(url))
+        settings = libpq_parameters(url)
         # Everybody can read a command's arguments, and nobody else its environment.
         environment["PGPASSWORD"] = settings.pop("password", "")
         arguments = (f"--dbname={make_dsn(**settings)}", *arguments)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import psycopg2
 
 from db.driver.connection import open_connection
-from db.driver.url import normalise
+from db.driver.url import libpq_parameters
 
 # With these the server's log holds nothing that users send.
 _QUIET = {
@@ -65,6 +65,6 @@ def describe(url: str) -> Deployment:
 
 async def _ask(url: str) -> tuple[int, tuple[Any, ...]]:
     """The process that the connection was given, and the answer."""
-    with closing(await open_connection(normalise(url))) as connection:
+    with closing(await open_connection(libpq_parameters(url))) as connection:
         (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
         return connection.process, row

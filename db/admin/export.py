@@ -26,7 +26,6 @@ async def stored_by(tenant: Tenant, metadata: MetaData, page: int = PAGE) -> Asy
 
     Args:
         metadata: the tables; what a row belongs to comes before it.
-        page: how many rows are read at once.
 
     Raises:
         OwnershipError: for a table that does not say whose its rows are.

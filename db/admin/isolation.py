@@ -12,7 +12,6 @@ from db.driver.messages import Message
 from db.driver.names import Names
 from db.driver.ownership import OwnershipError, owners
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from openapi.bridge.failures import Failure
 
 # As a request of a user who cannot exist, since no `sub` may hold a slash. A policy counts if it is permissive, so
@@ -81,7 +80,7 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
     ]
     parameters = {"tables": list(columns), "conditions": conditions}
     question = _AS_TENANT.format(enter=names.enter, tenant=names.tenant, setting=names.setting)
-    with closing(Database(Pool(normalise(url), size=1, queue=0), names)) as database:
+    with closing(Database(Pool(url, size=1, queue=0), names)) as database:
         (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
         (found,) = await database.run(Message.of(question), parameters)
         return {**schemas, **found, "unread": await _unread(database, list(metadata.tables))}

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.admin.advice import advice
 from db.driver.names import Names
-from db.driver.url import CONNECT_TIMEOUT_SECONDS, address, normalise
+from db.driver.url import CONNECT_TIMEOUT_SECONDS, address, libpq_parameters
 
 # Alembic is imported where it is used: a server that finds its schema in order starts without it.
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Step(NamedTuple):
 class Migrations:
     """The migrations of one product.
 
-    Each method takes the database's URL in any of the forms that `db.driver.url.normalise` takes, and raises
+    Each method takes the database's URL in any of the forms that `db.driver.url.libpq_parameters` takes, and raises
     MigrationError if the database cannot be asked or changed.
 
     Args:
@@ -90,22 +90,19 @@ class Migrations:
         """Every migration, oldest first, with whether the database has it."""
         from alembic.script import ScriptDirectory
 
-        if self.pending(url) == NEWER:
-            raise MigrationError(NEWER)
-        current = self._current(url) or ""
-        known = reversed(list(ScriptDirectory(str(self.folder)).walk_revisions()))
-        return [Step(step.revision, step.doc, step.revision <= current) for step in known]
+        current = self._known(url)
+        steps = reversed(list(ScriptDirectory(str(self.folder)).walk_revisions()))
+        return [Step(step.revision, step.doc, step.revision <= current) for step in steps]
 
     def sql(self, url: str) -> str:
         """What `upgrade` would run on the database, as text for an administrator; empty if there is nothing to do."""
         from alembic import command
 
-        if (sentence := self.pending(url)) is None:
+        current = self._known(url)
+        if current == self._revisions()[-1]:
             return ""
-        if sentence == NEWER:
-            raise MigrationError(NEWER)
         written = StringIO()
-        command.upgrade(self._config(url, written), f"{self._current(url) or 'base'}:head", sql=True)
+        command.upgrade(self._config(url, written), f"{current or 'base'}:head", sql=True)
         return written.getvalue()
 
     def check(self, url: str) -> None:
@@ -126,6 +123,13 @@ class Migrations:
                 differences = ", ".join(map(_describe, error.diffs))
                 following = f"{int(self._revisions()[-1]) + 1:04}"
                 raise MigrationError(DIFFERENT.format(differences, following, self.folder)) from error
+
+    def _known(self, url: str) -> str:
+        """The database's revision, which is one of these; empty before the first."""
+        current = self._current(url) or ""
+        if current and current not in self._revisions():
+            raise MigrationError(NEWER)
+        return current
 
     def _current(self, url: str) -> str | None:
         with explained(url), connect(url) as connection:
@@ -161,12 +165,17 @@ class Migrations:
 def connect(url: str) -> Iterator[Connection]:
     """A connection for migrations, closed at the end of the context; its transactions are not autocommitted."""
     engine = create_engine(
-        normalise(url),
+        # SQLAlchemy 2.1 would read `postgresql://` as psycopg 3.
+        "postgresql+psycopg2://",
         poolclass=NullPool,
         # After a wait for another deployer each statement must see what that one has committed.
         isolation_level="READ COMMITTED",
         use_native_hstore=False,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "application_name": "todo-api migrate"},
+        connect_args={
+            **libpq_parameters(url),
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            "application_name": "todo-api migrate",
+        },
     )
     with engine.connect() as connection:
         yield connection
@@ -186,4 +195,4 @@ def explained(url: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise MigrationError(advice(cast("psycopg2.Error", error.orig), address(normalise(url)))) from error
+        raise MigrationError(advice(cast("psycopg2.Error", error.orig), address(url))) from error

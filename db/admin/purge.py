@@ -10,7 +10,6 @@ from db.columns import EXPIRED_KEY, EXPIRED_TASK
 from db.driver.database import Database
 from db.driver.messages import as_purger
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES, idempotency_keys, tasks
 
 
@@ -33,7 +32,7 @@ def purge(url: str) -> tuple[int, int]:
     stays done if it is interrupted.
 
     Args:
-        url: a PostgreSQL URL in any of the forms that `db.driver.url.normalise` takes.
+        url: a PostgreSQL URL in any of the forms that `db.driver.url.libpq_parameters` takes.
 
     Returns:
         How many keys and how many tasks those were.
@@ -46,7 +45,7 @@ def purge(url: str) -> tuple[int, int]:
 
 
 async def _purge(url: str) -> tuple[int, int]:
-    with closing(Database(Pool(normalise(url), size=1, queue=0), NAMES, DEADLINE_SECONDS)) as database:
+    with closing(Database(Pool(url, size=1, queue=0), NAMES, DEADLINE_SECONDS)) as database:
         keys, gone = [await _drop_all(database, statement) for statement in DROP_EXPIRED]
         return keys, gone
 

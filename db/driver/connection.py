@@ -11,7 +11,6 @@ from typing import Any
 
 import psycopg2
 from psycopg2.extensions import DECIMAL, FLOAT, POLL_OK, POLL_WRITE, new_type, register_type
-from sqlalchemy import URL
 
 from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
@@ -75,8 +74,11 @@ class Deadlines:
             future.set_exception(TimeoutError())
 
 
-async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Connection":
-    """A connection to the database at `url`, which runs each message as a transaction of its own.
+async def open_connection(parameters: Mapping[str, str], deadlines: Deadlines | None = None) -> "Connection":
+    """A connection that runs each message as a transaction of its own.
+
+    Args:
+        parameters: as `db.driver.url.libpq_parameters` gives them.
 
     Raises:
         psycopg2.OperationalError: if there is none within CONNECT_TIMEOUT_SECONDS.
@@ -85,7 +87,7 @@ async def open_connection(url: URL, deadlines: Deadlines | None = None) -> "Conn
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
             with ExitStack() as undo:
-                opened = psycopg2.connect(async_=True, **await connection_arguments(url))
+                opened = psycopg2.connect(async_=True, **await connection_arguments(parameters))
                 undo.callback(opened.close)
                 register_type(_NUMBER, opened)
                 register_type(_BYTES, opened)
@@ -225,8 +227,8 @@ class Connection:
         def finish(answered: asyncio.Future[None]) -> None:
             self._deadlines.leave(answered)
             self._answered = None
-            error = answered.exception()
-            if error is not None and not (isinstance(error, psycopg2.Error) and not is_disconnect(error)):
+            # Where the driver has failed and the connection was lost, `_advance` has closed it.
+            if isinstance(answered.exception(), TimeoutError):
                 self.close()
             call()
 

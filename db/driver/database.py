@@ -15,17 +15,8 @@ import psycopg2
 from sqlalchemy import Insert
 from sqlalchemy.sql.selectable import ReturnsRows
 
+from db.driver import faults
 from db.driver.connection import Connection
-from db.driver.faults import (
-    NOT_STORABLE,
-    ConstraintError,
-    failure_of,
-    is_disconnect,
-    is_missing,
-    is_outdated,
-    is_too_late,
-    is_unprepared,
-)
 from db.driver.messages import STATEMENT_SECONDS, Message, as_tenant
 from db.driver.names import Names
 from db.driver.pool import Pool
@@ -74,7 +65,7 @@ class Database:
         self.registered: set[str] = set()
         self.known_users = known_users
         asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
-        self._readiness = Readiness(pool.url, asked)
+        self._readiness = Readiness(pool.parameters, asked)
 
     def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":
         """Whom a handler works for: the tenant of an identity's `sub`, and `email` if it has one; the database itself
@@ -103,7 +94,8 @@ class Database:
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        return first(await self.fetch(statement, **values))
+        rows = await self.fetch(statement, **values)
+        return rows[0] if rows else None
 
     async def run(self, message: Message, parameters: Mapping[str, Any], user: Hashable = None) -> list[Any]:
         """The rows that the last statement of `message` answers, as dictionaries by column.
@@ -122,21 +114,20 @@ class Database:
         seconds = min(self._deadline, SLOW_DEADLINE_SECONDS) if message.slow else self._deadline
         end = asyncio.get_running_loop().time() + seconds
         if message.json:
-            documents = {name: parameters[name] for name in message.json if parameters[name] is not None}
-            texts = {name: as_json(document).decode() for name, document in documents.items()}
-            parameters = {**parameters, **texts}
+            given = [name for name in message.json if parameters[name] is not None]
+            parameters = {**parameters, **{name: as_json(parameters[name]).decode() for name in given}}
         if not all(map(_is_storable, parameters.values())):
-            raise BadRequest(NOT_STORABLE)
+            raise BadRequest(faults.NOT_STORABLE)
         try:
             try:
                 return await self._send(message, parameters, user, end)
             except psycopg2.Error as error:
-                if not (message.only_reads and is_disconnect(error)):
+                if not (message.only_reads and faults.is_disconnect(error)):
                     raise
             return await self._send(message, parameters, user, end)
         except psycopg2.Error as error:
             # Without its cause: the driver quotes the statement, and with it what the client has sent.
-            raise failure_of(error) from None
+            raise faults.failure_of(error) from None
         except TimeoutError:
             raise Unavailable("the database did not answer within the deadline") from None
 
@@ -184,19 +175,19 @@ async def _run(
             rows = await connection.run(text, values, end)
         except psycopg2.Error as error:
             # Each of these has undone the whole message.
-            if is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
+            if faults.is_too_late(error) and not has_learned and clock() <= end - 2 * MARGIN_SECONDS:
                 # The database's clock was set.
                 await connection.learn_clock(end)
                 has_learned = True
-            elif connection.prepares and is_unprepared(error):
+            elif connection.prepares and faults.is_unprepared(error):
                 # A pooler has put another session behind this connection.
                 connection.prepares = False
-            elif connection.prepares and is_outdated(error):
+            elif connection.prepares and faults.is_outdated(error):
                 # A migration has changed what was prepared. The next connection prepares anew.
                 connection.prepares, connection.is_spent = False, True
             else:
                 # What was dropped and made anew is another one, and the session still has the role or path of before.
-                connection.is_spent = connection.is_spent or is_missing(error)
+                connection.is_spent = connection.is_spent or faults.is_missing(error)
                 raise
             if makes_own:
                 connection.prepares = False
@@ -256,7 +247,7 @@ class Tenant:
         if not (message.inserts and database.register) or self.user_id in database.registered:
             try:
                 return await database.run(message, {**message.constants, **values}, self.user_id)
-            except ConstraintError as broken:
+            except faults.ConstraintError as broken:
                 # The user's row may have been erased by another process since it was made.
                 if not (broken.is_foreign_key and database.register):
                     raise
@@ -273,9 +264,5 @@ class Tenant:
 
     async def fetch_one(self, statement: ReturnsRows, **values: Any) -> Any:
         """The first row that the statement answers, or None; see `fetch`."""
-        return first(await self.fetch(statement, **values))
-
-
-def first(rows: Sequence[Any]) -> Any:
-    """The first of some rows, or None."""
-    return rows[0] if rows else None
+        rows = await self.fetch(statement, **values)
+        return rows[0] if rows else None

@@ -43,20 +43,20 @@ class ConstraintError(InternalError):
 def failure_of(error: psycopg2.Error) -> Failure:
     """Unavailable for trouble that passes, ConstraintError for rows that the tables do not take, BadRequest for text
     that PostgreSQL cannot hold, else InternalError for what should not happen; the reason is for the log."""
-    state = error.pgcode
-    if state is None and isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError):
+    state = error.pgcode or ""
+    if not state and is_disconnect(error):
         return Unavailable("the connection to the database failed or was lost")
+    if not state and isinstance(error, psycopg2.ProgrammingError):
+        return InternalError(f"the driver refused to send a statement: {error}")
     for prefix, meaning in _TEMPORARY.items():
-        if state is not None and state.startswith(prefix):
+        if state.startswith(prefix):
             return Unavailable(f"database: {meaning} ({state})")
     if state == _NOT_STORABLE:
         return BadRequest(NOT_STORABLE)
-    if state is None and isinstance(error, psycopg2.ProgrammingError):
-        return InternalError(f"the driver refused to send a statement: {error}")
-    if state is not None and state.startswith("23"):
+    if state.startswith("23"):
         return ConstraintError(error)
     words = f", {error.diag.message_primary}" if state in _OF_STATEMENTS else ""
-    return InternalError(f"database: {type(error).__name__} (SQLSTATE {state}){words}")
+    return InternalError(f"database: {type(error).__name__} (SQLSTATE {error.pgcode}){words}")
 
 
 def is_disconnect(error: psycopg2.Error) -> bool:

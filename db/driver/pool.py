@@ -17,10 +17,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import psycopg2
-from sqlalchemy import URL
 
 from db.driver.connection import Connection, Deadlines, open_connection
 from db.driver.faults import failure_of
+from db.driver.url import libpq_parameters
 from openapi.bridge.failures import TooManyRequests, Unavailable
 
 CALLS_EACH = 64
@@ -54,12 +54,12 @@ class Pool:
     """At most `size` connections, opened when first needed; see the module for the rules.
 
     Args:
-        url: as `db.driver.url.normalise` gives it.
+        url: as people write it (`db.driver.url.libpq_parameters`).
         queue: how many calls may wait in all.
     """
 
-    def __init__(self, url: URL, size: int, queue: int) -> None:
-        self.url = url
+    def __init__(self, url: str, size: int, queue: int) -> None:
+        self.parameters = libpq_parameters(url)
         self._size = size
         self._share = max(1, size // 2)
         self._queue = queue
@@ -231,7 +231,7 @@ class Pool:
 
     async def _open(self, call: _Call) -> None:
         try:
-            connection = await open_connection(self.url, self._deadlines)
+            connection = await open_connection(self.parameters, self._deadlines)
         except BaseException as error:
             failure: BaseException = error
             if isinstance(error, psycopg2.Error):

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 
 import psycopg2
-from sqlalchemy import URL
 
 from db.driver.connection import Connection, open_connection
 from db.driver.messages import Message
@@ -19,14 +19,15 @@ _NOBODY = ("/0", "/1", "/2", "/3")
 
 
 class Readiness:
-    """Asks the database at `url` whether it answers.
+    """Asks the database whether it answers.
 
     Args:
+        parameters: of the connection to it.
         message: what it must answer for one of four users who do not exist.
     """
 
-    def __init__(self, url: URL, message: Message) -> None:
-        self._url = url
+    def __init__(self, parameters: Mapping[str, str], message: Message) -> None:
+        self._parameters = parameters
         self._message = message
         self._users = deque(_NOBODY)
         self._connection: Connection | None = None
@@ -53,7 +54,7 @@ class Readiness:
         others = len(self._users)
         while True:
             if self._connection is None or not self._connection.is_open:
-                self._connection = await open_connection(self._url)
+                self._connection = await open_connection(self._parameters)
             values = {"tenant": self._users[0], "not_after": None}
             end = asyncio.get_running_loop().time() + DEADLINE_SECONDS
             try:

@@ -4,14 +4,11 @@ import asyncio
 import re
 import socket
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, unquote
 
 import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
-from sqlalchemy import URL
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 CONNECT_TIMEOUT_SECONDS = 3
 
@@ -39,14 +36,7 @@ _OF_OTHER_TOOLS = frozenset(
 # They would have the tables elsewhere, so only the value that changes nothing is left out.
 _SCHEMAS = {"schema", "currentSchema", "search_path"}
 _SSL_MODES = {
-    "ssl": {
-        "": "require",
-        "true": "require",
-        "1": "require",
-        "no-verify": "require",
-        "false": "prefer",
-        "0": "prefer",
-    },
+    "ssl": {**dict.fromkeys(("", "true", "1", "no-verify"), "require"), "false": "prefer", "0": "prefer"},
     # What node-postgres calls a connection with TLS whose certificate is not looked at.
     "sslmode": {"no-verify": "require"},
 }
@@ -66,10 +56,8 @@ URL_RULE = (
 )
 
 
-def normalise(url: str) -> URL:
-    """`url` for psycopg2, as providers, libpq, SQLAlchemy and other tools write it, without what is not for libpq.
-
-    SQLAlchemy 2.1 would read `postgresql://` as psycopg 3.
+def libpq_parameters(url: str) -> dict[str, str]:
+    """What libpq takes from `url`, as providers, libpq, SQLAlchemy and other tools write it.
 
     Raises:
         ValueError: for any other URL; the message says what it must be or has too much, and holds no value of it.
@@ -77,65 +65,58 @@ def normalise(url: str) -> URL:
     parts = _URL.fullmatch(url.strip())
     if parts is None:
         raise ValueError(URL_RULE)
-    kept, _ = _parameters(parts["query"])
+    kept, _ = _sorted_out(parts["query"])
     login = quote(parts["user"] or "", safe="%")
     if parts["password"] is not None:
         login += f":{quote(parts['password'], safe='%')}"
     text = f"postgresql://{f'{login}@' if login else ''}{parts['place']}?{'&'.join(kept)}"
     try:
-        found = parse_dsn(text)
-        hosts, ports = _places(found)
+        found: dict[str, str] = parse_dsn(text)
+        _, ports = _places(found)
         if not all(0 < int(port) < 65536 for port in filter(None, ports)):
             raise ValueError
     except (psycopg2.Error, ValueError):
         raise ValueError(URL_RULE) from None
     for name, value in found.items():
         _check_value(name, value)
-    names = {"username": "user", "password": "password", "database": "dbname"}
-    own: dict[str, Any] = {ours: found.pop(theirs, None) for ours, theirs in names.items()}
-    if len(hosts) == 1:
-        own |= {"host": found.pop("host", None), "port": int(ports[0]) if ports[0] else None}
-        found.pop("port", None)
-    else:
-        found["port"] = ",".join(ports)
-    return URL.create("postgresql+psycopg2", query=found, **own)
+    return found
 
 
 def ignored_parameters(url: str) -> list[str]:
     """The names of the parameters in `url` that are other tools' and are left out."""
     parts = _URL.fullmatch(url.strip())
-    return _parameters(parts["query"])[1] if parts else []
+    return _sorted_out(parts["query"])[1] if parts else []
 
 
-def address(url: URL) -> str:
+def address(url: str) -> str:
     """Where the database of `url` is looked for, for a person: host and port, or the socket's folder; no login."""
-    places = zip(*_places(driver_arguments(url)), strict=True)
+    places = zip(*_places(libpq_parameters(url)), strict=True)
     return ", ".join(f"{host or 'the local socket'} port {port or 5432}" for host, port in places)
 
 
-async def connection_arguments(url: URL) -> dict[str, Any]:
-    """What `psycopg2.connect` takes for `url`, the names of hosts looked up already unless `url` has addresses.
+async def connection_arguments(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """What `psycopg2.connect` takes, the names of hosts looked up already unless the parameters have addresses.
 
     libpq would look them up itself, and nothing else would run on the event loop meanwhile.
 
     Raises:
         OSError: if there is no host of any of the names.
     """
-    arguments = driver_arguments(url)
-    if "hostaddr" not in arguments and arguments.get("host"):
-        hosts, ports = _places(arguments)
+    addresses: dict[str, str] = {}
+    if "hostaddr" not in parameters and parameters.get("host"):
+        hosts, ports = _places(parameters)
         found = await asyncio.gather(*map(_look_up, hosts), return_exceptions=True)
         places = [
             (host, address, port)
-            for host, addresses, port in zip(hosts, found, ports, strict=True)
-            if not isinstance(addresses, BaseException)
-            for address in addresses
+            for host, known, port in zip(hosts, found, ports, strict=True)
+            if not isinstance(known, BaseException)
+            for address in known
         ]
         if not places:
             raise next(error for error in found if isinstance(error, BaseException))
         # The name stays beside each address, since TLS verifies it.
         host, hostaddr, port = map(",".join, zip(*places, strict=True))
-        arguments |= {"host": host, "hostaddr": hostaddr, "port": port}
+        addresses = {"host": host, "hostaddr": hostaddr, "port": port}
     return {
         "application_name": "todo-api",
         "client_encoding": "utf8",
@@ -143,23 +124,18 @@ async def connection_arguments(url: URL) -> dict[str, Any]:
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 2,
-        **arguments,
+        **parameters,
+        **addresses,
     }
 
 
-def driver_arguments(url: URL) -> dict[str, Any]:
-    """What `psycopg2.connect` takes for `url`, as `url` has it."""
-    arguments: dict[str, Any] = PGDialect_psycopg2().create_connect_args(url)[1]  # type: ignore[no-untyped-call]
-    return arguments
-
-
-def _places(arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _places(parameters: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """The hosts with the port of each, as libpq reads them.
 
     Raises:
         ValueError: if there are neither as many ports as hosts nor one for all.
     """
-    hosts, ports = (str(arguments.get(name) or "").split(",") for name in ("host", "port"))
+    hosts, ports = (parameters.get(name, "").split(",") for name in ("host", "port"))
     if len(ports) == 1:
         ports *= len(hosts)
     if len(ports) != len(hosts):
@@ -167,7 +143,7 @@ def _places(arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return hosts, ports
 
 
-def _parameters(query: str | None) -> tuple[list[str], list[str]]:
+def _sorted_out(query: str | None) -> tuple[list[str], list[str]]:
     """Each parameter of libpq with its value, as libpq reads it, and the names of those that are other tools'.
 
     `sslmode` wins over `ssl`, which says less.
@@ -223,15 +199,7 @@ def _check_value(name: str, value: str) -> None:
 
 async def _look_up(host: str) -> list[str]:
     """The addresses of a host; one that is empty where libpq has nothing to look up."""
-    if not host or host.startswith(("/", "@")) or _is_address(host):
-        return [host if _is_address(host) else ""]
+    if not host or host.startswith(("/", "@")):
+        return [""]
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

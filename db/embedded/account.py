@@ -45,9 +45,7 @@ class ServerAccount:
         """Runs a command as this account, out of reach of the terminal's Ctrl-C.
 
         Args:
-            command: the program and its arguments.
             folder: the working folder, which the account itself need not be able to enter.
-            text: what the command reads.
             failing: the error's sentence if the command fails; without it the caller looks at the status.
 
         Raises:

@@ -30,13 +30,11 @@ class TokenCache:
 
     def get(self, token: str, keys: KeySet, now: float) -> Identity | None:
         """What `token` was verified to, if that was by `keys` and still holds at `now` (epoch seconds)."""
-        entry = self._entries.get(token)
-        if entry is None:
-            return None
-        identity, verified_by, until = entry
-        if verified_by is keys and now < until:
-            return identity
-        del self._entries[token]
+        if (entry := self._entries.get(token)) is not None:
+            identity, verified_by, until = entry
+            if verified_by is keys and now < until:
+                return identity
+            del self._entries[token]
         return None
 
     def put(self, token: str, keys: KeySet, until: float, identity: Identity) -> None:
@@ -51,7 +49,6 @@ class BearerVerifier:
 
     Args:
         keys: the shared secret or the issuer's keys; they decide the algorithms, never the token.
-        rules: what else is asked of a token.
 
     Raises:
         ValueError: if the keys are an issuer's and no audience is set; its tokens for any other service would
@@ -77,10 +74,8 @@ class BearerVerifier:
         if len(token) > self._rules.max_bytes:
             raise RequestHeaderFieldsTooLarge
         keys = self.keys.current
-        if keys is not None:
-            known = self._cache.get(token, keys, time.time())
-            if known is not None:
-                return known
+        if keys is not None and (known := self._cache.get(token, keys, time.time())) is not None:
+            return known
         kid, algorithm = read_header(token, self.keys.algorithms)
         identity = self._prove(token, kid, algorithm, keys) if keys is not None else None
         return identity or self._verify_with_newer_keys(token, kid, algorithm)

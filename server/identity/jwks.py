@@ -23,7 +23,6 @@ class JwksStore:
     """The keys of one issuer. Belongs to one event loop, which it never blocks.
 
     Args:
-        issuer: who is asked for them.
         clock: seconds that never go back; tests pass their own.
     """
 

@@ -22,9 +22,6 @@ ISSUER_ALGORITHMS = (*_RSA, *_EDWARDS, *(name for names in _CURVES.values() for 
 class SharedSecret:
     """The one key of HS256; it is its own key set and never changes.
 
-    Args:
-        secret: 32 random bytes or more.
-
     Raises:
         ValueError: if it is shorter, or is the text of a public key, certificate or JWK.
     """

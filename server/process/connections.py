@@ -85,6 +85,24 @@ class Connections:
         loop = _loop or asyncio.get_running_loop()
         return HttpProtocol(self, config.loaded_app, server_state, {**app_state, **self.state}, loop)
 
+    def configuration(self, app: Any, **further: Any) -> Config:
+        """What uvicorn serves `app` by, over these connections."""
+        return Config(
+            app,
+            interface="asgi3",
+            loop="uvloop",
+            http=self,  # type: ignore[arg-type]  # a protocol's class, by its type
+            # Nothing here speaks WebSocket.
+            ws="none",
+            # Each line would hold a user's name, in the path.
+            access_log=False,
+            # What serves is nobody's business.
+            server_header=False,
+            # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
+            proxy_headers=False,
+            **further,
+        )
+
     def admit(self, connection: ClientConnection) -> None:
         """Begins to look after a connection that has just been opened."""
         connection.deadline = connection.loop.time() + min(FIRST_BYTE_SECONDS, self.request_timeout)

@@ -4,7 +4,8 @@ reported of it."""
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses as phrases
 from ipaddress import AddressValueError, IPv6Address
@@ -49,61 +50,38 @@ VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
 
+@dataclass(eq=False, slots=True)
 class Exchange:
     """One request, whose body may still arrive, and its answer, which leaves as one piece.
 
     Args:
-        scope: the request as ASGI has it.
         keep_alive: whether the connection may be used again.
         expects_continue: whether the client waits for 100 (Continue) before it sends the body.
         is_large: whether the head is, so that it waits for its turn.
     """
 
-    __slots__ = (
-        "_body",
-        "_changed",
-        "_connection",
-        "_content",
-        "_expects_continue",
-        "_fields",
-        "_is_large",
-        "_received",
-        "_size",
-        "_status",
-        "_was_received",
-        "is_answered",
-        "is_gone",
-        "is_late",
-        "is_whole",
-        "keep_alive",
-        "scope",
-    )
-
-    def __init__(
-        self,
-        connection: "HttpProtocol",
-        scope: dict[str, Any],
-        keep_alive: bool,
-        expects_continue: bool,
-        is_large: bool,
-    ) -> None:
-        self._connection = connection
-        self.scope = scope
-        self.keep_alive = keep_alive
-        self._expects_continue = expects_continue
-        self._is_large = is_large
-        self.is_whole = self.is_answered = self.is_gone = self.is_late = self._was_received = False
-        self._body: list[bytes] = []
-        self._size = self._received = 0
-        self._changed: asyncio.Future[None] | None = None
-        self._status = 0
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._content: list[bytes] = []
+    connection: "HttpProtocol"
+    scope: dict[str, Any]
+    keep_alive: bool
+    expects_continue: bool
+    is_large: bool
+    is_whole: bool = False
+    is_answered: bool = False
+    is_gone: bool = False
+    is_late: bool = False
+    _was_received: bool = False
+    _body: list[bytes] = field(default_factory=list)
+    _size: int = 0
+    _received: int = 0
+    _changed: asyncio.Future[None] | None = None
+    _status: int = 0
+    _fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _content: list[bytes] = field(default_factory=list)
 
     async def run(self) -> None:
         """Has the application answer, and reports what became of it."""
         started = perf_counter()
-        connection, scope = self._connection, self.scope
+        connection, scope = self.connection, self.scope
         observer, cross_origin = connection.observer, connection.cross_origin
         method, headers = scope["method"], dict(scope["headers"])
         fields, span = observer.begin(method, headers)
@@ -114,8 +92,8 @@ class Exchange:
             answer = cross_origin.preflight(method, headers)
             self._fields += cross_origin.fields(headers.get(b"origin"))
         try:
-            if self._is_large:
-                await connection.turns.take(connection.loop)
+            if self.is_large:
+                await connection.turns.take()
             if answer is None:
                 await connection.app(scope, self.receive, self.send)
             else:
@@ -144,12 +122,12 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body, or word that the client is gone or has its answer (ASGI, "Receive")."""
-        if self._expects_continue and not (self._body or self.is_whole):
-            self._connection.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._expects_continue = False
+        if self.expects_continue and not (self._body or self.is_whole):
+            self.connection.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.expects_continue = False
         while not (self.is_gone or self.is_answered or self._has_news()):
-            self._connection.resume()
-            self._changed = self._connection.loop.create_future()
+            self.connection.resume()
+            self._changed = self.connection.loop.create_future()
             await self._changed
         if self.is_gone or self.is_answered:
             return {"type": "http.disconnect"}
@@ -159,7 +137,7 @@ class Exchange:
         self._size = 0
         self._was_received = self.is_whole
         if self.is_whole and self._received > LARGE_BYTES:
-            await self._connection.turns.take(self._connection.loop)
+            await self.connection.turns.take()
         return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
     def _has_news(self) -> bool:
@@ -175,7 +153,7 @@ class Exchange:
         if not (message.get("more_body", False) or self.is_answered or self.is_gone):
             content = b"".join(self._content)
             self._content.clear()
-            self._connection.answer(self, self._status, self._fields, content)
+            self.connection.answer(self, self._status, self._fields, content)
 
 
 def written(status: int, fields: Fields, content: bytes, *, is_head: bool = False) -> bytes:
@@ -214,10 +192,6 @@ class TargetTooLong(Failure):
 
 def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """Lets a head pass that has one meaning only.
-
-    Args:
-        version: as the parser has read it.
-        headers: names in lower case, with their values.
 
     Raises:
         BadRequest: for another version than 1.0 and 1.1; for no Host (RFC 9112, section 3.2), two, or one that
@@ -283,17 +257,15 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
     return unquote(path) if "%" in path else path, raw_path, url.query or b""
 
 
-def below(root_path: str, fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def below(root_path: str, fields: Fields) -> Iterator[tuple[bytes, bytes]]:
     """The headers of an answer with the addresses in them as clients see them, who find the service below `root_path`.
 
     Absolute paths stand in Location (RFC 9110, section 10.2.2) and in the targets of Link (RFC 8288, section 3).
     """
     root = root_path.encode()
-    return [
-        (name, root + value)
-        if name == b"location" and value.startswith(b"/")
-        else (name, value.replace(b"</", b"<" + root + b"/"))
-        if name == b"link"
-        else (name, value)
-        for name, value in fields
-    ]
+    for name, value in fields:
+        if name == b"location" and value.startswith(b"/"):
+            value = root + value
+        elif name == b"link":
+            value = value.replace(b"</", b"<" + root + b"/")
+        yield name, value

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from typing import Any
 
 import click
 import uvicorn
@@ -48,21 +47,11 @@ def run_mock(app: MockService, host: str, port: int) -> None:
         "writer": app.writer,
         "cross_origin": _EveryPage(app.contract, app.writer, ["*"]),
     }
-    http: Any = Connections(_REQUEST_TIMEOUT, _KEEP_ALIVE, state=state)
+    connections = Connections(_REQUEST_TIMEOUT, _KEEP_ALIVE, state=state)
     with listen(host, port, _REQUEST_TIMEOUT, "choose another --host or --port") as listener:
         click.echo(f"the mock answers at {address_on(host, listener.getsockname()[1])}")
-        configuration = uvicorn.Config(
-            app,
-            interface="asgi3",
-            loop="uvloop",
-            http=http,
-            ws="none",
-            # It has nothing to start or to end.
-            lifespan="off",
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
+        # It has nothing to start or to end.
+        configuration = connections.configuration(
+            app, lifespan="off", log_level="warning", timeout_graceful_shutdown=5
         )
         uvicorn.Server(configuration).run(sockets=[listener])

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import click
 import uvicorn
@@ -166,27 +165,16 @@ def _has_terminal() -> bool:
 
 
 def _configuration(settings: Settings, app: ASGIApp | partial[ASGIApp]) -> uvicorn.Config:
-    http: Any = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
-    return uvicorn.Config(
+    connections = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
+    return connections.configuration(
         app,
         factory=isinstance(app, partial),
-        interface="asgi3",
         workers=settings.web_concurrency,
         # A worker that is still being imported on a busy machine is not a dead one.
         timeout_worker_healthcheck=60,
-        loop="uvloop",
-        http=http,
         # A failure to start must stop the server, not leave it half alive.
         lifespan="on",
-        # Nothing here speaks WebSocket.
-        ws="none",
-        # Each line would hold a user's name, in the path.
-        access_log=False,
         log_config=logging_config(settings),
-        # What serves is nobody's business.
-        server_header=False,
-        # X-Forwarded-* would be believed from loopback; nothing here needs the client's address.
-        proxy_headers=False,
         timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
     )
 

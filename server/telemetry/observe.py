@@ -102,11 +102,7 @@ FORMATTERS: Mapping[str, type[JSONFormatter | TextFormatter]] = {"text": TextFor
 
 
 class RequestLog:
-    """The line of each request: as `logging` would write it, but past it, since a record takes a seventh of a read.
-
-    Args:
-        formatter: makes the line.
-    """
+    """The line of each request: as `logging` would write it, but past it, since a record takes a seventh of a read."""
 
     def __init__(self, formatter: JSONFormatter | TextFormatter) -> None:
         self._line = formatter.line
@@ -142,7 +138,6 @@ class Observer:
 
     Args:
         contract: names the routes, and the form of the request ids that are taken from clients.
-        log: where each request gets its line.
     """
 
     def __init__(

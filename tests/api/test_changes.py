@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 
 from tests.support import conforming
-from tests.support.database import superuser
+from tests.support.clusters import run
 from tests.support.running import Service
 from tests.support.together import together
 
@@ -79,12 +79,12 @@ def test_what_has_changed_and_gone(
         client.post(tasks, json={"title": title}).headers["Location"] for title in "abcd"
     )
     client.delete(back)
-    with superuser(database_url) as cursor:
-        cursor.execute(
-            "UPDATE tasks SET updated_at = updated_at - interval '1 minute', "
-            "deleted_at = deleted_at - interval '1 minute' WHERE user_id = %s",
-            [user],
-        )
+    run(
+        database_url,
+        "UPDATE tasks SET updated_at = updated_at - interval '1 minute', "
+        "deleted_at = deleted_at - interval '1 minute' WHERE user_id = %s",
+        user,
+    )
     copy.sync()
 
     client.patch(f"{changed}/complete")

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from tests.support import conforming
-from tests.support.running import Service
 from tests.support.together import together
 
 service = conforming.service
@@ -106,44 +105,4 @@ def test_a_body_that_breaks_a_rule(client: httpx.Client, location: str, body: An
 
     assert 400 == response.status_code
     assert {"error": sentence} == response.json()
-    assert before == client.get(location).json()
-
-
-def test_a_body_of_another_media_type_or_too_large(client: httpx.Client, location: str) -> None:
-    """Media type and size are limited as on creation."""
-    text = client.patch(f"{location}/complete", content=b"complete", headers={"Content-Type": "text/plain"})
-    large = client.patch(
-        f"{location}/complete", content=b" " * 131073, headers={"Content-Type": "application/json"}
-    )
-
-    assert 415 == text.status_code
-    sentence = "The request body must be application/json in UTF-8, without Content-Encoding"
-    assert {"error": sentence} == text.json()
-    assert 413 == large.status_code
-    assert {"error": "The request body must be 131072 bytes or less"} == large.json()
-    assert "incomplete" == client.get(location).json()["status"]
-
-
-def test_no_such_task(client: httpx.Client, tasks: str) -> None:
-    """A task that does not exist cannot be completed."""
-    missing = client.patch(f"{tasks}/9223372036854775807/complete")
-    invalid = client.patch(f"{tasks}/abc/complete")
-
-    assert (404, {"error": "Task not found"}) == (missing.status_code, missing.json())
-    assert (400, {"error": "Invalid task ID"}) == (invalid.status_code, invalid.json())
-
-
-def test_another_users_task(service: Service, client: httpx.Client, location: str) -> None:
-    """Another user's task is not found below one's own path, forbidden below theirs, and stays as it is."""
-    before = client.get(location).json()
-
-    with service.client("somebody-else") as other:
-        own_path = other.patch(f"/api/somebody-else/tasks/{before['id']}/complete")
-        their_path = other.patch(f"{location}/complete")
-    with service.client() as nobody:
-        no_token = nobody.patch(f"{location}/complete")
-
-    assert (404, {"error": "Task not found"}) == (own_path.status_code, own_path.json())
-    assert (403, {"error": "Forbidden"}) == (their_path.status_code, their_path.json())
-    assert (401, {"error": "Unauthorized"}) == (no_token.status_code, no_token.json())
     assert before == client.get(location).json()

@@ -1,14 +1,12 @@
 """GET /health/live and /health/ready, and what clients are told while the database is not as it should be."""
 
-import logging
-import uuid
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support import conforming
+from tests.support.clusters import Cluster
 from tests.support.conforming import ConformingService
-from tests.support.database import superuser
 from tests.support.running import Service, free_port, service_in_thread
 
 service = conforming.service
@@ -26,12 +24,8 @@ def without_database() -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def without_schema(database_url: str) -> Iterator[Service]:
     """A service whose database answers, but has none of the service's tables and functions."""
-    name = f"empty_{uuid.uuid4().hex}"
-    with superuser(database_url) as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-        with service_in_thread(database_url.replace("@/todo?", f"@/{name}?")) as running:
-            yield ConformingService(running.url, running.secret)
-        cursor.execute(f"DROP DATABASE {name}")
+    with Cluster(database_url).database() as url, service_in_thread(url) as running:
+        yield ConformingService(running.url, running.secret)
 
 
 @paths
@@ -50,26 +44,6 @@ def test_the_token_does_not_matter(service: Service, path: str) -> None:
     with service.client() as nobody:
         for token in (service.token("somebody"), "nonsense"):
             assert 200 == nobody.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
-
-
-@paths
-def test_another_method(service: Service, path: str) -> None:
-    """Health is only read."""
-    with service.client() as nobody:
-        response = nobody.post(path)
-
-    assert 405 == response.status_code
-    assert "GET, HEAD" == response.headers["Allow"]
-
-
-@paths
-def test_an_unknown_query_parameter(service: Service, path: str) -> None:
-    """A query parameter that the operation does not have is refused."""
-    with service.client() as nobody:
-        response = nobody.get(path, params={"verbose": "1"})
-
-    assert 400 == response.status_code
-    assert {"error": "Unknown query parameter. Known here: none"} == response.json()
 
 
 def test_alive_without_a_database(without_database: Service) -> None:
@@ -126,18 +100,3 @@ def test_not_ready_without_tables(without_schema: Service) -> None:
     """A database that answers, but not for the rows of a user, is not ready."""
     with without_schema.client() as nobody:
         assert 503 == nobody.get("/health/ready").status_code
-
-
-def test_a_fault_of_ours(
-    without_schema: Service, user: str, tasks: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What nobody foresaw is 500; the client is told no detail, which the log holds with its traceback."""
-    with without_schema.client(user) as client, caplog.at_level(logging.ERROR):
-        response = client.post(tasks, json={"title": "Unlucky"})
-
-    assert 500 == response.status_code
-    assert {"error": "Something went wrong on our side. The fault has been logged"} == response.json()
-    assert ["unexpected fault"] == [record.message for record in caplog.records]
-    assert "Traceback" in caplog.text
-    assert "42883" in caplog.text
-    assert "Unlucky" not in caplog.text

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support import conforming
-from tests.support.database import open_transaction, superuser, wait_for_waiting
+from tests.support.clusters import run
+from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.running import Service
 from tests.support.together import together
 
@@ -26,12 +27,10 @@ def create(client: httpx.Client, tasks: str, body: Any = BODY, key: str = "key")
 
 def age(database_url: str, user: str, time: str) -> None:
     """Makes the user's keys older by `time`."""
-    with superuser(database_url) as cursor:
-        cursor.execute(
-            "UPDATE idempotency_keys SET created_at = created_at - %s::interval WHERE user_id = %s",
-            [time, user],
-        )
-        assert 1 == cursor.rowcount
+    older = (
+        "UPDATE idempotency_keys SET created_at = created_at - %s::interval WHERE user_id = %s RETURNING key"
+    )
+    assert 1 == len(run(database_url, older, time, user))
 
 
 @pytest.mark.parametrize("body", [BODY, {"title": "Short"}, NULLS, FULL])
@@ -147,9 +146,7 @@ def test_a_refused_request_stores_nothing(
 ) -> None:
     """A request that is refused leaves no key behind: the corrected one may use it."""
     assert 400 == create(client, tasks, body).status_code
-    with superuser(database_url) as cursor:
-        cursor.execute("SELECT count(*) FROM idempotency_keys WHERE user_id = %s", [user])
-        assert (0,) == cursor.fetchone()
+    assert [(0,)] == run(database_url, "SELECT count(*) FROM idempotency_keys WHERE user_id = %s", user)
 
     assert 201 == create(client, tasks).status_code
 

@@ -1,7 +1,7 @@
 """Nobody reaches another's tasks: every operation of the contract against two users and four kinds of token."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from datetime import timedelta
@@ -51,13 +51,6 @@ class Person:
     def everything(self) -> bytes:
         """All that the user has stored, byte for byte."""
         return self.send("GET", self.tasks).content
-
-
-@pytest.fixture(scope="module")
-def http(service: Service) -> Iterator[httpx.Client]:
-    """An HTTP client that is not signed in."""
-    with service.client() as client:
-        yield client
 
 
 @pytest.fixture

@@ -118,17 +118,6 @@ def test_a_file_without_a_version_is_asked_for_each_time(client: FlaskClient, pa
     assert "no-cache" == client.get(path).headers["Cache-Control"]
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_head_answers_as_get_does_without_the_body(client: FlaskClient, path: str) -> None:
-    """HEAD has the status and the headers of GET (RFC 9110, section 9.3.2)."""
-    get, head = client.get(path), client.head(path)
-    changing = {"Date"}
-
-    assert b"" == head.data
-    assert get.status_code == head.status_code
-    assert {*get.headers} - changing == {*head.headers} - changing
-
-
 @given(
     name=st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda name: f"/docs/{name}" not in PAGES)
 )

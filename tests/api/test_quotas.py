@@ -5,7 +5,7 @@ import pytest
 
 from openapi.contract import contract
 from tests.support import conforming
-from tests.support.database import superuser
+from tests.support.clusters import run
 from tests.support.together import together
 
 service = conforming.service
@@ -30,8 +30,7 @@ FILL = {
 
 def fill(database_url: str, user: str, kind: str, count: int) -> None:
     """Makes rows of the user."""
-    with superuser(database_url) as cursor:
-        cursor.execute(FILL[kind], [user, count])
+    run(database_url, FILL[kind], user, count)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "new"}])
@@ -65,10 +64,11 @@ def test_too_many_keys(client: httpx.Client, tasks: str, user: str, database_url
     assert first.json() == client.post(tasks, json={"title": "First"}, headers=key).json()
     assert 422 == client.post(tasks, json={"title": "Other"}, headers=key).status_code
     assert 201 == client.post(tasks, json={"title": "Further"}).status_code
-    with superuser(database_url) as cursor:
-        cursor.execute(
-            "UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE user_id = %s", [user]
-        )
+    run(
+        database_url,
+        "UPDATE idempotency_keys SET created_at = now() - interval '24 hours' WHERE user_id = %s",
+        user,
+    )
     again = client.post(tasks, json={"title": "First"}, headers=key)
     assert (201, True) == (again.status_code, first.json()["id"] < again.json()["id"])
 
@@ -80,11 +80,9 @@ def test_what_has_run_out_does_not_count(
     client.post(tasks, json={"title": "First"})
     fill(database_url, user, "deleted", MOST_TASKS)
     fill(database_url, user, "keys", MOST_KEYS)
-    with superuser(database_url) as cursor:
-        for table, column in (("tasks", "deleted_at"), ("idempotency_keys", "created_at")):
-            cursor.execute(
-                f"UPDATE {table} SET {column} = {column} - interval '30 days' WHERE user_id = %s", [user]
-            )
+    for table, column in (("tasks", "deleted_at"), ("idempotency_keys", "created_at")):
+        older = f"UPDATE {table} SET {column} = {column} - interval '30 days' WHERE user_id = %s"
+        run(database_url, older, user)
 
     for headers in ({}, {"Idempotency-Key": "new"}):
         assert 201 == client.post(tasks, json={"title": "Further"}, headers=headers).status_code

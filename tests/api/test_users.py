@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support import conforming
-from tests.support.database import superuser
+from tests.support.clusters import run
 from tests.support.running import Service
 from tests.support.together import together
 
@@ -15,10 +15,7 @@ service = conforming.service
 
 def stored(database_url: str, user: str) -> list[tuple[Any, ...]]:
     """The user's row as id and email, in a list that is empty where there is none."""
-    with superuser(database_url) as cursor:
-        cursor.execute("SELECT id, email FROM users WHERE id = %s", [user])
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+    return run(database_url, "SELECT id, email FROM users WHERE id = %s", user)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "key"}])
@@ -147,10 +144,8 @@ def test_nothing_of_an_erased_user_is_left(
 
         assert [204, 204] == [client.delete(f"/api/{user}").status_code for _ in range(2)]
 
-        with superuser(database_url) as cursor:
-            for table in ("tasks", "idempotency_keys"):
-                cursor.execute(f"SELECT count(*) FROM {table} WHERE user_id = %s", [user])
-                assert [(0,)] == cursor.fetchall()
+        for table in ("tasks", "idempotency_keys"):
+            assert [(0,)] == run(database_url, f"SELECT count(*) FROM {table} WHERE user_id = %s", user)
         assert [] == stored(database_url, user)
         assert [] == client.get(tasks).json()
         again = client.post(tasks, json={"title": "First"}, headers=key).json()
@@ -164,8 +159,7 @@ def test_a_user_whom_another_process_has_erased(
 ) -> None:
     """A user whose row is gone, whoever erased it, is made anew by the next creation."""
     client.post(tasks, json={"title": "First"})
-    with superuser(database_url) as cursor:
-        cursor.execute("DELETE FROM users WHERE id = %s", [user])
+    run(database_url, "DELETE FROM users WHERE id = %s", user)
 
     assert 201 == client.post(tasks, json={"title": "Second"}).status_code
     assert ["Second"] == [task["title"] for task in client.get(tasks).json()]

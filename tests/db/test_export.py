@@ -1,32 +1,19 @@
 """What `todo-api user export` reads of a user, of the tables of any service."""
 
-import asyncio
-
 import httpx
 import pytest
 
-from db.admin.export import Row, stored_by
+from db.admin.export import stored_by
 from db.driver.database import Database, Tenant
-from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES, metadata
+from tests.support.played import played
+from tests.support.pools import pool_of
 from tests.support.running import Service
 
 
-def exported(url: str, user: str, page: int) -> list[Row]:
-    async def read() -> list[Row]:
-        pool = Pool(normalise(url), size=1, queue=0)
-        try:
-            tenant = Tenant(Database(pool, NAMES), user, {})
-            return [row async for row in stored_by(tenant, metadata, page)]
-        finally:
-            pool.close()
-
-    return asyncio.run(read())
-
-
 @pytest.mark.parametrize("page", [1, 2, 5, 1000])
-def test_every_page_is_read(
+@played
+async def test_every_page_is_read(
     service: Service, client: httpx.Client, tasks: str, user: str, database_url: str, page: int
 ) -> None:
     """However few rows are read at once, each comes once, what belongs to another after it, and nobody else's."""
@@ -37,7 +24,9 @@ def test_every_page_is_read(
     with service.client(f"{user} 2") as other:
         other.post(f"/api/{user} 2/tasks", json={"title": "Another's"})
 
-    rows = exported(database_url, user, page)
+    async with pool_of(database_url) as pool:
+        tenant = Tenant(Database(pool, NAMES), user, {})
+        rows = [row async for row in stored_by(tenant, metadata, page)]
 
     assert ["users", *["idempotency_keys"] * 5, *["tasks"] * 5] == [row.table for row in rows]
     assert [f"key {n}" for n in range(5)] == [row.values["key"] for row in rows[1:6]]

@@ -103,13 +103,6 @@ def service(log: StatementLog) -> Iterator[Service]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def http(service: Service) -> Iterator[httpx.Client]:
-    """An HTTP client that is not signed in; making one takes longer than a request."""
-    with service.client() as client:
-        yield client
-
-
 class Person:
     """A user who is signed in, has a task, and knows where it is and what its entity tag was and is."""
 

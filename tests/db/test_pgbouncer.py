@@ -13,7 +13,6 @@ import pytest
 from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.migrations import migrations
 from db.models import NAMES
 from tests.support.clusters import DEPLOYER, cluster, pooler, run
@@ -60,7 +59,7 @@ def test_no_read_shows_another_user_s_row(pooled: str, record_testsuite_property
     message = Message.of(f"SELECT todo_enter(%(tenant)s); {EVERYTHING}")
 
     async def read_all() -> list[Counter[tuple[str, ...]]]:
-        pool = Pool(normalise(pooled), size=len(USERS), queue=0)
+        pool = Pool(pooled, size=len(USERS), queue=0)
         database = Database(pool, NAMES, deadline=60)
 
         async def read(user: str) -> Counter[tuple[str, ...]]:

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import time
-from typing import Any
 
 import psycopg2
 import pytest
@@ -11,10 +10,11 @@ import pytest
 from db.driver.database import Database
 from db.driver.messages import Message
 from db.driver.pool import CALLS_EACH, LINE_SECONDS, PLACES, Pool
-from db.driver.url import connection_arguments, normalise
+from db.driver.url import connection_arguments, libpq_parameters
 from db.models import NAMES
 from openapi.bridge.failures import TooManyRequests, Unavailable
-from tests.support.pools import StoppedClock, eventually, later, pool_of, with_pool
+from tests.support.played import played
+from tests.support.pools import StoppedClock, eventually, later, pool_of
 
 SLOW = Message.of("SELECT pg_sleep(60)")
 PROCESS = Message.of("SELECT pg_backend_pid() AS id")
@@ -35,35 +35,31 @@ def end_process(url: str, *processes: int) -> None:
     connection.close()
 
 
-def test_callers_share_the_connections(database_url: str) -> None:
+@played
+async def test_callers_share_the_connections(database_url: str) -> None:
     """However many call at once, there are no more connections than the pool's size, and all are served."""
-
-    async def use(pool: Pool) -> tuple[int, int]:
+    async with pool_of(database_url, size=3, queue=17) as pool:
         processes = await asyncio.gather(*(process_of(pool, user) for user in range(20)))
-        return len(processes), len(set(processes))
-
-    assert (20, 3) == with_pool(database_url, use, size=3, queue=17)
+        assert (20, 3) == (len(processes), len(set(processes)))
 
 
-def test_a_caller_beyond_the_queue_is_refused_at_once(database_url: str) -> None:
+@played
+async def test_a_caller_beyond_the_queue_is_refused_at_once(database_url: str) -> None:
     """With all connections busy and the queue full, one more is Unavailable and those before it are served."""
-
-    async def use(pool: Pool) -> list[bool]:
+    async with pool_of(database_url, size=1, queue=2) as pool:
         accepted = [asyncio.ensure_future(process_of(pool, user)) for user in range(3)]
         await asyncio.sleep(0)
         for user in ("late", 0):
             with pytest.raises(Unavailable, match="queue"):
                 await pool.acquire(user, later())
-        return [0 < await call for call in accepted]
-
-    assert 3 * [True] == with_pool(database_url, use, size=1, queue=2)
+        assert 3 * [True] == [0 < await call for call in accepted]
 
 
-def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
+@played
+async def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
     """A user who calls without end runs half of the connections, beyond a short queue gets TooManyRequests, and hides
     neither the other half nor the next place from others."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url, size=4, queue=200) as pool:
         greedy = [asyncio.ensure_future(pool.acquire("greedy", later())) for _ in range(2 + CALLS_EACH)]
         await eventually(lambda: [True, True] == [call.done() for call in greedy[:2]])
         assert (2, CALLS_EACH) == (pool.in_use, pool.waiting)
@@ -88,8 +84,6 @@ def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
         assert (2, 1) == (pool.in_use, pool.waiting)
         again[2].cancel()
         await asyncio.wait(again)
-
-    with_pool(database_url, use, size=4, queue=200)
 
 
 def test_calls_are_served_as_they_came(database_url: str) -> None:
@@ -119,23 +113,23 @@ def test_calls_are_served_as_they_came(database_url: str) -> None:
         await asyncio.gather(*waiting)
         return "".join(served)
 
-    async def use(pool: Pool) -> list[str]:
+    async def check() -> None:
         many, few = (PLACES + 2) * [("a", False)], [*3 * [("a", False)], *2 * [("b", False)], ("c", False)]
-        return [
-            await served(pool, ("a", False), ("b", False), ("a", False), ("a", True)),
-            await served(pool, *many, ("b", False), ("c", False)),
-            await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False)),
-            await served(pool, seconds=4 * LINE_SECONDS) + await served(pool, *few),
-        ]
+        async with pool_of(database_url, queue=500) as pool:
+            assert "abaa" == await served(pool, ("a", False), ("b", False), ("a", False), ("a", True))
+            assert PLACES * "a" + "bcaa" == await served(pool, *many, ("b", False), ("c", False))
+            assert "abcaba" == await served(pool, *3 * [("a", True)], *2 * [("b", True)], ("c", False))
+            assert "" == await served(pool, seconds=4 * LINE_SECONDS)
+            assert "abcaba" == await served(pool, *few)
 
-    expected = ["abaa", PLACES * "a" + "bcaa", "abcaba", "abcaba"]
-    assert expected == with_pool(database_url, use, size=1, queue=500, loop=StoppedClock)
+    with asyncio.Runner(loop_factory=StoppedClock) as runner:
+        runner.run(check())
 
 
-def test_a_user_runs_one_slow_statement(database_url: str) -> None:
+@played
+async def test_a_user_runs_one_slow_statement(database_url: str) -> None:
     """A second slow call of a user waits for the first while fast ones go on, and all slow ones run half."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url, size=4, queue=4) as pool:
         slow = {user: await pool.acquire(user, later(), True) for user in ("a", "b")}
         second = asyncio.ensure_future(pool.acquire("a", later(), True))
         third = asyncio.ensure_future(pool.acquire("c", later(), True))
@@ -149,53 +143,43 @@ def test_a_user_runs_one_slow_statement(database_url: str) -> None:
         pool.release(fast, "a")
         assert (1, 0) == (pool.in_use, pool.waiting)
 
-    with_pool(database_url, use, size=4, queue=4)
-
 
 @pytest.mark.parametrize(("user", "failure"), [("same", TooManyRequests), ("other", Unavailable)])
-def test_who_waits_in_vain_is_refused(database_url: str, user: str, failure: type[Exception]) -> None:
+@played
+async def test_who_waits_in_vain_is_refused(database_url: str, user: str, failure: type[Exception]) -> None:
     """A call that gets no connection in time is TooManyRequests if it waited for the same user, else Unavailable."""
-
-    async def use(pool: Pool) -> int:
+    async with pool_of(database_url, queue=1) as pool:
         held = await pool.acquire("same", later())
         with pytest.raises(failure):
             await pool.acquire(user, later(0.05))
         pool.release(held, "same")
-        return await process_of(pool)
-
-    assert 0 < with_pool(database_url, use, queue=1)
+        assert 0 < await process_of(pool)
 
 
-def test_failures_free_their_place(database_url: str) -> None:
+@played
+async def test_failures_free_their_place(database_url: str) -> None:
     """Calls that failed, were given up or found no database leave the pool as it was."""
-
-    async def use(pool: Pool) -> int:
+    async with pool_of(database_url) as pool:
         for _ in range(3):
             with pytest.raises(Exception, match="DivisionByZero"):
                 await Database(pool, NAMES).run(Message.of("SELECT 1 / 0"), {})
             with pytest.raises(Unavailable, match="deadline"):
                 await Database(pool, NAMES, deadline=0.05).run(SLOW, {})
-        return await process_of(pool)
-
-    async def find_none(pool: Pool) -> None:
+        assert 0 < await process_of(pool)
+    async with pool_of("postgresql://nobody@127.0.0.1:1/none") as pool:
         for _ in range(3):
             with pytest.raises(Unavailable, match="connection"):
                 await process_of(pool)
-
-    async def find_no_name(pool: Pool) -> None:
+    async with pool_of(f"postgresql://nobody@{64 * 'a'}.invalid/none") as pool:
         with pytest.raises(UnicodeError):
             await pool.acquire(None, later())
         assert 0 == pool.in_use
 
-    assert 0 < with_pool(database_url, use)
-    with_pool("postgresql://nobody@127.0.0.1:1/none", find_none)
-    with_pool(f"postgresql://nobody@{64 * 'a'}.invalid/none", find_no_name)
 
-
-def test_who_has_gone_is_not_served(database_url: str) -> None:
+@played
+async def test_who_has_gone_is_not_served(database_url: str) -> None:
     """A call that is cancelled leaves its queue, also in the moment in which it gets its connection."""
-
-    async def use(pool: Pool) -> tuple[int, int]:
+    async with pool_of(database_url, queue=3) as pool:
         held = await pool.acquire("holder", later())
         gone = [asyncio.ensure_future(pool.acquire(user, later())) for user in ("a", "a", "b")]
         await asyncio.sleep(0)
@@ -205,15 +189,13 @@ def test_who_has_gone_is_not_served(database_url: str) -> None:
         gone[1].cancel()
         await asyncio.wait(gone[:2])
         pool.release(await gone[2], "b")
-        return pool.in_use, pool.waiting
-
-    assert (0, 0) == with_pool(database_url, use, queue=3)
+        assert (0, 0) == (pool.in_use, pool.waiting)
 
 
-def test_who_goes_leaves_the_place_to_the_next(database_url: str) -> None:
+@played
+async def test_who_goes_leaves_the_place_to_the_next(database_url: str) -> None:
     """Where a user has one place in the line, the next call starts though the one before it went as its turn came."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url, size=2, queue=2) as pool:
         held = await pool.acquire("a", later(), True)
         gone, next_one = (asyncio.ensure_future(pool.acquire("a", later(), True)) for _ in range(2))
         await asyncio.sleep(0)
@@ -222,13 +204,11 @@ def test_who_goes_leaves_the_place_to_the_next(database_url: str) -> None:
         pool.release(await asyncio.wait_for(next_one, 5), "a", True)
         assert (0, 0) == (pool.in_use, pool.waiting)
 
-    with_pool(database_url, use, size=2, queue=2)
 
-
-def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
+@played
+async def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
     """The connection that is opened for a call that is cancelled serves the next one."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url, queue=1) as pool:
         gone = asyncio.ensure_future(pool.acquire("gone", later()))
         await asyncio.sleep(0)
         gone.cancel()
@@ -237,30 +217,26 @@ def test_who_goes_while_a_connection_is_opened(database_url: str) -> None:
         assert (await pool.acquire("next", later())).is_open
         assert 1 == pool.in_use
 
-    with_pool(database_url, use, queue=1)
 
-
-def test_a_pool_that_ends_while_connections_are_opened() -> None:
+@played
+async def test_a_pool_that_ends_while_connections_are_opened() -> None:
     """Where the database does not answer, calls are refused at their time's end or the pool's, and none stays."""
-
-    async def use(pool: Pool) -> None:
-        patient = asyncio.ensure_future(pool.acquire("patient", later()))
-        with pytest.raises(Unavailable, match="deadline"):
-            await pool.acquire("hasty", later(0.05))
-        assert 2 == pool.in_use
-        pool.close()
-        with pytest.raises(Unavailable, match="closed"):
-            await patient
-        await eventually(lambda: pool.in_use == 0)
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        with_pool(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", use, size=2)
+        async with pool_of(f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none", size=2) as pool:
+            patient = asyncio.ensure_future(pool.acquire("patient", later()))
+            with pytest.raises(Unavailable, match="deadline"):
+                await pool.acquire("hasty", later(0.05))
+            assert 2 == pool.in_use
+            pool.close()
+            with pytest.raises(Unavailable, match="closed"):
+                await patient
+            await eventually(lambda: pool.in_use == 0)
 
 
-def test_what_was_sent_may_finish(database_url: str) -> None:
+@played
+async def test_what_was_sent_may_finish(database_url: str) -> None:
     """The message of a call that is cancelled runs to its end, and then its connection serves the next one."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of(database_url, queue=1) as pool:
         before = await process_of(pool)
         sent = asyncio.ensure_future(Database(pool, NAMES).run(Message.of("SELECT pg_sleep(0.3)"), {}))
         await asyncio.sleep(0.05)
@@ -276,13 +252,11 @@ def test_what_was_sent_may_finish(database_url: str) -> None:
             assert before == await process_of(pool) or text == SLOW.plain
         await eventually(lambda: pool.in_use == 0)
 
-    with_pool(database_url, use, queue=1)
 
-
-def test_who_goes_as_the_answer_comes(database_url: str) -> None:
+@played
+async def test_who_goes_as_the_answer_comes(database_url: str) -> None:
     """A connection whose caller goes in the very turn in which the answer has come is of use at once."""
-
-    async def use(pool: Pool) -> Any:
+    async with pool_of(database_url) as pool:
         connection = await pool.acquire(None, later())
         seconds = 0.01
         while seconds < 10:
@@ -300,47 +274,40 @@ def test_who_goes_as_the_answer_comes(database_url: str) -> None:
             elif asked.cancelled():
                 break
         assert asked.cancelled()
-        return await connection.run("SELECT 2", {})
-
-    assert [(2,)] == with_pool(database_url, use)
+        assert [(2,)] == await connection.run("SELECT 2", {})
 
 
 @pytest.mark.parametrize("text", ["SELECT 1", "SELECT 1 / 0"])
-def test_who_goes_before_the_answer_in_its_turn(database_url: str, text: str) -> None:
+@played
+async def test_who_goes_before_the_answer_in_its_turn(database_url: str, text: str) -> None:
     """One whose caller goes first in that turn, so that nobody takes the answer, is of use at once too."""
-
-    async def use(pool: Pool) -> bool:
+    async with pool_of(database_url) as pool:
         connection = await pool.acquire(None, later())
         asked = asyncio.ensure_future(connection.run(text, {}, later()))
         await asyncio.sleep(0)
         time.sleep(0.2)
         asyncio.get_running_loop().call_soon(asked.cancel)
         await asyncio.wait([asked])
-        assert asked.cancelled()
-        return connection.is_busy
-
-    assert with_pool(database_url, use) is False
+        assert (True, False) == (asked.cancelled(), connection.is_busy)
 
 
-def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
+@played
+async def test_the_end_of_an_idle_connection_is_noticed(database_url: str) -> None:
     """A connection that the server has closed while it was idle is replaced before anything is sent on it."""
-
-    async def use(pool: Pool) -> list[int]:
+    async with pool_of(database_url) as pool:
         processes = []
         for _ in range(5):
             processes.append(await process_of(pool))
             await asyncio.to_thread(end_process, database_url, processes[-1])
             connection = await pool.acquire(None, later())
             pool.release(connection, None)
-        return processes
-
-    assert 5 == len(set(with_pool(database_url, use)))
+    assert 5 == len(set(processes))
 
 
-def test_connections_that_are_lost_together(database_url: str) -> None:
+@played
+async def test_connections_that_are_lost_together(database_url: str) -> None:
     """Reads that lose their connections in one turn are all served, though new sockets take the old ones' numbers."""
-
-    async def use(pool: Pool) -> list[Any]:
+    async with pool_of(database_url, size=2) as pool:
         both = [await pool.acquire(user, later()) for user in range(2)]
         processes = [connection.process for connection in both]
         for user, connection in enumerate(both):
@@ -353,47 +320,39 @@ def test_connections_that_are_lost_together(database_url: str) -> None:
         await asyncio.sleep(0.05)
         # In this thread, so that the event loop finds both ends at once, that of the higher number first.
         end_process(database_url, *reversed(processes))
-        return await asyncio.gather(*calls)
-
-    assert 2 * [[{"pg_sleep": ""}]] == with_pool(database_url, use, size=2)
+        assert 2 * [[{"pg_sleep": ""}]] == await asyncio.gather(*calls)
 
 
-def test_what_was_closed_is_not_closed_again(database_url: str) -> None:
+@played
+async def test_what_was_closed_is_not_closed_again(database_url: str) -> None:
     """A pool that ends leaves alone the socket that has got the number of one of its lost connections."""
-
-    async def use(pool: Pool) -> Any:
+    async with pool_of(database_url) as pool:
         await asyncio.to_thread(end_process, database_url, await process_of(pool))
-        async with pool_of(database_url, 1, 0) as other:
+        async with pool_of(database_url) as other:
             await process_of(other)
             pool.close()
-            return await asyncio.wait_for(process_of(other), 5)
-
-    assert 0 < with_pool(database_url, use)
+            assert 0 < await asyncio.wait_for(process_of(other), 5)
 
 
-def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
+@played
+async def test_a_message_larger_than_the_socket_takes(database_url: str) -> None:
     """A message that goes out in many pieces arrives whole."""
-
-    async def use(pool: Pool) -> Any:
-        return await Database(pool, NAMES).run(
+    async with pool_of(database_url) as pool:
+        assert [{"length": 8_000_000}] == await Database(pool, NAMES).run(
             Message.of("SELECT length(%(text)s) AS length"), {"text": 8_000_000 * "a"}
         )
-
-    assert [{"length": 8_000_000}] == with_pool(database_url, use)
 
 
 def test_an_address_that_is_given_is_kept() -> None:
     """A URL with `hostaddr` is not looked up: its name serves the check of the certificate alone."""
-    url = normalise("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
-    arguments = asyncio.run(connection_arguments(url))
+    parameters = libpq_parameters("postgresql://nobody@host.invalid/none?hostaddr=127.0.0.1")
+    arguments = asyncio.run(connection_arguments(parameters))
     assert ("host.invalid", "127.0.0.1") == (arguments["host"], arguments["hostaddr"])
 
 
-def test_no_such_host() -> None:
+@played
+async def test_no_such_host() -> None:
     """A host that cannot be found is trouble that may pass, since names come and go."""
-
-    async def use(pool: Pool) -> None:
+    async with pool_of("postgresql://nobody@host.invalid/none") as pool:
         with pytest.raises(Unavailable, match="connection"):
             await process_of(pool)
-
-    with_pool("postgresql://nobody@host.invalid/none", use)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.clusters import DEPLOYER, Cluster, cluster
-from tests.support.running import SECRET, ServeProcess, Service, free_port, todo_api
+from tests.support.running import SECRET, ServeProcess, Service, todo_api
 
 PRODUCTION = {"AUTH_JWT_SECRET": SECRET.decode()}
 
@@ -123,22 +123,3 @@ def test_the_doctor_finds_nothing(served: Service, url: str, tmp_path: Path) -> 
 
     assert (0, "") == (ended.returncode, ended.stderr)
     assert "PostgreSQL 15." in ended.stdout
-
-
-@pytest.mark.parametrize("command", ["serve", "migrate"])
-def test_a_wrong_password_is_one_line(server: Cluster, tmp_path: Path, command: str) -> None:
-    """A login that the database refuses is reported in one line, which does not hold the password."""
-    wrong = server.as_login(DEPLOYER, "postgres").replace("p4ss", "hunter2")
-    ended = todo_api(command, cwd=tmp_path, DATABASE_URL=wrong, PORT=str(free_port()), **PRODUCTION)
-
-    line = "error: The database refused the login: check user and password in DATABASE_URL\n"
-    assert (1, "", line) == (ended.returncode, ended.stdout, ended.stderr)
-
-
-def test_an_empty_database_is_not_served(server: Cluster, tmp_path: Path) -> None:
-    """Before `todo-api migrate` the service refuses to start and says what to run."""
-    with server.database() as url:
-        ended = todo_api("serve", cwd=tmp_path, DATABASE_URL=url, PORT=str(free_port()), **PRODUCTION)
-
-    line = "error: The database's schema is older than this version of the service: run `todo-api migrate`\n"
-    assert (1, "", line) == (ended.returncode, ended.stdout, ended.stderr)

@@ -4,236 +4,36 @@ walls (the path against the token, the scoped query, row level security) holds w
 import asyncio
 import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import httpx
-import psycopg2
 import pytest
-from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import BinaryExpression, Insert, select, true
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from db.driver.database import Database, Tenant
 from db.driver.messages import Message
-from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.migrations import migrations
 from db.models import NAMES, idempotency_keys, tasks, users
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.contract import contract
 from server.todo import todo
+from tests.support.clusters import Cluster, run
+from tests.support.pools import pool_of
 from tests.support.running import Service, service_in_thread
 
-# A table and its column that names the owner.
-TABLES = {"users": "id", "tasks": "user_id", "idempotency_keys": "user_id"}
-every_table = pytest.mark.parametrize(("table", "owner"), TABLES.items(), ids=TABLES)
 
-# How a connection comes to be: a superuser bypasses row level security until it enters, as Neon's logins do.
-LOGINS = {
-    "superuser": "SET SESSION AUTHORIZATION DEFAULT",
-    "ordinary login": "SET SESSION AUTHORIZATION todo_ordinary",
-    "the role itself": "SET ROLE todo_tenant",
-}
-every_login = pytest.mark.parametrize("login", LOGINS.values(), ids=LOGINS)
-
-
-class Session:
-    """A connection in autocommit, as the service uses it: one message is one transaction."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-
-    def run(self, message: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Sends one message and returns what its last statement answers."""
-        with self._connection.cursor() as cursor:
-            cursor.execute(message, values)
-            return [] if cursor.description is None else list(cursor.fetchall())
-
-
-@contextmanager
-def superuser(url: str) -> Iterator[Session]:
-    """A superuser's session with the database at `url`."""
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        yield Session(connection)
-
-
-@pytest.fixture(scope="module")
-def ordinary_login(database_url: str) -> Iterator[None]:
-    """A login that may enter the role and is bound by row level security like anybody."""
-    with superuser(database_url) as session:
-        session.run("CREATE ROLE todo_ordinary NOSUPERUSER NOBYPASSRLS IN ROLE todo_tenant")
-        yield
-        session.run("DROP ROLE todo_ordinary")
-
-
-@pytest.fixture
-def session(database_url: str, ordinary_login: None) -> Iterator[Session]:
-    """A superuser's session, which may become any of the logins."""
-    with superuser(database_url) as session:
-        yield session
-
-
-@pytest.fixture
-def people(session: Session) -> tuple[str, str]:
-    """Two users, each with a row in every table."""
-    names = f"alice-{uuid.uuid4()}", f"bob-{uuid.uuid4()}"
-    for name in names:
-        session.run("INSERT INTO users (id) VALUES (%(name)s)", name=name)
-        session.run("INSERT INTO tasks (user_id, title) VALUES (%(name)s, 'A task')", name=name)
-        session.run("INSERT INTO idempotency_keys VALUES (%(name)s, 'key', 'fingerprint', 1)", name=name)
-    return names
-
-
-@every_table
-@every_login
-def test_a_query_that_forgets_the_owner_sees_own_rows_only(
-    session: Session, people: tuple[str, str], login: str, table: str, owner: str
-) -> None:
-    """After `todo_enter`, `SELECT * FROM <table>` answers the user's own rows, whoever logged in."""
-    alice, _ = people
-    session.run(login)
-    rows = session.run(f"SELECT todo_enter(%(user)s); SELECT {owner} FROM {table}", user=alice)
-    assert [(alice,)] == rows
-
-
-@every_table
-@pytest.mark.parametrize("login", [LOGINS["ordinary login"], LOGINS["the role itself"]])
-def test_without_a_context_there_are_no_rows(
-    session: Session, people: tuple[str, str], login: str, table: str, owner: str
-) -> None:
-    """Whoever is bound by the policies and has not entered as a user sees nothing."""
-    session.run(login)
-    assert [] == session.run(f"SELECT {owner} FROM {table}")
-
-
-@every_table
-@pytest.mark.parametrize("context", ["", "nobody/", "%/", "/' OR true --", "/', true); RESET ROLE; --"])
-def test_a_context_of_nobody_has_no_rows(
-    session: Session, people: tuple[str, str], table: str, owner: str, context: str
-) -> None:
-    """Entering with what can be no user's name, an empty one and SQL included, shows nothing."""
-    assert [] == session.run(f"SELECT todo_enter(%(user)s); SELECT {owner} FROM {table}", user=context)
-
-
-def test_a_superuser_who_has_not_entered_sees_everything(session: Session, people: tuple[str, str]) -> None:
-    """The control: without `todo_enter` the very same query on the same connection shows both users' rows."""
-    for table, owner in TABLES.items():
-        assert set(people) <= {row[0] for row in session.run(f"SELECT {owner} FROM {table}")}
-
-
-@every_login
-@pytest.mark.parametrize(
-    "insertion",
-    [
-        "INSERT INTO users (id) VALUES (%(new)s)",
-        "INSERT INTO tasks (user_id, title) VALUES (%(bob)s, 'A task')",
-        "INSERT INTO idempotency_keys VALUES (%(bob)s, 'new', 'fingerprint', 1)",
-    ],
-    ids=TABLES,
-)
-def test_another_s_row_cannot_be_inserted(
-    session: Session, people: tuple[str, str], login: str, insertion: str
-) -> None:
-    """A row of another user, or another user, is refused with insufficient privilege."""
-    alice, bob = people
-    session.run(login)
-    with pytest.raises(InsufficientPrivilege):
-        session.run(f"SELECT todo_enter(%(alice)s); {insertion}", alice=alice, bob=bob, new=f"new-{bob}")
-
-
-@every_login
-@pytest.mark.parametrize("table", ["tasks", "idempotency_keys"])
-def test_an_own_row_cannot_be_given_away(
-    session: Session, people: tuple[str, str], login: str, table: str
-) -> None:
-    """An update that would make an own row another's is refused with insufficient privilege."""
-    alice, bob = people
-    session.run(login)
-    with pytest.raises(InsufficientPrivilege):
-        session.run(
-            f"SELECT todo_enter(%(alice)s); UPDATE {table} SET user_id = %(bob)s", alice=alice, bob=bob
-        )
-
-
-@every_login
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE tasks SET title = 'Taken'",
-        "UPDATE idempotency_keys SET fingerprint = 'taken'",
-    ],
-)
-def test_a_change_that_forgets_the_owner_changes_own_rows_only(
-    session: Session, people: tuple[str, str], login: str, change: str
-) -> None:
-    """An UPDATE or DELETE without any condition leaves another's rows as they are."""
-    alice, bob = people
-    rows = "SELECT * FROM tasks JOIN idempotency_keys USING (user_id) WHERE user_id = %(bob)s"
-    before = session.run(rows, bob=bob)
-    session.run(login)
-    changed = session.run(f"SELECT todo_enter(%(alice)s); {change} RETURNING user_id", alice=alice)
-    session.run("RESET ROLE; SET SESSION AUTHORIZATION DEFAULT")
-    assert [(alice,)] == changed
-    assert 1 == len(before)
-    assert before == session.run(rows, bob=bob)
-
-
-@pytest.mark.parametrize(
-    "forbidden", ["DELETE FROM tasks", "UPDATE users SET email = NULL", "TRUNCATE tasks"]
-)
-def test_the_role_may_do_only_what_the_service_needs(
-    session: Session, people: tuple[str, str], forbidden: str
-) -> None:
-    """What no operation needs is not granted, not even on the user's own rows."""
-    with pytest.raises(InsufficientPrivilege):
-        session.run(f"SELECT todo_enter(%(user)s); {forbidden}", user=people[0])
-
-
-@every_table
-def test_the_policies_bind_the_owner_of_the_table_too(session: Session, table: str, owner: str) -> None:
-    """Row level security is enabled and forced, by one policy, which limits reading and writing alike."""
-    condition = f"({owner} = current_setting('app.user_id'::text, true))"
-    state = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = %(table)s::regclass"
-    policies = (
-        "SELECT permissive, cmd, qual, with_check FROM pg_policies WHERE policyname = %(table)s || '_own'"
-    )
-    assert [(True, True)] == session.run(state, table=table)
-    assert [("PERMISSIVE", "ALL", condition, condition)] == session.run(policies, table=table)
-
-
-@every_login
-def test_the_context_ends_with_the_transaction(session: Session, people: tuple[str, str], login: str) -> None:
-    """The next message on the same connection has neither the user nor the role of the one before."""
-    session.run(login)
-    who = "SELECT current_user, coalesce(current_setting('app.user_id', true), '')"
-    before = session.run(who)
-    entered = session.run(f"SELECT todo_enter(%(user)s); {who}", user=people[0])
-    assert [("todo_tenant", people[0])] == entered
-    assert before == session.run(who)
-    session.run("SET ROLE todo_tenant")
-    assert [] == session.run("SELECT user_id FROM tasks")
-
-
-def test_a_context_ends_with_a_failed_transaction_too(session: Session, people: tuple[str, str]) -> None:
-    """A message that fails halfway leaves no context behind either."""
-    with pytest.raises(psycopg2.errors.DivisionByZero):
-        session.run("SELECT todo_enter(%(user)s); SELECT 1 / 0", user=people[0])
-    session.run("SET ROLE todo_tenant")
-    assert [] == session.run("SELECT user_id FROM tasks")
-
-
-def test_requests_on_shared_connections_see_their_own_rows(database_url: str, session: Session) -> None:
+def test_requests_on_shared_connections_see_their_own_rows(database_url: str) -> None:
     """24 users at once on 3 connections see their own rows in thousands of queries that forget the owner."""
     names = [f"shared-{index}-{uuid.uuid4()}" for index in range(24)]
     for name in names:
-        session.run("INSERT INTO users (id) VALUES (%(name)s)", name=name)
-        session.run("INSERT INTO tasks (user_id, title) VALUES (%(name)s, 'A task')", name=name)
-        session.run("INSERT INTO idempotency_keys VALUES (%(name)s, 'key', 'fingerprint', 1)", name=name)
+        run(database_url, "INSERT INTO users (id) VALUES (%s)", name)
+        run(database_url, "INSERT INTO tasks (user_id, title) VALUES (%s, 'A task')", name)
+        run(database_url, "INSERT INTO idempotency_keys VALUES (%s, 'key', 'fingerprint', 1)", name)
     forgetful = [select(users.c.id), select(tasks.c.user_id), select(idempotency_keys.c.user_id)]
     without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
@@ -251,11 +51,8 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
         return entered, control
 
     async def look_all() -> list[tuple[set[str], set[str]]]:
-        pool = Pool(normalise(database_url), size=3, queue=len(names))
-        try:
+        async with pool_of(database_url, size=3, queue=len(names)) as pool:
             return await asyncio.gather(*(look(Database(pool, NAMES), name) for name in names))
-        finally:
-            pool.close()
 
     for name, (entered, control) in zip(names, asyncio.run(look_all()), strict=True):
         assert {name} == entered
@@ -269,17 +66,11 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str, se
 @pytest.fixture(scope="module")
 def bypassing_url(database_url: str) -> Iterator[str]:
     """A database of its own whose tables have no row level security, as for a login that bypasses it."""
-    name = f"bypassing_{uuid.uuid4().hex}"
-    url = database_url.replace("@/todo?", f"@/{name}?")
-    assert database_url != url
-    with superuser(database_url) as session:
-        session.run(f"CREATE DATABASE {name}")
+    with Cluster(database_url).database() as url:
         migrations.upgrade(url)
-        with superuser(url) as bypassing:
-            for table in TABLES:
-                bypassing.run(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+        for table in ("users", "tasks", "idempotency_keys"):
+            run(url, f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
         yield url
-        session.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _without_owner(statement: Any) -> Any:

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg2.errors import InsufficientPrivilege, QueryCanceled
+from psycopg2.errors import DivisionByZero, InsufficientPrivilege, QueryCanceled
 from sqlalchemy import make_url
 
 from db.migrations import migrations
@@ -72,6 +72,7 @@ def test_who_enters_sees_the_own_rows(schema: Schema, table: str) -> None:
     """A statement that forgets to ask for the owner still finds the entered user's rows alone."""
     find = f"SELECT DISTINCT {OWNED[table]} FROM {table}"
     assert [("alice",)] == schema.try_out("SELECT todo_enter('alice')", find)
+    assert [("alice",)] == schema.try_out("SET LOCAL ROLE todo_tenant", "SELECT todo_enter('alice')", find)
     assert [("bob",)] == schema.try_out("SELECT todo_enter('alice')", "SELECT todo_enter('bob')", find)
     assert [] == schema.try_out("SELECT todo_enter('carol')", find)
     assert [] == schema.try_out("SELECT todo_enter('')", find)
@@ -79,7 +80,7 @@ def test_who_enters_sees_the_own_rows(schema: Schema, table: str) -> None:
 
 @each_table
 def test_the_role_alone_sees_nothing(schema: Schema, table: str) -> None:
-    """Without a user there are no rows, whether none was ever entered or one has left."""
+    """Without a user there are no rows, whether none was ever entered or one has left, in a message that failed too."""
     count = f"SELECT count(*) FROM {table}"
     assert [(0,)] == schema.try_out("SET LOCAL ROLE todo_tenant", count)
     with closing(psycopg2.connect(schema.url)) as connection, connection.cursor() as cursor:
@@ -87,6 +88,10 @@ def test_the_role_alone_sees_nothing(schema: Schema, table: str) -> None:
         cursor.execute(f"SELECT todo_enter('alice'); {count}")
         assert (1,) == cursor.fetchone()
         cursor.execute(f"SET ROLE todo_tenant; {count}")
+        assert (0,) == cursor.fetchone()
+        with pytest.raises(DivisionByZero):
+            cursor.execute("SELECT todo_enter('alice'); SELECT 1 / 0")
+        cursor.execute(count)
         assert (0,) == cursor.fetchone()
 
 
@@ -120,7 +125,12 @@ def test_what_a_user_may_not_do(schema: Schema, statement: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE tasks SET title = 'x' RETURNING user_id", "DELETE FROM users RETURNING id"]
+    "statement",
+    [
+        "UPDATE tasks SET title = 'x' RETURNING user_id",
+        "UPDATE idempotency_keys SET fingerprint = 'x' RETURNING user_id",
+        "DELETE FROM users RETURNING id",
+    ],
 )
 def test_a_change_that_forgets_the_owner(schema: Schema, statement: str) -> None:
     """A change of all rows is a change of the entered user's rows."""

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from db.driver.connection import open_connection
-from db.driver.url import URL_RULE, address, connection_arguments, ignored_parameters, normalise
+from db.driver.url import URL_RULE, address, connection_arguments, ignored_parameters, libpq_parameters
 from tests.support.running import free_port
 
 ELSEWHERE = "postgresql://app:p%40ss@db.example"
@@ -17,8 +17,8 @@ ELSEWHERE = "postgresql://app:p%40ss@db.example"
 
 def arguments(url: str) -> dict[str, object]:
     """What of a URL reaches libpq, beside what is always set."""
-    always = asyncio.run(connection_arguments(normalise("postgresql://")))
-    given = asyncio.run(connection_arguments(normalise(url)))
+    always = asyncio.run(connection_arguments(libpq_parameters("postgresql://")))
+    given = asyncio.run(connection_arguments(libpq_parameters(url)))
     return {name: value for name, value in given.items() if always.get(name) != value}
 
 
@@ -28,18 +28,18 @@ def arguments(url: str) -> dict[str, object]:
 def test_each_scheme_and_any_login_is_taken(scheme: str, login: str, query: str) -> None:
     """A URL may begin as providers, libpq or SQLAlchemy write it, with space around it; what user and password do not
     encode (RFC 3986, section 3.2.1) is taken as it is, so no part of them is ever shown as a host."""
-    url = normalise(f" {scheme}://{login}@[::1]:6432/todo{query}\n")
+    found = libpq_parameters(f" {scheme}://{login}@[::1]:6432/todo{query}\n")
 
-    assert ("postgresql+psycopg2", "app@b", "p@ss/w:rd") == (url.drivername, url.username, url.password)
-    assert ("::1", 6432, "todo") == (url.host, url.port, url.database)
+    assert ("app@b", "p@ss/w:rd") == (found["user"], found["password"])
+    assert ("::1", "6432", "todo") == (found["host"], found["port"], found["dbname"])
 
 
 @pytest.mark.parametrize("places", ["db.example:6432", "[::1]", "a.example:1,b.example"])
 def test_an_at_sign_in_the_query_ends_no_login(places: str) -> None:
     """Behind hosts and the name of a parameter an @ is the parameter's, so no part of its value is shown as a host."""
-    url = normalise(f"postgresql://{places}/todo?user=me@tenant&password=p@ss")
+    found = libpq_parameters(f"postgresql://{places}/todo?user=me@tenant&password=p@ss")
 
-    assert ("me@tenant", "p@ss", "todo") == (url.username, url.password, url.database)
+    assert ("me@tenant", "p@ss", "todo") == (found["user"], found["password"], found["dbname"])
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_is_other_tools_is_left_out(query: str, ignored: list[str]) -> None
     url = f"{ELSEWHERE}/todo?{query}"
 
     assert ignored == ignored_parameters(url)
-    assert set() == set(ignored) & set(normalise(url).query)
+    assert set() == set(ignored) & set(libpq_parameters(url))
 
 
 def test_texts_are_utf8_whatever_the_url_says() -> None:
@@ -74,6 +74,7 @@ def test_what_is_libpqs_reaches_it() -> None:
     """Neon's address and libpq's own parameters are passed on, decoded, a value with `=` too."""
     query = "sslmode=require&channel_binding=require&options=endpoint=ep-x&keepalives_idle=7&target_session_attrs=any"
     expected = {
+        **libpq_parameters(f"{ELSEWHERE}/todo"),
         "sslmode": "require",
         "channel_binding": "require",
         "options": "endpoint=ep-x",
@@ -81,7 +82,7 @@ def test_what_is_libpqs_reaches_it() -> None:
         "target_session_attrs": "any",
     }
 
-    assert expected == normalise(f"{ELSEWHERE}/todo?{query}").query
+    assert expected == libpq_parameters(f"{ELSEWHERE}/todo?{query}")
     assert [] == ignored_parameters(f"{ELSEWHERE}/todo?{query}")
 
 
@@ -100,7 +101,7 @@ def test_what_is_libpqs_reaches_it() -> None:
 )
 def test_ssl_is_sslmode(written: str, mode: str) -> None:
     """What JDBC, node-postgres and asyncpg call `ssl` never turns into a connection that is less safe than asked."""
-    assert {"sslmode": mode} == normalise(f"{ELSEWHERE}/todo?{written}").query
+    assert {**libpq_parameters(ELSEWHERE), "sslmode": mode} == libpq_parameters(f"{ELSEWHERE}?{written}")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_ssl_is_sslmode(written: str, mode: str) -> None:
 def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) -> None:
     """An unknown parameter, or one with an unknown value, is a line that names it and not the value."""
     with pytest.raises(ValueError, match=r"^(has|must)") as error:
-        normalise(f"{ELSEWHERE}/todo?{query}")
+        libpq_parameters(f"{ELSEWHERE}/todo?{query}")
     assert sentence == str(error.value)
 
 
@@ -152,7 +153,7 @@ def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) ->
 def test_what_is_no_url_of_a_database_is_told_what_one_looks_like(url: str) -> None:
     """Anything else gets the rule, without what was written."""
     with pytest.raises(ValueError, match=r"^must look like") as error:
-        normalise(url)
+        libpq_parameters(url)
     assert URL_RULE == str(error.value)
 
 
@@ -168,7 +169,7 @@ def test_what_is_no_url_of_a_database_is_told_what_one_looks_like(url: str) -> N
 )
 def test_an_address_is_shown_without_its_login(url: str, shown: str) -> None:
     """For a person an address is its hosts, each with its port."""
-    assert shown == address(normalise(url))
+    assert shown == address(url)
 
 
 def test_names_are_looked_up_before_libpq_would() -> None:
@@ -196,7 +197,7 @@ def test_the_database_is_reached_in_every_form(database_url: str, form: str) -> 
     }
 
     async def ask() -> object:
-        connection = await open_connection(normalise(forms[form]))
+        connection = await open_connection(libpq_parameters(forms[form]))
         try:
             return await connection.run("SELECT current_database()", {})
         finally:
@@ -208,4 +209,6 @@ def test_the_database_is_reached_in_every_form(database_url: str, form: str) -> 
 def test_a_connection_that_is_refused_is_the_drivers_error(tmp_path: Path) -> None:
     """Nobody there is the driver's error, whichever way the address is written."""
     with pytest.raises(psycopg2.OperationalError):
-        asyncio.run(open_connection(normalise(f"postgresql://{str(tmp_path).replace('/', '%2F')}/todo")))
+        asyncio.run(
+            open_connection(libpq_parameters(f"postgresql://{str(tmp_path).replace('/', '%2F')}/todo"))
+        )

@@ -11,10 +11,9 @@ from sqlalchemy.sql.selectable import ReturnsRows
 
 from db.driver.database import Database, Tenant
 from db.driver.faults import ConstraintError
-from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES, tasks
 from openapi.bridge.failures import BadRequest, InternalError
+from tests.support.pools import pool_of
 
 VALUE = bindparam("value", type_=JSONB)
 
@@ -23,11 +22,8 @@ def fetched(url: str, statement: ReturnsRows, **values: Any) -> Any:
     """The first row that a user gets, of whom nothing is registered."""
 
     async def run() -> Any:
-        pool = Pool(normalise(url), size=1, queue=0)
-        try:
+        async with pool_of(url) as pool:
             return await Tenant(Database(pool, NAMES), "nobody we know", {}).fetch_one(statement, **values)
-        finally:
-            pool.close()
 
     return asyncio.run(run())
 

@@ -14,13 +14,12 @@ from sqlalchemy import make_url
 from db.driver.database import Database
 from db.driver.faults import ConstraintError
 from db.driver.messages import Message
-from db.driver.pool import Pool
-from db.driver.url import normalise
 from db.models import NAMES
 from openapi.bridge.failures import InternalError, Unavailable
 from tests.support.clusters import run
 from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.outage import UNAVAILABLE, told
+from tests.support.pools import pool_of
 from tests.support.running import Service, service_in_thread
 from tests.support.together import together
 
@@ -144,11 +143,8 @@ def answer_of(url: str, *texts: str) -> list[Any]:
     """What the messages answer, one after the other on one connection, as the handlers have it."""
 
     async def ask() -> list[Any]:
-        pool = Pool(normalise(url), size=1, queue=0)
-        try:
+        async with pool_of(url) as pool:
             return [await Database(pool, NAMES).run(Message.of(text), {}) for text in texts]
-        finally:
-            pool.close()
 
     return asyncio.run(ask())
 

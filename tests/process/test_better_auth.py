@@ -13,7 +13,7 @@ import httpx
 import jwt
 import pytest
 
-from tests.support.database import superuser
+from tests.support.clusters import run
 from tests.support.running import PROJECT, ServeProcess
 
 pytestmark = pytest.mark.faults
@@ -155,10 +155,8 @@ def test_who_signs_up_there_has_tasks_here(
         assert 403 == status(client, token, other)
         assert 401 == status(client, foreign)
         assert 401 == status(client, f"{token[:-8]}AAAAAAAA", user)
-    with superuser(database_url) as cursor:
-        # Nobody has proved yet that the address is theirs.
-        cursor.execute("SELECT email FROM users WHERE id = %s", (user,))
-        assert [(None,)] == cursor.fetchall()
+    # Nobody has proved yet that the address is theirs.
+    assert [(None,)] == run(database_url, "SELECT email FROM users WHERE id = %s", user)
 
 
 def test_a_change_of_its_keys_stops_nobody(issuer: BetterAuth, database_url: str, tmp_path: Path) -> None:

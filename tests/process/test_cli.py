@@ -8,12 +8,10 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import httpx
 import jwt
 import pytest
 from click.testing import CliRunner
@@ -27,9 +25,9 @@ from server.identity.bearer import BearerVerifier
 from server.identity.claims import TokenRules
 from server.identity.keys import SharedSecret
 from server.settings import NAMES
-from tests.support.clusters import Cluster, run
+from tests.support.clusters import run
 from tests.support.contracts import edited
-from tests.support.running import PROJECT, SECRET, copy_project, free_port, todo_api, wait_until
+from tests.support.running import PROJECT, SECRET, copy_project, free_port, status_of, todo_api, wait_until
 
 COMMANDS = [
     "backup",
@@ -58,18 +56,11 @@ def refusal(*arguments: str, cwd: Path, status: int = 1, **environment: str) -> 
     return ended.stderr.splitlines()
 
 
-def answers(port: int) -> bool:
-    """Whether a service answers on this port."""
-    with suppress(httpx.TransportError):
-        return httpx.get(f"http://127.0.0.1:{port}/health/live").is_success
-    return False
-
-
-@pytest.fixture
-def fresh(database_url: str) -> Iterator[str]:
-    """An empty database."""
-    with Cluster(database_url).database() as url:
-        yield url
+def shell(script: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script of the shell, in which `todo_api` is the command, with these settings and no others."""
+    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), **environment}
+    named = f'todo_api="{sys.executable} -m server"; {script}'
+    return subprocess.run(["sh", "-c", named], cwd=cwd, env=values, capture_output=True, text=True)
 
 
 def test_help_names_every_command(tmp_path: Path) -> None:
@@ -329,22 +320,18 @@ def test_programs_read_json(tmp_path: Path) -> None:
     }
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault() -> None:
+def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path: Path) -> None:
     """A pipe that closes before the end leaves no traceback."""
-    command = f"{sys.executable} -m server routes | head -1"
-    ended = subprocess.run(["sh", "-c", command], cwd=PROJECT, capture_output=True, text=True, check=True)
+    ended = shell("$todo_api routes | head -1", tmp_path)
 
-    assert 1 == len(ended.stdout.splitlines())
-    assert "" == ended.stderr
+    assert (0, 1, "") == (ended.returncode, len(ended.stdout.splitlines()), ended.stderr)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
 @pytest.mark.parametrize("command", ["version", "settings", "routes", "token alice", "--help", "doctor"])
 def test_what_cannot_be_printed_is_one_line(tmp_path: Path, command: str) -> None:
     """Where what a command prints goes to a full disk, it says so and fails."""
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": SECRET.decode()}
-    full = f"{sys.executable} -m server {command} >/dev/full"
-    ended = subprocess.run(["sh", "-c", full], cwd=tmp_path, env=values, capture_output=True, text=True)
+    ended = shell(f"$todo_api {command} >/dev/full", tmp_path, AUTH_JWT_SECRET=SECRET.decode())
 
     assert (1, "error: what it writes finds no room (No space left on device)\n") == (
         ended.returncode,
@@ -355,9 +342,8 @@ def test_what_cannot_be_printed_is_one_line(tmp_path: Path, command: str) -> Non
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, command: str) -> None:
     """A command that was started where a folder was removed meanwhile says what it cannot use."""
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "PORT": str(free_port())}
-    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m server {command}"
-    ended = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=values, capture_output=True, text=True)
+    script = f"mkdir gone && cd gone && rmdir ../gone && $todo_api {command}"
+    ended = shell(script, tmp_path, PORT=str(free_port()))
 
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: DATA_DIR .todo-api cannot be used (No such file or directory)")
@@ -366,9 +352,7 @@ def test_a_working_folder_that_is_gone_is_one_line(tmp_path: Path, command: str)
 
 def test_standard_error_may_be_closed(tmp_path: Path) -> None:
     """Some supervisors start a process without it; a command then does what it does elsewhere."""
-    command = f"{sys.executable} -m server token alice 2>&-"
-    values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT), "AUTH_JWT_SECRET": "s" * 32}
-    ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=values, capture_output=True, text=True)
+    ended = shell("$todo_api token alice 2>&-", tmp_path, AUTH_JWT_SECRET="s" * 32)
 
     assert (0, 3) == (ended.returncode, len(ended.stdout.split(".")))
 
@@ -386,7 +370,7 @@ def test_all_standard_files_may_be_closed(tmp_path: Path, fresh: str) -> None:
     command = f"exec {sys.executable} -m server serve <&- >&- 2>&-"
     process = subprocess.Popen(["sh", "-c", command], cwd=tmp_path, env=values)
     try:
-        wait_until(lambda: process.poll() is not None or answers(port))
+        wait_until(lambda: process.poll() is not None or status_of(f"http://127.0.0.1:{port}/health/live"))
     finally:
         process.terminate()
     assert 0 == process.wait()
@@ -547,11 +531,5 @@ def test_a_command_that_is_interrupted_says_nothing(tmp_path: Path) -> None:
 
 def test_a_question_that_nobody_can_answer_is_a_no(tmp_path: Path) -> None:
     """Where standard input is closed, `user erase` asks in vain, and erases nothing."""
-    process = subprocess.run(
-        ["sh", "-c", 'exec "$0" -m server user erase demo <&-', sys.executable],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert (130, "") == (process.returncode, process.stderr)
+    ended = shell("$todo_api user erase demo <&-", tmp_path)
+    assert (130, "") == (ended.returncode, ended.stderr)

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from inspect import isawaitable
 from pathlib import Path
@@ -17,6 +17,7 @@ from server.identity.issuer import IssuerClient, trusted_address
 from server.identity.jwks import JwksStore
 from server.identity.keys import ISSUER_ALGORITHMS
 from tests.support.issuer import AUDIENCE, Answer, Issuer, certificate, content, jwk_of, private_key, proven
+from tests.support.played import played
 
 MINUTE = 60
 DAY = 24 * 60 * MINUTE
@@ -59,37 +60,21 @@ def issuer() -> Iterator[Issuer]:
         yield running
 
 
-Scenario = Callable[[Setting], Awaitable[None]]
-Play = Callable[[Scenario], None]
-
-
 @pytest.fixture
-def play(issuer: Issuer) -> Play:
-    """Runs a scenario in an event loop of its own."""
-
-    def run(scenario: Scenario) -> None:
-        async def within_a_minute() -> None:
-            async with asyncio.timeout(60):
-                await scenario(Setting(issuer))
-
-        asyncio.run(within_a_minute())
-
-    return run
+def setting(issuer: Issuer) -> Setting:
+    return Setting(issuer)
 
 
 @pytest.mark.parametrize("algorithm", ISSUER_ALGORITHMS)
-def test_a_token_of_each_algorithm_is_verified(play: Play, algorithm: str) -> None:
+@played
+async def test_a_token_of_each_algorithm_is_verified(setting: Setting, algorithm: str) -> None:
     """A token of each algorithm is verified: the first after a lazy fetch, the next at once."""
-
-    async def scenario(setting: Setting) -> None:
-        kind = "EdDSA" if algorithm == "Ed25519" else algorithm if algorithm[0] == "E" else "RS256"
-        setting.issuer.keys = {"a": private_key(kind), "other": private_key("EdDSA", 2)}
-        first, second = (setting.issuer.token("a", {"alg": algorithm}, sub=user) for user in ("alice", "bob"))
-        assert "alice" == await setting.user(first)
-        assert not isawaitable(proof := setting.verifier.verify(None, second))
-        assert ("bob", 1) == (proof["sub"], setting.issuer.requests)
-
-    play(scenario)
+    kind = "EdDSA" if algorithm == "Ed25519" else algorithm if algorithm[0] == "E" else "RS256"
+    setting.issuer.keys = {"a": private_key(kind), "other": private_key("EdDSA", 2)}
+    first, second = (setting.issuer.token("a", {"alg": algorithm}, sub=user) for user in ("alice", "bob"))
+    assert "alice" == await setting.user(first)
+    assert not isawaitable(proof := setting.verifier.verify(None, second))
+    assert ("bob", 1) == (proof["sub"], setting.issuer.requests)
 
 
 def slowly(handler: BaseHTTPRequestHandler) -> None:
@@ -127,43 +112,38 @@ USELESS: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", [*HOSTILE, *USELESS])
-def test_without_any_key_a_token_is_503(play: Play, answer: str) -> None:
+@played
+async def test_without_any_key_a_token_is_503(setting: Setting, answer: str) -> None:
     """Whatever a hostile issuer answers, a token that cannot be checked is Unavailable, in bounded time."""
-
-    async def scenario(setting: Setting) -> None:
-        setting = Setting(setting.issuer, fetch_seconds=1)
-        setting.issuer.answer = (HOSTILE | USELESS)[answer]
-        token = setting.issuer.token()
-        async with asyncio.timeout(5):
-            with pytest.raises(Unavailable) as error:
-                await setting.user(token)
-        assert 503 == error.value.status_code
-        setting.issuer.answer = None
-        setting.clock.now += 1
-        assert "alice" == await setting.user(token)
-
-    play(scenario)
+    setting = Setting(setting.issuer, fetch_seconds=1)
+    setting.issuer.answer = (HOSTILE | USELESS)[answer]
+    token = setting.issuer.token()
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable) as error:
+            await setting.user(token)
+    assert 503 == error.value.status_code
+    setting.issuer.answer = None
+    setting.clock.now += 1
+    assert "alice" == await setting.user(token)
 
 
 @pytest.mark.parametrize("answer", HOSTILE)
-def test_known_keys_serve_on_when_the_issuer_turns_bad(play: Play, answer: str) -> None:
+@played
+async def test_known_keys_serve_on_when_the_issuer_turns_bad(setting: Setting, answer: str) -> None:
     """A hostile answer to a renewal leaves the keys as they were."""
-
-    async def scenario(setting: Setting) -> None:
-        setting = Setting(setting.issuer, fetch_seconds=1)
-        await setting.user(setting.issuer.token())
-        setting.issuer.answer = HOSTILE[answer]
-        setting.clock.now += 9 * MINUTE
-        for user in ("alice", "bob"):
-            assert user == await setting.user(setting.issuer.token(sub=user))
-            await setting.requests_become(2)
-        assert 9 * MINUTE == setting.store.age_seconds
-
-    play(scenario)
+    setting = Setting(setting.issuer, fetch_seconds=1)
+    await setting.user(setting.issuer.token())
+    setting.issuer.answer = HOSTILE[answer]
+    setting.clock.now += 9 * MINUTE
+    for user in ("alice", "bob"):
+        assert user == await setting.user(setting.issuer.token(sub=user))
+        await setting.requests_become(2)
+    assert 9 * MINUTE == setting.store.age_seconds
 
 
 @pytest.mark.parametrize("stated", [True, False])
-def test_a_huge_answer_is_not_read_to_its_end(play: Play, stated: bool) -> None:
+@played
+async def test_a_huge_answer_is_not_read_to_its_end(setting: Setting, stated: bool) -> None:
     """The fetch hangs up soon after 1 MB of an answer of 200 MB, whether or not its size is stated."""
     sent = []
 
@@ -176,360 +156,292 @@ def test_a_huge_answer_is_not_read_to_its_end(play: Play, stated: bool) -> None:
             handler.wfile.write(b" " * 1_000_000)
             sent.append(1)
 
-    async def scenario(setting: Setting) -> None:
-        setting.issuer.answer = huge
-        with pytest.raises(Unavailable):
-            await setting.user(setting.issuer.token())
-        # What the sockets' buffers on both sides hold counts as sent.
-        assert 30 > len(sent)
-
-    play(scenario)
+    setting.issuer.answer = huge
+    with pytest.raises(Unavailable):
+        await setting.user(setting.issuer.token())
+    # What the sockets' buffers on both sides hold counts as sent.
+    assert 30 > len(sent)
 
 
-def test_a_redirect_is_not_followed(play: Play) -> None:
+@played
+async def test_a_redirect_is_not_followed(setting: Setting) -> None:
     """Keys from where the issuer redirects to are not even fetched."""
-
-    async def scenario(setting: Setting) -> None:
-        with Issuer() as elsewhere:
-            for status in (301, 302, 303, 307, 308):
-                setting.issuer.answer = content(b"", status, Location=elsewhere.url)
-                setting.clock.now += 1
-                with pytest.raises(Unavailable):
-                    await setting.user(setting.issuer.token())
-            assert (5, 0) == (setting.issuer.requests, elsewhere.requests)
-
-    play(scenario)
+    with Issuer() as elsewhere:
+        for status in (301, 302, 303, 307, 308):
+            setting.issuer.answer = content(b"", status, Location=elsewhere.url)
+            setting.clock.now += 1
+            with pytest.raises(Unavailable):
+                await setting.user(setting.issuer.token())
+        assert (5, 0) == (setting.issuer.requests, elsewhere.requests)
 
 
-def test_a_refused_connection_is_503_and_heals(issuer: Issuer, play: Play) -> None:
+@played
+async def test_a_refused_connection_is_503_and_heals(issuer: Issuer, setting: Setting) -> None:
     """With the issuer's port closed a token is Unavailable, and good again a second after it opens."""
-
-    async def scenario(setting: Setting) -> None:
-        token = issuer.token()
-        issuer.stop()
-        with pytest.raises(Unavailable):
-            await setting.user(token)
-        issuer.start()
-        with pytest.raises(Unavailable):
-            await setting.user(token)
-        setting.clock.now += 1
-        assert "alice" == await setting.user(token)
-        assert 1 == issuer.requests
-
-    play(scenario)
+    token = issuer.token()
+    issuer.stop()
+    with pytest.raises(Unavailable):
+        await setting.user(token)
+    issuer.start()
+    with pytest.raises(Unavailable):
+        await setting.user(token)
+    setting.clock.now += 1
+    assert "alice" == await setting.user(token)
+    assert 1 == issuer.requests
 
 
-def test_a_malformed_token_is_401_even_without_keys(play: Play) -> None:
+@played
+async def test_a_malformed_token_is_401_even_without_keys(setting: Setting) -> None:
     """What no key could save is refused without asking the issuer."""
-
-    async def scenario(setting: Setting) -> None:
-        for token in ("", "a.b.c", setting.issuer.token(headers={"crit": ["x"], "x": 1})):
-            with pytest.raises(Unauthorized):
-                await setting.user(token)
-        assert 0 == setting.issuer.requests
-
-    play(scenario)
+    for token in ("", "a.b.c", setting.issuer.token(headers={"crit": ["x"], "x": 1})):
+        with pytest.raises(Unauthorized):
+            await setting.user(token)
+    assert 0 == setting.issuer.requests
 
 
 @pytest.mark.parametrize("warm", [False, True])
-def test_a_hundred_tokens_with_an_unknown_key_cause_one_fetch(play: Play, warm: bool) -> None:
+@played
+async def test_a_hundred_tokens_with_an_unknown_key_cause_one_fetch(setting: Setting, warm: bool) -> None:
     """Everyone who needs a new key waits for the same fetch, whether or not keys are known already."""
-
-    async def scenario(setting: Setting) -> None:
-        if warm:
-            await setting.user(setting.issuer.token())
-        before = setting.issuer.requests
-        setting.issuer.keys["new"] = private_key("EdDSA", 2)
-        setting.issuer.open.clear()
-        asked = [
-            asyncio.create_task(setting.user(setting.issuer.token("new", sub=str(n)))) for n in range(100)
-        ]
-        await asyncio.sleep(0.1)
-        setting.issuer.open.set()
-        assert [str(n) for n in range(100)] == await asyncio.gather(*asked)
-        assert before + 1 == setting.issuer.requests
-
-    play(scenario)
-
-
-def test_tokens_with_known_keys_do_not_wait_for_a_fetch(play: Play) -> None:
-    """While the issuer is being asked for an unknown key, others are verified at once."""
-
-    async def scenario(setting: Setting) -> None:
+    if warm:
         await setting.user(setting.issuer.token())
-        setting.issuer.open.clear()
-        waiting = asyncio.create_task(setting.user(setting.issuer.token(headers={"kid": "unknown"})))
-        await asyncio.sleep(0.1)
-        assert "bob" == await setting.user(setting.issuer.token(sub="bob"))
-        assert not waiting.done()
-        setting.issuer.open.set()
-        with pytest.raises(Unauthorized, match="no EdDSA key for kid 'unknown'"):
-            await waiting
-
-    play(scenario)
+    before = setting.issuer.requests
+    setting.issuer.keys["new"] = private_key("EdDSA", 2)
+    setting.issuer.open.clear()
+    asked = [asyncio.create_task(setting.user(setting.issuer.token("new", sub=str(n)))) for n in range(100)]
+    await asyncio.sleep(0.1)
+    setting.issuer.open.set()
+    assert [str(n) for n in range(100)] == await asyncio.gather(*asked)
+    assert before + 1 == setting.issuer.requests
 
 
-def test_made_up_names_cost_little_and_refuse_no_new_key(play: Play) -> None:
+@played
+async def test_tokens_with_known_keys_do_not_wait_for_a_fetch(setting: Setting) -> None:
+    """While the issuer is being asked for an unknown key, others are verified at once."""
+    await setting.user(setting.issuer.token())
+    setting.issuer.open.clear()
+    waiting = asyncio.create_task(setting.user(setting.issuer.token(headers={"kid": "unknown"})))
+    await asyncio.sleep(0.1)
+    assert "bob" == await setting.user(setting.issuer.token(sub="bob"))
+    assert not waiting.done()
+    setting.issuer.open.set()
+    with pytest.raises(Unauthorized, match="no EdDSA key for kid 'unknown'"):
+        await waiting
+
+
+@played
+async def test_made_up_names_cost_little_and_refuse_no_new_key(setting: Setting) -> None:
     """After a fetch for a name that the issuer does not know, it is spared for 5 seconds: that name stays 401, and any
     other is 503, which a client repeats, and not 401, for which it would fetch another token."""
-
-    async def scenario(setting: Setting) -> None:
-        await setting.user(setting.issuer.token())
-        made_up = setting.issuer.token(headers={"kid": "made up"})
-        for _ in range(3):
-            with pytest.raises(Unauthorized):
-                await setting.user(made_up)
-        setting.issuer.keys["new"] = private_key("EdDSA", 2)
-        new = setting.issuer.token("new")
-        with pytest.raises(Unavailable):
-            await setting.user(new)
-        assert 2 == setting.issuer.requests
-        setting.clock.now += 5
-        assert "alice" == await setting.user(new)
-        assert 3 == setting.issuer.requests
-
-    play(scenario)
+    await setting.user(setting.issuer.token())
+    made_up = setting.issuer.token(headers={"kid": "made up"})
+    for _ in range(3):
+        with pytest.raises(Unauthorized):
+            await setting.user(made_up)
+    setting.issuer.keys["new"] = private_key("EdDSA", 2)
+    new = setting.issuer.token("new")
+    with pytest.raises(Unavailable):
+        await setting.user(new)
+    assert 2 == setting.issuer.requests
+    setting.clock.now += 5
+    assert "alice" == await setting.user(new)
+    assert 3 == setting.issuer.requests
 
 
-def test_an_unknown_name_is_503_while_the_issuer_is_away(play: Play) -> None:
+@played
+async def test_an_unknown_name_is_503_while_the_issuer_is_away(setting: Setting) -> None:
     """Whether a key is new or made up cannot be known without the issuer; tokens of known keys are served on."""
-
-    async def scenario(setting: Setting) -> None:
-        await setting.user(setting.issuer.token())
-        setting.issuer.stop()
-        with pytest.raises(Unavailable):
-            await setting.user(setting.issuer.token(headers={"kid": "unknown"}))
-        assert "bob" == await setting.user(setting.issuer.token(sub="bob"))
-
-    play(scenario)
+    await setting.user(setting.issuer.token())
+    setting.issuer.stop()
+    with pytest.raises(Unavailable):
+        await setting.user(setting.issuer.token(headers={"kid": "unknown"}))
+    assert "bob" == await setting.user(setting.issuer.token(sub="bob"))
 
 
 @pytest.mark.parametrize("named", [False, True])
-def test_keys_without_a_name_can_be_changed_too(play: Play, named: bool) -> None:
+@played
+async def test_keys_without_a_name_can_be_changed_too(setting: Setting, named: bool) -> None:
     """Where keys have no name, a token whose signature fits no known key makes the service ask for a newer one."""
-
-    async def scenario(setting: Setting) -> None:
-        setting.issuer.keys["new"] = private_key("EdDSA", 2)
-        headers: dict[str, object] = {} if named else {"kid": ...}
-        for kid in ("ed", "new"):
-            setting.issuer.answer = content({"keys": [jwk_of(setting.issuer.keys[kid])]})
-            assert "alice" == await setting.user(setting.issuer.token(kid, headers))
-        with pytest.raises(Unavailable):
-            await setting.user(setting.issuer.token("ed", headers, sub="bob"))
-        setting.clock.now += 5
-        with pytest.raises(Unauthorized):
-            await setting.user(setting.issuer.token("ed", headers, sub="bob"))
-
-    play(scenario)
+    setting.issuer.keys["new"] = private_key("EdDSA", 2)
+    headers: dict[str, object] = {} if named else {"kid": ...}
+    for kid in ("ed", "new"):
+        setting.issuer.answer = content({"keys": [jwk_of(setting.issuer.keys[kid])]})
+        assert "alice" == await setting.user(setting.issuer.token(kid, headers))
+    with pytest.raises(Unavailable):
+        await setting.user(setting.issuer.token("ed", headers, sub="bob"))
+    setting.clock.now += 5
+    with pytest.raises(Unauthorized):
+        await setting.user(setting.issuer.token("ed", headers, sub="bob"))
 
 
-def test_without_keys_the_issuer_is_asked_at_most_every_second(play: Play) -> None:
+@played
+async def test_without_keys_the_issuer_is_asked_at_most_every_second(setting: Setting) -> None:
     """While there are no keys at all, one request in a second asks, and the others are 503 at once."""
-
-    async def scenario(setting: Setting) -> None:
-        setting.issuer.answer = HOSTILE["error"]
-        for number in range(1, 4):
-            for _ in range(5):
-                with pytest.raises(Unavailable):
-                    await setting.user(setting.issuer.token())
-            assert number == setting.issuer.requests
-            setting.clock.now += 1
-
-    play(scenario)
+    setting.issuer.answer = HOSTILE["error"]
+    for number in range(1, 4):
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await setting.user(setting.issuer.token())
+        assert number == setting.issuer.requests
+        setting.clock.now += 1
 
 
-def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(play: Play) -> None:
+@played
+async def test_a_client_that_goes_away_does_not_end_the_fetch_of_others(setting: Setting) -> None:
     """Cancelling the request that began a fetch leaves the fetch to those who wait for it too."""
-
-    async def scenario(setting: Setting) -> None:
-        setting.issuer.open.clear()
-        first, second = (asyncio.create_task(setting.user(setting.issuer.token())) for _ in range(2))
-        await asyncio.sleep(0.1)
-        first.cancel()
-        await asyncio.sleep(0.1)
-        setting.issuer.open.set()
-        assert "alice" == await second
-        assert (True, 1) == (first.cancelled(), setting.issuer.requests)
-
-    play(scenario)
+    setting.issuer.open.clear()
+    first, second = (asyncio.create_task(setting.user(setting.issuer.token())) for _ in range(2))
+    await asyncio.sleep(0.1)
+    first.cancel()
+    await asyncio.sleep(0.1)
+    setting.issuer.open.set()
+    assert "alice" == await second
+    assert (True, 1) == (first.cancelled(), setting.issuer.requests)
 
 
-def test_a_rotation_takes_effect_at_the_first_new_token(play: Play) -> None:
+@played
+async def test_a_rotation_takes_effect_at_the_first_new_token(setting: Setting) -> None:
     """A new key is known as soon as a token names it, and the old one serves while it is published."""
-
-    async def scenario(setting: Setting) -> None:
-        old = setting.issuer.token()
-        assert "alice" == await setting.user(old)
-        setting.issuer.keys["new"] = private_key("EdDSA", 2)
-        assert "alice" == await setting.user(setting.issuer.token("new"))
-        assert "alice" == await setting.user(old)
-        assert 2 == setting.issuer.requests
-
-    play(scenario)
+    old = setting.issuer.token()
+    assert "alice" == await setting.user(old)
+    setting.issuer.keys["new"] = private_key("EdDSA", 2)
+    assert "alice" == await setting.user(setting.issuer.token("new"))
+    assert "alice" == await setting.user(old)
+    assert 2 == setting.issuer.requests
 
 
-def test_keys_may_share_a_name(play: Play) -> None:
+@played
+async def test_keys_may_share_a_name(setting: Setting) -> None:
     """Of keys with one name, as an issuer may have them while it changes them, each is tried."""
-
-    async def scenario(setting: Setting) -> None:
-        keys = [jwk_of(key, kid="ed") for key in (private_key("EdDSA", 2), ED)]
-        setting.issuer.answer = content({"keys": keys})
-        assert "alice" == await setting.user(setting.issuer.token())
-
-    play(scenario)
+    keys = [jwk_of(key, kid="ed") for key in (private_key("EdDSA", 2), ED)]
+    setting.issuer.answer = content({"keys": keys})
+    assert "alice" == await setting.user(setting.issuer.token())
 
 
-def test_a_withdrawn_key_ends_its_tokens_even_cached_ones(play: Play) -> None:
+@played
+async def test_a_withdrawn_key_ends_its_tokens_even_cached_ones(setting: Setting) -> None:
     """Once the renewed set lacks a key, tokens that it verified are refused, and others are not."""
-
-    async def scenario(setting: Setting) -> None:
-        setting.issuer.keys["new"] = private_key("EdDSA", 2)
-        old, new = setting.issuer.token("ed"), setting.issuer.token("new")
-        assert ["alice"] * 2 == [await setting.user(old), await setting.user(new)]
-        del setting.issuer.keys["ed"]
-        setting.clock.now += 5 * MINUTE
-        assert "alice" == await setting.user(old)
-        await setting.requests_become(2)
-        assert "alice" == await setting.user(new)
-        with pytest.raises(Unauthorized, match="no EdDSA key for kid 'ed'"):
-            await setting.user(old)
-
-    play(scenario)
+    setting.issuer.keys["new"] = private_key("EdDSA", 2)
+    old, new = setting.issuer.token("ed"), setting.issuer.token("new")
+    assert ["alice"] * 2 == [await setting.user(old), await setting.user(new)]
+    del setting.issuer.keys["ed"]
+    setting.clock.now += 5 * MINUTE
+    assert "alice" == await setting.user(old)
+    await setting.requests_become(2)
+    assert "alice" == await setting.user(new)
+    with pytest.raises(Unauthorized, match="no EdDSA key for kid 'ed'"):
+        await setting.user(old)
 
 
-def test_a_set_without_a_usable_key_withdraws_them_all(play: Play) -> None:
+@played
+async def test_a_set_without_a_usable_key_withdraws_them_all(setting: Setting) -> None:
     """An issuer that publishes an empty set is believed: its tokens are Unavailable until it has keys."""
-
-    async def scenario(setting: Setting) -> None:
-        token = setting.issuer.token()
-        assert "alice" == await setting.user(token)
-        setting.issuer.answer = USELESS["empty"]
-        setting.clock.now += 5 * MINUTE
-        assert "alice" == await setting.user(token)
-        await setting.requests_become(2)
-        setting.clock.now += 1
-        with pytest.raises(Unavailable):
-            await setting.user(token)
-
-    play(scenario)
-
-
-def test_keys_are_renewed_in_the_background_after_five_minutes(play: Play) -> None:
-    """Fresh keys are not fetched again; older ones are, while tokens, cached or not, do not wait."""
-
-    async def scenario(setting: Setting) -> None:
-        token = setting.issuer.token()
-        first = await proven(setting.verifier, token)
-        setting.clock.now += 5 * MINUTE - 1
-        assert first is setting.verifier.verify(None, token)
-        await asyncio.sleep(0.1)
-        assert 1 == setting.issuer.requests
-        setting.clock.now += 1
-        setting.issuer.open.clear()
-        assert first is setting.verifier.verify(None, token)
-        setting.issuer.open.set()
-        await setting.requests_become(2)
-        assert 0 == setting.store.age_seconds
-
-    play(scenario)
-
-
-def test_an_unchanged_set_keeps_verified_tokens(play: Play) -> None:
-    """A renewal that brings the same document does not throw the cache away."""
-
-    async def scenario(setting: Setting) -> None:
-        token = setting.issuer.token()
-        first, keys = await proven(setting.verifier, token), setting.store.current
-        setting.clock.now += 9 * MINUTE
-        assert first is setting.verifier.verify(None, token)
-        await setting.requests_become(2)
-        assert (first, keys) == (setting.verifier.verify(None, token), setting.store.current)
-        assert first is setting.verifier.verify(None, token)
-
-    play(scenario)
-
-
-def test_while_the_issuer_is_down_it_is_asked_every_30_seconds(play: Play) -> None:
-    """Failed renewals are repeated every 30 seconds and not with every request."""
-
-    async def scenario(setting: Setting) -> None:
-        token = setting.issuer.token()
+    token = setting.issuer.token()
+    assert "alice" == await setting.user(token)
+    setting.issuer.answer = USELESS["empty"]
+    setting.clock.now += 5 * MINUTE
+    assert "alice" == await setting.user(token)
+    await setting.requests_become(2)
+    setting.clock.now += 1
+    with pytest.raises(Unavailable):
         await setting.user(token)
-        setting.issuer.answer = HOSTILE["error"]
-        setting.clock.now += 5 * MINUTE
-        for number in range(2, 5):
-            for second in (0, 15, 29.9):
-                setting.clock.now += second - (setting.clock.now - 1000) % 30
-                assert "alice" == await setting.user(token)
-                await setting.requests_become(number)
-            setting.clock.now += 0.1
-
-    play(scenario)
 
 
-def test_keys_serve_for_10_minutes_without_the_issuer_and_no_longer(play: Play) -> None:
+@played
+async def test_keys_are_renewed_in_the_background_after_five_minutes(setting: Setting) -> None:
+    """Fresh keys are not fetched again; older ones are, while tokens, cached or not, do not wait."""
+    token = setting.issuer.token()
+    first = await proven(setting.verifier, token)
+    setting.clock.now += 5 * MINUTE - 1
+    assert first is setting.verifier.verify(None, token)
+    await asyncio.sleep(0.1)
+    assert 1 == setting.issuer.requests
+    setting.clock.now += 1
+    setting.issuer.open.clear()
+    assert first is setting.verifier.verify(None, token)
+    setting.issuer.open.set()
+    await setting.requests_become(2)
+    assert 0 == setting.store.age_seconds
+
+
+@played
+async def test_an_unchanged_set_keeps_verified_tokens(setting: Setting) -> None:
+    """A renewal that brings the same document does not throw the cache away."""
+    token = setting.issuer.token()
+    first, keys = await proven(setting.verifier, token), setting.store.current
+    setting.clock.now += 9 * MINUTE
+    assert first is setting.verifier.verify(None, token)
+    await setting.requests_become(2)
+    assert (first, keys) == (setting.verifier.verify(None, token), setting.store.current)
+    assert first is setting.verifier.verify(None, token)
+
+
+@played
+async def test_while_the_issuer_is_down_it_is_asked_every_30_seconds(setting: Setting) -> None:
+    """Failed renewals are repeated every 30 seconds and not with every request."""
+    token = setting.issuer.token()
+    await setting.user(token)
+    setting.issuer.answer = HOSTILE["error"]
+    setting.clock.now += 5 * MINUTE
+    for number in range(2, 5):
+        for second in (0, 15, 29.9):
+            setting.clock.now += second - (setting.clock.now - 1000) % 30
+            assert "alice" == await setting.user(token)
+            await setting.requests_become(number)
+        setting.clock.now += 0.1
+
+
+@played
+async def test_keys_serve_for_10_minutes_without_the_issuer_and_no_longer(setting: Setting) -> None:
     """With the issuer away tokens, cached or not, serve for 10 minutes, since a key may have been withdrawn; then they
     are 503 until it is back."""
-
-    async def scenario(setting: Setting) -> None:
-        token = setting.issuer.token()
-        await setting.user(token)
-        setting.issuer.stop()
-        setting.clock.now += 10 * MINUTE - 1
-        assert "alice" == await setting.user(token)
-        setting.clock.now += 1
-        for known in (token, setting.issuer.token(sub="bob")):
-            with pytest.raises(Unavailable):
-                await setting.user(known)
-        setting.issuer.start()
-        setting.clock.now += 1
-        assert "alice" == await setting.user(token)
-        assert 0 == setting.store.age_seconds
-
-    play(scenario)
+    token = setting.issuer.token()
+    await setting.user(token)
+    setting.issuer.stop()
+    setting.clock.now += 10 * MINUTE - 1
+    assert "alice" == await setting.user(token)
+    setting.clock.now += 1
+    for known in (token, setting.issuer.token(sub="bob")):
+        with pytest.raises(Unavailable):
+            await setting.user(known)
+    setting.issuer.start()
+    setting.clock.now += 1
+    assert "alice" == await setting.user(token)
+    assert 0 == setting.store.age_seconds
 
 
-def test_after_a_quiet_day_the_issuer_is_asked_first(play: Play) -> None:
+@played
+async def test_after_a_quiet_day_the_issuer_is_asked_first(setting: Setting) -> None:
     """A token of a key that was withdrawn long ago does not pass while the keys are being renewed."""
-
-    async def scenario(setting: Setting) -> None:
-        withdrawn = setting.issuer.token(exp=int(time.time()) + 2 * DAY)
+    withdrawn = setting.issuer.token(exp=int(time.time()) + 2 * DAY)
+    await setting.user(withdrawn)
+    setting.issuer.keys = {"new": private_key("EdDSA", 2)}
+    setting.clock.now += DAY
+    with pytest.raises(Unauthorized):
         await setting.user(withdrawn)
-        setting.issuer.keys = {"new": private_key("EdDSA", 2)}
-        setting.clock.now += DAY
-        with pytest.raises(Unauthorized):
-            await setting.user(withdrawn)
-        assert 2 == setting.issuer.requests
-
-    play(scenario)
+    assert 2 == setting.issuer.requests
 
 
-def test_the_age_of_the_keys_is_known(play: Play) -> None:
+@played
+async def test_the_age_of_the_keys_is_known(setting: Setting) -> None:
     """The age counts from the last good answer, and is infinite before the first."""
-
-    async def scenario(setting: Setting) -> None:
-        assert float("inf") == setting.store.age_seconds
-        await setting.user(setting.issuer.token())
-        setting.clock.now += 7
-        assert 7 == setting.store.age_seconds == setting.verifier.keys.age_seconds
-
-    play(scenario)
+    assert float("inf") == setting.store.age_seconds
+    await setting.user(setting.issuer.token())
+    setting.clock.now += 7
+    assert 7 == setting.store.age_seconds == setting.verifier.keys.age_seconds
 
 
-def test_a_large_key_set_does_not_stop_the_loop(play: Play) -> None:
+@played
+async def test_a_large_key_set_does_not_stop_the_loop(setting: Setting) -> None:
     """While thousands of keys are read, other work goes on."""
-
-    async def scenario(setting: Setting) -> None:
-        size = 7000
-        setting.issuer.answer = content({"keys": [jwk_of(ED, kid=str(n)) for n in range(size)]})
-        fetch, ticks = asyncio.create_task(setting.store.asked_again("any")), 0
-        while not fetch.done():
-            await asyncio.sleep(0.001)
-            ticks += 1
-        assert size == fetch.result()[0].size
-        assert 10 <= ticks
-
-    play(scenario)
+    size = 7000
+    setting.issuer.answer = content({"keys": [jwk_of(ED, kid=str(n)) for n in range(size)]})
+    fetch, ticks = asyncio.create_task(setting.store.asked_again("any")), 0
+    while not fetch.done():
+        await asyncio.sleep(0.001)
+        ticks += 1
+    assert size == fetch.result()[0].size
+    assert 10 <= ticks
 
 
 @pytest.mark.parametrize(
@@ -588,14 +500,13 @@ def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path, monkeypatch: 
         assert "alice" == asyncio.run(user(issuer))
 
 
-def test_a_loopback_issuer_is_asked_without_a_proxy(monkeypatch: pytest.MonkeyPatch, play: Play) -> None:
+@played
+async def test_a_loopback_issuer_is_asked_without_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, setting: Setting
+) -> None:
     """A proxy from the environment never sees what is fetched over http."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-
-    async def scenario(setting: Setting) -> None:
-        assert "alice" == await setting.user(setting.issuer.token())
-
-    play(scenario)
+    assert "alice" == await setting.user(setting.issuer.token())

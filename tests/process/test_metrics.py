@@ -17,10 +17,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from db.migrations import migrations
 from openapi.contract import contract
 from server.telemetry.metrics import metrics_server
-from tests.support.clusters import Cluster
 from tests.support.database import open_transaction
 from tests.support.running import PROJECT, SECRET, ServeProcess, Service, free_port, todo_api, wait_until
 
@@ -44,19 +42,11 @@ def samples(port: int) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def fresh(database_url: str) -> Iterator[str]:
-    """A database that nobody else uses."""
-    with Cluster(database_url).database() as url:
-        migrations.upgrade(url)
-        yield url
-
-
-@pytest.fixture(scope="module")
-def pair(fresh: str) -> Iterator[tuple[Service, int]]:
+def pair(own_url: str) -> Iterator[tuple[Service, int]]:
     """A service with two workers, and the port of its metrics."""
     port = free_port()
     settings = {"METRICS_PORT": str(port), "WEB_CONCURRENCY": "2", "AUTH_JWT_SECRET": SECRET.decode()}
-    with ServeProcess(**settings, DATABASE_URL=fresh) as process:
+    with ServeProcess(**settings, DATABASE_URL=own_url) as process:
         process.wait_until_live()
         yield Service(process.url), port
         status, said = process.stop()
@@ -106,7 +96,7 @@ def test_the_time_of_each_request_is_in_the_histogram(counted: Samples) -> None:
     assert 0 < counted["todo_api_request_duration_seconds_sum", *LIST] < 40
 
 
-def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: str) -> None:
+def test_connections_and_the_queue_are_told(pair: tuple[Service, int], own_url: str) -> None:
     """While 20 clients wait for a lock, connections in use and the queue before them make 20, and then none. Each is
     answered, with 200 once the lock is gone."""
     service, port = pair
@@ -125,7 +115,7 @@ def test_connections_and_the_queue_are_told(pair: tuple[Service, int], fresh: st
 
     with service.client("alice") as client, ThreadPoolExecutor(20) as threads:
         path = client.post("/api/alice/tasks", json={"title": "Buy milk"}).headers["Location"]
-        with open_transaction(fresh) as cursor:
+        with open_transaction(own_url) as cursor:
             cursor.execute("SELECT FROM tasks FOR UPDATE")
             changes = [threads.submit(change, client, path) for _ in range(20)]
             try:

@@ -18,7 +18,7 @@ import pytest
 from openapi.bridge.failures import TooManyRequests
 from openapi.contract import contract
 from tests.support.issuer import certificate
-from tests.support.running import PROJECT, SECRET, ServeProcess, Service, free_port, wait_until
+from tests.support.running import PROJECT, SECRET, ServeProcess, Service, free_port, status_of, wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -66,8 +66,7 @@ def running(folder: Path, further: Mapping[str, str]) -> Iterator[tuple[Service,
     with subprocess.Popen([program, "-p", folder, "-c", "nginx.conf", "-e", "error.log"]) as process:
         try:
             service = Service(f"https://127.0.0.1:{secure}")
-            with service.client() as client:
-                wait_until(lambda: process.poll() is not None or answers(client))
+            wait_until(lambda: process.poll() is not None or status_of(f"{service.url}/health/live"))
             assert process.poll() is None, (folder / "error.log").read_text()
             yield service, folder / "access.log"
         finally:
@@ -79,13 +78,6 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, P
     """nginx with our file as it is."""
     with running(tmp_path_factory.mktemp("nginx"), {}) as started:
         yield started
-
-
-def answers(client: httpx.Client) -> bool:
-    try:
-        return bool(client.get("/health/live").status_code)
-    except httpx.TransportError:
-        return False
 
 
 def server(port: int, database_url: str, folder: Path) -> ServeProcess:

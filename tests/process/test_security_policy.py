@@ -18,7 +18,7 @@ def names_in(file: str) -> set[str]:
     """The names of a file's tests."""
     (path,) = (PROJECT / "tests").glob(f"*/{file}")
     module = ast.parse(path.read_text(encoding="utf-8"))
-    return {node.name for node in module.body if isinstance(node, ast.FunctionDef)}
+    return {node.name for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)

@@ -19,7 +19,6 @@ import uvicorn
 from db.migrations import migrations
 from server.app import create_app
 from server.todo import todo
-from tests.support.clusters import Cluster
 from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.raw_http import JSON, RawConnection, request
 from tests.support.raw_http import signed_in as signed_in_as
@@ -66,13 +65,6 @@ def database_runs(folder: Path) -> bool:
         os.kill(int((folder / "postgres" / "postmaster.pid").read_text().split()[0]), 0)
         return True
     return False
-
-
-@pytest.fixture
-def fresh(database_url: str) -> Iterator[str]:
-    """An empty database."""
-    with Cluster(database_url).database() as url:
-        yield url
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +286,7 @@ def test_a_signal_lets_what_is_in_flight_finish(
                 wait_for_waiting(fresh, 1)
                 ended = threads.submit(process.stop, number)
                 # The signal has arrived where there is nobody left who has nothing to do.
-                wait_until(lambda: 1 == len(workers_of(process)) if workers == "2" else is_free(process.port))
+                wait_until(lambda: 1 == len(process.workers()) if workers == "2" else is_free(process.port))
 
             assert (200, "Buy bread") == (change.result().status_code, change.result().json()["title"])
             assert (0, "") == ended.result()
@@ -315,10 +307,9 @@ def test_a_request_that_never_ends_is_told(database_url: str) -> None:
             connection.send(request("POST", "/api/alice/tasks", *headers) + b'{"title":')
             wait_until(lambda: server.started and bool(server.server_state.tasks))
             server.should_exit = True
-            answer = connection.receive()
+            answer = connection.answer()
         running.result()
 
-    assert answer is not None
     assert (503, "1") == (answer.status, answer.headers["retry-after"])
     assert "The service is temporarily unavailable. Try again shortly" == answer.sentence
 
@@ -330,7 +321,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServeProces
     with ServeProcess(cwd=folder, WEB_CONCURRENCY="2") as process:
         announced(process)
         process.wait_until_live()
-        wait_until(lambda: 2 == len(workers_of(process)))
+        wait_until(lambda: 2 == len(process.workers()))
         yield process, folder
 
 
@@ -339,7 +330,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ServeProces
 def test_each_worker_answers(pair: tuple[ServeProcess, Path]) -> None:
     """With either of the workers frozen the other one serves, on the same tasks."""
     process, folder = pair
-    workers = workers_of(process)
+    workers = list(process.workers())
     for frozen in workers:
         os.kill(frozen, signal.SIGSTOP)
         try:
@@ -358,12 +349,12 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
     """After a worker was killed there are two again, the service answers, and the log says so."""
     with ServeProcess(cwd=tmp_path, WEB_CONCURRENCY="2") as process:
         announced(process)
-        wait_until(lambda: 2 == len(workers_of(process)))
-        killed, kept = workers_of(process)
+        wait_until(lambda: 2 == len(process.workers()))
+        killed, kept = process.workers()
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: killed not in workers_of(process) and 2 == len(workers_of(process)))
+        wait_until(lambda: killed not in process.workers() and 2 == len(process.workers()))
 
-        assert kept in workers_of(process)
+        assert kept in process.workers()
         process.wait_until_live()
         assert 200 == httpx.get(f"{process.url}/health/ready", trust_env=False).status_code
         assert "a worker has died or hung (exit code -9), and is replaced" in process.stop()[1]
@@ -374,7 +365,7 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
 def test_a_signal_ends_all_workers(pair: tuple[ServeProcess, Path]) -> None:
     """On SIGTERM to the parent everything ends: with status 0, without a word, the database too."""
     process, folder = pair
-    workers = workers_of(process)
+    workers = process.workers()
 
     assert (0, "") == process.stop()
     assert [] == [worker for worker in workers if Path(f"/proc/{worker}").exists()]
@@ -387,14 +378,8 @@ def test_ctrl_c_in_a_terminal_ends_them_all(tmp_path: Path) -> None:
     """SIGINT to the whole process group, as a terminal sends it, leaves no traceback."""
     with ServeProcess(cwd=tmp_path, WEB_CONCURRENCY="2") as process:
         announced(process)
-        wait_until(lambda: 2 == len(workers_of(process)))
-        for worker in workers_of(process):
+        wait_until(lambda: 2 == len(process.workers()))
+        for worker in process.workers():
             os.kill(worker, signal.SIGINT)
 
         assert (0, "") == process.stop(signal.SIGINT)
-
-
-def workers_of(process: ServeProcess) -> list[int]:
-    """The process ids of the workers, from /proc."""
-    children = Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -66,44 +66,31 @@ def test_without_any_setting_there_is_a_service_for_one_developer() -> None:
     assert ((), "INFO") == (settings.cors_origins, settings.log_level)
 
 
-def test_every_setting_is_read_from_the_environment() -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("DATABASE_URL", "postgres://app:p%40ss@db.example/todo", "postgres://app:p%40ss@db.example/todo"),
+        ("DATA_DIR", "/srv/todo", Path("/srv/todo")),
+        ("HOST", "0.0.0.0", "0.0.0.0"),
+        ("PORT", "9000", 9000),
+        ("WEB_CONCURRENCY", "4", 4),
+        ("REQUEST_TIMEOUT", "7.5", 7.5),
+        ("AUTH_JWT_SECRET", SECRET, SECRET.encode()),
+        ("AUTH_ISSUER", "https://issuer.example", "https://issuer.example"),
+        ("AUTH_AUDIENCE", "todo", "todo"),
+        ("CORS_ORIGINS", "https://app.example", ("https://app.example",)),
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("LOG_FORMAT", "JSON", "json"),
+        ("METRICS_HOST", "::", "::"),
+        ("METRICS_PORT", "9464", 9464),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example", "https://collector.example"),
+    ],
+)
+def test_every_setting_is_read_from_the_environment(name: str, text: str, value: object) -> None:
     """Each name that the environment holds decides its setting."""
-    settings = load(
-        DATABASE_URL="postgres://app:p%40ss@db.example/todo",
-        DATA_DIR="/srv/todo",
-        HOST="0.0.0.0",
-        PORT="9000",
-        WEB_CONCURRENCY="4",
-        REQUEST_TIMEOUT="7.5",
-        AUTH_JWT_SECRET=SECRET,
-        AUTH_ISSUER="https://issuer.example",
-        AUTH_AUDIENCE="todo",
-        CORS_ORIGINS="https://app.example",
-        LOG_LEVEL="debug",
-        LOG_FORMAT="JSON",
-        METRICS_HOST="::",
-        METRICS_PORT="9464",
-        OTEL_EXPORTER_OTLP_ENDPOINT="https://collector.example",
-    )
+    settings = load(**{"AUTH_JWT_SECRET": SECRET, name: text})
 
-    assert ("::", 9464) == (settings.metrics_host, settings.metrics_port)
-    assert "https://collector.example" == settings.otel_exporter_otlp_endpoint
-    assert "postgres://app:p%40ss@db.example/todo" == settings.database_url
-    assert SECRET.encode() == settings.auth_jwt_secret
-    assert (Path("/srv/todo"), "0.0.0.0", 9000, 4, 7.5) == (
-        settings.data_dir,
-        settings.host,
-        settings.port,
-        settings.web_concurrency,
-        settings.request_timeout,
-    )
-    assert ("https://issuer.example", "todo") == (settings.auth_issuer, settings.auth_audience)
-    assert (("https://app.example",), "DEBUG", "json") == (
-        settings.cors_origins,
-        settings.log_level,
-        settings.log_format,
-    )
-    assert not settings.development
+    assert (value, False) == (getattr(settings, name.lower()), settings.development)
 
 
 def test_a_jwks_ends_development_mode_too() -> None:

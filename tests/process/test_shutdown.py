@@ -40,12 +40,6 @@ def serve(own_url: str, tmp_path: Path) -> Any:
     return started
 
 
-def workers_of(process: ServeProcess) -> set[int]:
-    """The process ids of the workers, from /proc."""
-    children = Path(f"/proc/{process.process.pid}/task/{process.process.pid}/children").read_text().split()
-    return {int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()}
-
-
 class Load:
     """Clients in a thread of their own that create tasks one after another, each until a request gets no answer: some
     keep their connection open, some take a fresh one for each request."""
@@ -95,11 +89,11 @@ def test_a_rolling_restart_drops_no_request(
     """On SIGHUP each worker is replaced in turn, and every request before, meanwhile and after is answered 201."""
     with serve(2) as process:
         process.wait_until_live()
-        wait_until(lambda: 2 == len(workers_of(process)))
+        wait_until(lambda: 2 == len(process.workers()))
         with Load(Service(process.url), user) as load:
-            before = workers_of(process)
+            before = process.workers()
             process.process.send_signal(signal.SIGHUP)
-            wait_until(lambda: 2 == len(workers_of(process)) and not before & workers_of(process), 120)
+            wait_until(lambda: 2 == len(process.workers()) and not before & process.workers(), 120)
             served = load.statuses[201]
             wait_until(lambda: load.statuses[201] > served + 100)
         status, said = process.stop()
@@ -137,9 +131,9 @@ def test_a_signal_ends_a_rolling_restart_too(serve: Any) -> None:
     """SIGTERM does not wait for the workers that are being replaced."""
     with serve(2) as process:
         process.wait_until_live()
-        wait_until(lambda: 2 == len(workers_of(process)), 90)
+        wait_until(lambda: 2 == len(process.workers()), 90)
         process.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: 3 == len(workers_of(process)), 90)
+        wait_until(lambda: 3 == len(process.workers()), 90)
         begun = time.monotonic()
 
         assert 0 == process.stop()[0]
@@ -156,7 +150,7 @@ def test_the_end_of_its_terminal_ends_the_service(own_url: str, tmp_path: Path) 
     with process:
         os.close(slave)
         process.wait_until_live()
-        wait_until(lambda: 2 == len(workers_of(process)), 90)
+        wait_until(lambda: 2 == len(process.workers()), 90)
         os.close(master)
 
         assert 0 == process.process.wait(30)

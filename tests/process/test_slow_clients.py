@@ -39,8 +39,7 @@ def drip(connection: RawConnection, content: bytes) -> None:
 
 def told(connection: RawConnection) -> tuple[int, str, str | None, bool]:
     """Status, sentence and `Connection` of the answer, and whether the connection is then closed."""
-    answer = connection.receive()
-    assert answer is not None, "the service closed the connection without an answer"
+    answer = connection.answer()
     return answer.status, answer.sentence, answer.headers["connection"], connection.is_closed()
 
 
@@ -90,9 +89,8 @@ def test_a_refusal_before_the_body_is_the_only_answer(hurried: Service, user: st
     content = request("POST", f"/api/{user}/tasks", JSON, b"Content-Length: 100")
     with RawConnection(hurried) as connection:
         connection.send(content)
-        answer = connection.receive()
+        answer = connection.answer()
 
-        assert answer is not None
         assert 401 == answer.status
         assert connection.is_closed()
 
@@ -102,12 +100,10 @@ def test_an_answer_is_not_cut_by_a_late_next_request(hurried: Service, user: str
     with RawConnection(hurried) as connection:
         for _ in range(3):
             connection.send(creation(hurried, user))
-            answer = connection.receive()
-            assert answer is not None
+            answer = connection.answer()
             assert 201 == answer.status
         connection.send(creation(hurried, user) + b"GET")
-        answer = connection.receive()
-        assert answer is not None
+        answer = connection.answer()
         assert 201 == answer.status
         assert (408, SENTENCE, "close", True) == told(connection)
 
@@ -127,8 +123,7 @@ def test_an_idle_connection_is_not_kept_for_ever(hurried: Service) -> None:
     """A connection on which nothing follows its answer is closed after KEEP_ALIVE seconds."""
     with RawConnection(hurried) as connection:
         connection.send(request("GET", "/health/live"))
-        answer = connection.receive()
-        assert answer is not None
+        answer = connection.answer()
         assert 200 == answer.status
         assert connection.is_closed()
 

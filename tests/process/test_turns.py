@@ -16,14 +16,14 @@ LARGE = LARGE_BYTES * b" "
 
 
 def test_one_goes_on_in_each_round() -> None:
-    """Large requests go on one in a round of the event loop, in the order in which they ask; who has gone takes no
-    turn."""
+    """At most one large request goes on in a round of the event loop, in the order in which they ask; who has gone
+    takes no turn."""
 
     async def taken() -> list[tuple[int, str]]:
         loop, turns, took = asyncio.get_running_loop(), Turns(), []
 
         async def large(name: str) -> None:
-            await turns.take(loop)
+            await turns.take()
             took.append((passed, name))
 
         passed = 0

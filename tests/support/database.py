@@ -6,15 +6,8 @@ from typing import Any
 
 import psycopg2
 
+from tests.support.clusters import run
 from tests.support.running import wait_until
-
-
-@contextmanager
-def superuser(database_url: str) -> Iterator[Any]:
-    """A cursor in autocommit that sees every user's rows: row level security does not bind a superuser."""
-    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
-        connection.autocommit = True
-        yield cursor
 
 
 @contextmanager
@@ -28,12 +21,7 @@ def open_transaction(database_url: str) -> Iterator[Any]:
 
 def wait_for_waiting(database_url: str, count: int) -> None:
     """Returns as soon as at least `count` statements of the service wait for a lock."""
-    with superuser(database_url) as cursor:
-
-        def waiting() -> bool:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'todo-api' AND wait_event_type = 'Lock'"
-            )
-            return bool(count <= cursor.fetchone()[0])
-
-        wait_until(waiting)
+    waiting = (
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-api' AND wait_event_type = 'Lock'"
+    )
+    wait_until(lambda: count <= len(run(database_url, waiting)))

@@ -1,18 +1,16 @@
 """Pools of connections as the service has them, on an event loop of the test's own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from db.driver.pool import Pool
-from db.driver.url import normalise
 
 
 @asynccontextmanager
-async def pool_of(url: str, size: int, queue: int) -> AsyncIterator[Pool]:
+async def pool_of(url: str, size: int = 1, queue: int = 0) -> AsyncIterator[Pool]:
     """A pool that is closed at the end."""
-    pool = Pool(normalise(url), size, queue)
+    pool = Pool(url, size, queue)
     try:
         yield pool
     finally:
@@ -27,23 +25,6 @@ class StoppedClock(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """The time by which the loop goes, in seconds."""
         return self.now
-
-
-def with_pool(
-    url: str,
-    use: Callable[[Pool], Awaitable[Any]],
-    size: int = 1,
-    queue: int = 0,
-    loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
-) -> Any:
-    """What `use` makes with a pool of this size."""
-
-    async def run() -> Any:
-        async with pool_of(url, size, queue) as pool:
-            return await use(pool)
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        return runner.run(run())
 
 
 def later(seconds: float = 60) -> float:

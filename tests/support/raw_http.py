@@ -87,6 +87,12 @@ class RawConnection:
             interim.append(status)
         return None
 
+    def answer(self, method: str = "GET") -> Answer:
+        """The next answer, as `receive` has it; fails where the service just closes the connection."""
+        answer = self.receive(method)
+        assert answer is not None, "the service closed the connection without an answer"
+        return answer
+
     def is_answered(self, within: float) -> bool:
         """Whether the service says something, or closes the connection, within so many seconds."""
         return bool(select.select([self.socket], [], [], within)[0])
@@ -129,6 +135,4 @@ def exchange(service: Service, content: bytes, method: str = "GET") -> Answer:
     """The answer to a request on a connection of its own; fails where the service just closes it."""
     with RawConnection(service) as connection:
         connection.send(content)
-        answer = connection.receive(method)
-        assert answer is not None, "the service closed the connection without an answer"
-        return answer
+        return connection.answer(method)

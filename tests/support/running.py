@@ -109,9 +109,8 @@ def service_in_thread(
     """A service on a real port, its event loop in a thread of this process."""
     settings = settings or settings_for()
     app = create_app(load(), settings, database_url, validate_answers=validate_answers)
-    http: Any = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
-    config = uvicorn.Config(app, loop="uvloop", http=http, lifespan="on", ws="none", log_config=None)
-    server = uvicorn.Server(config)
+    connections = Connections(settings.request_timeout, settings.keep_alive, settings.root_path)
+    server = uvicorn.Server(connections.configuration(app, lifespan="on", log_config=None))
     with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -176,6 +175,11 @@ class ServeProcess:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.communicate(timeout=30)
+
+    def workers(self) -> set[int]:
+        """The process ids of the workers, from /proc."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Sends a signal and returns the status with which the service ended, and all that it has printed."""
