@@ -11,7 +11,7 @@ from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, pointer_to
-from openapi.bridge.document.schemas import Schema, Validator
+from openapi.bridge.document.schemas import Schema, Validator, members_of
 from openapi.bridge.failures import BadRequest, InternalError
 from openapi.bridge.media_types import MediaType, is_token, read_media_type
 from openapi.bridge.request.styles import ABSENT, StyleReader
@@ -175,14 +175,10 @@ def visible_part(value: Any, schema: Schema) -> Any:
         return [visible_part(item, items) for item in value]
     if not isinstance(value, dict):
         return value
-    members: dict[str, list[Schema]] = {}
-    for layer in schema.layers():
-        for name, member in layer.children("properties").items():
-            members.setdefault(name, []).append(member)
-    others = [schema.find("additionalProperties")]
+    members, others = members_of(schema.layers()), [schema.find("additionalProperties")]
     kept = {}
     for name, member in value.items():
         declared = members.get(name, others)
-        if not any(layer.node.get("writeOnly") is True for each in declared for layer in each.layers()):
+        if not any(each.is_marked("writeOnly") for each in declared):
             kept[name] = visible_part(member, declared[0])
     return kept

@@ -8,8 +8,7 @@ from typing import Any
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import ContractError, Json
-from openapi.bridge.document.schemas import schema_holder
+from openapi.bridge.document.places import ContractError, Json, schema_holder
 from openapi.bridge.media_types import read_media_type
 from openapi.bridge.python_names import python_name
 from openapi.bridge.request.body import NO_BODY, BodyReader

@@ -12,8 +12,8 @@ from openapi.bridge.answer_rules import is_left_out, visible_part
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Json, Place
-from openapi.bridge.document.schemas import Schema, schema_holder
+from openapi.bridge.document.places import Json, Place, schema_holder
+from openapi.bridge.document.schemas import Schema
 from openapi.bridge.media_types import MediaType, accept_of, accepted, read_media_type
 from openapi.bridge.mock.generate import NoExample, value_of
 from openapi.bridge.mock.xml import write_xml

@@ -108,8 +108,8 @@ def _array(rules: Rules, depth: int) -> Iterator[Any]:
         # What must be contained stands at the end.
         asked = [*[()] * (length - len(contained)), *contained][:length]
         for index, further in enumerate(asked):
-            kinds = (*(rules.below("prefixItems", index) or rules.beyond_prefix(index)), *further)
-            values = _values(kinds or rules.below("unevaluatedItems") or rules.anything(), depth + 1)
+            kinds = (*rules.item(index), *further) or rules.below("unevaluatedItems") or rules.anything
+            values = _values(kinds, depth + 1)
             found = [*islice((value for value in values if not is_unique or value not in made), 1)]
             if not found:
                 break
@@ -148,7 +148,7 @@ def _members(
     made = {}
     for name in dict.fromkeys(names):
         schemas = rules.member(name)
-        if name not in required and (depth >= _DEPTH or _is_write_only(schemas)):
+        if name not in required and (depth >= _DEPTH or any(each.is_marked("writeOnly") for each in schemas)):
             continue
         try:
             made[name] = _one(schemas, depth + 1)
@@ -178,10 +178,6 @@ def _filled(rules: Rules, made: dict[str, Any], least: int, depth: int) -> dict[
         if name not in made:
             made |= _members(rules, [name], [name], depth) or {}
     return made
-
-
-def _is_write_only(schemas: Schemas) -> bool:
-    return any(layer.node.get("writeOnly") is True for schema in schemas for layer in schema.layers())
 
 
 def _numbers(rules: Rules, steps: Iterable[Fraction]) -> Iterator[Fraction]:

@@ -8,7 +8,7 @@ from math import prod
 from sys import maxsize
 from typing import Any, TypeVar
 
-from openapi.bridge.document.schemas import ALWAYS, Schema
+from openapi.bridge.document.schemas import ALWAYS, CHOICES, Schema
 
 _MOST_LAYERS = 200
 # All of these must hold for one value.
@@ -58,7 +58,7 @@ def alternatives(
             kept = (schema.below("if"), *schema.children("then").values())
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
-        if schema.identity not in told and not {"oneOf", "anyOf"} & schema.node.keys():
+        if schema.identity not in told and not CHOICES & schema.node.keys():
             kinds = [*schema.kinds()]
             own = [kind for kind in kinds if any(part.identity in seen for part in kind[1:])]
             choices += [[*(own or kinds), ()]] if kinds else []
@@ -92,7 +92,7 @@ class Rules:
 
     def __init__(self, layers: list[Schema]) -> None:
         self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
-        self._any = replace(layers[0], node={"type": "string"})
+        self.anything: Schemas = (replace(layers[0], node={"type": "string"}),)
         self._is_false = any(layer.node is False for layer in layers)
 
     def all(self, keyword: str) -> list[Any]:
@@ -126,25 +126,18 @@ class Rules:
         said = [name for name, words in _SAID_OF.items() if any(self.all(word) for word in words)]
         return [*said, *(name for name in _TYPES if name not in said)]
 
-    def below(self, keyword: str, *keys: int) -> Schemas:
-        return tuple(
-            layer.below(keyword, *keys)
-            for layer in self._layers
-            if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
-        )
+    def below(self, keyword: str) -> Schemas:
+        return tuple(layer.below(keyword) for layer in self._layers if keyword in layer.node)
+
+    def item(self, index: int) -> Schemas:
+        """The schemas of an array's item."""
+        return tuple(item for layer in self._layers if (item := layer.item(index)))
 
     def contained(self) -> Iterator[Schemas]:
         """What an array must contain, each as often as it must."""
         for layer in self._layers:
             if "contains" in layer.node:
                 yield from repeat((layer.below("contains"),), int(layer.node.get("minContains", 1)))
-
-    def beyond_prefix(self, index: int) -> Schemas:
-        return tuple(
-            layer.below("items")
-            for layer in self._layers
-            if "items" in layer.node and index >= len(layer.node.get("prefixItems", ()))
-        )
 
     def member(self, name: str) -> Schemas:
         """The schemas of an object's member."""
@@ -154,10 +147,7 @@ class Rules:
             patterns = layer.children("patternProperties").items()
             own += (each for pattern, each in patterns if _is_found(pattern, name))
             found += own or layer.children("additionalProperties").values()
-        return tuple(found) or self.below("unevaluatedProperties") or self.anything()
-
-    def anything(self) -> Schemas:
-        return (self._any,)
+        return tuple(found) or self.below("unevaluatedProperties") or self.anything
 
 
 def _is_found(pattern: str, text: str) -> bool:

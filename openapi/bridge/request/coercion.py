@@ -9,13 +9,11 @@ from itertools import chain, islice
 from math import isfinite
 from typing import Any
 
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import LAID_OVER, Schema, members_of
 
 # The texts that are given for a value, or for those of its items or members, by index or name.
 Tree = Sequence[str] | dict[str, "Tree"]
 
-# What lays rules over a value in any case and, as the checks have seen, not without end.
-LAID_OVER = frozenset({"$ref", "allOf"})
 # A schema of many choices within others has no end of them.
 _MOST_WAYS = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
@@ -115,11 +113,7 @@ class Coercion:
         """What the item of an array at `index` is read by."""
         index = min(index, self._longest_prefix)
         if index not in self._items:
-            found = (
-                layer.children("prefixItems").get(index) or layer.children("items").get(None)
-                for layer in self._layers
-            )
-            self._items[index] = [*filter(None, found)]
+            self._items[index] = [item for layer in self._layers if (item := layer.item(index))]
         return coercion_of(*self._items[index])
 
     def member(self, name: str) -> "Coercion":
@@ -129,11 +123,7 @@ class Coercion:
     @cached_property
     def members(self) -> dict[str, list[Schema]]:
         """The schemas of the members that are named."""
-        found: dict[str, list[Schema]] = {}
-        for layer in self._layers:
-            for name, member in layer.children("properties").items():
-                found.setdefault(name, []).append(member)
-        return found
+        return members_of(self._layers)
 
     @cached_property
     def is_open(self) -> bool:
