@@ -20,12 +20,10 @@ log = logging.getLogger("todo_api")
 
 # What is said of a message by whoever writes or forwards it (RFC 9110, sections 6.6, 7.6.1, 8.3, 8.4 and 8.6; RFC 9112,
 # section 6.1).
-_OF_THE_MESSAGE = frozenset(
-    {
-        *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"),
-        *("trailer", "transfer-encoding", "upgrade"),
-    }
-)
+_OF_THE_MESSAGE = {
+    *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"),
+    *("trailer", "transfer-encoding", "upgrade"),
+}
 
 
 def is_left_out(name: str, added: Set[str] = frozenset()) -> bool:
