@@ -17,8 +17,8 @@ from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look
 _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
-# Keywords that lay further rules over a value: those that do so in any case, of these the ones whose schemas do not
-# depend on the way to them, by choice too, and those that do so on a condition.
+# Keywords that lay further rules over a value: in any case, in any case and by the same schema on every way, by
+# choice, and on a condition.
 ALWAYS = {*REFERENCES, "allOf"}
 LAID_OVER = {"$ref", "allOf"}
 CHOICES = {"anyOf", "oneOf"}
@@ -173,14 +173,6 @@ class Schema:
             with suppress(jsonschema_rs.ReferencingError):
                 return self.follow(each).end()
         return None
-
-    def kinds(self) -> "Iterator[tuple[Schema, ...]]":
-        """What each value of its discriminator's mapping says: what the value is, and the schema to which it leads,
-        where that can be found."""
-        rules = self.node.get("discriminator", {})
-        for value, mapped in rules.get("mapping", {}).items():
-            named = replace(self, node={"properties": {rules["propertyName"]: {"const": value}}})
-            yield named, *filter(None, [self.led(mapped)])
 
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""

@@ -1,7 +1,7 @@
 """What several schemas say together of one value, from which values are made."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product, repeat
 from math import prod
@@ -14,7 +14,6 @@ _MOST_LAYERS = 200
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
 Value = TypeVar("Value")
-Merge = Callable[[Iterable[Iterator[Any]]], Iterator[Any]]
 
 _TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
 # Keywords that only say something of values of one type, by that type.
@@ -26,13 +25,10 @@ _SAID_OF = {
 }
 
 
-def alternatives(
-    schemas: Schemas, merged: Merge, told: Set[tuple[int, str]] = frozenset()
-) -> Iterator[list[Schema]]:
+def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> Iterator[list[Schema]]:
     """Every way to choose one schema of each `anyOf`, `oneOf` and discriminator, with all that holds beside it.
 
     Args:
-        merged: puts those ways that begin with one choice and those that begin with the next into one row.
         told: the identities of the schemas whose discriminators have been looked at.
     """
     layers: list[Schema] = []
@@ -59,7 +55,7 @@ def alternatives(
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
         if schema.identity not in told and not CHOICES & schema.node.keys():
-            kinds = [*schema.kinds()]
+            kinds = [*_kinds(schema)]
             own = [kind for kind in kinds if any(part.identity in seen for part in kind[1:])]
             choices += [[*(own or kinds), ()]] if kinds else []
     if not choices:
@@ -71,9 +67,17 @@ def alternatives(
         both = by_turns((iter(ways), product(*(each[::-1] for each in choices))))
         ways = islice(both, min(prod(map(len, choices)), maxsize))
     # What is chosen may hold choices of its own.
-    held = (alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in ways)
-    for further in merged(held):
-        yield [*layers, *further]
+    held = (alternatives(tuple(chain.from_iterable(chosen)), told | seen) for chosen in ways)
+    yield from ([*layers, *further] for further in by_turns(held))
+
+
+def _kinds(schema: Schema) -> Iterator[Schemas]:
+    """What each value of a discriminator's mapping says: what the value is, and the schema to which it leads, where
+    that can be found."""
+    rules = schema.node.get("discriminator", {})
+    for value, mapped in rules.get("mapping", {}).items():
+        named = replace(schema, node={"properties": {rules["propertyName"]: {"const": value}}})
+        yield named, *filter(None, [schema.led(mapped)])
 
 
 def by_turns(sources: Iterable[Iterator[Value]]) -> Iterator[Value]:

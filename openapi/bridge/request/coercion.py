@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice
@@ -64,36 +63,11 @@ class Coercion:
         Raises:
             ValueError: for several texts where one has to be.
         """
-        return self.read(lambda coercion: coercion._value(tree))
-
-    def read(self, way: "Callable[[Coercion], Any]") -> Any:
-        """What a way of reading makes of texts.
-
-        Where that is not valid, each branch is tried alone (`ways`): the same text may be a number in one and a text in
-        another.
-        """
-        value = way(self)
-        if self._branches and not self._is_valid(value):
-            for branch in self._branches:
-                with suppress(ValueError):
-                    other = way(branch)
-                    if type(other) is type(value) and self._is_valid(other):
-                        return other
-        return value
-
-    def _is_valid(self, value: Any) -> bool:
-        return self._votes(value) == len(self._schemas)
-
-    @cached_property
-    def _branches(self) -> "list[Coercion]":
-        return [Coercion(way) for schema in self._schemas for way in ways(schema)]
-
-    def _value(self, tree: Tree) -> Any:
         if isinstance(tree, dict):
             is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
             if "array" in self.types and is_numbered:
-                return [self.item(index)._value(each) for index, each in enumerate(tree.values())]
-            return {name: self.member(name)._value(each) for name, each in tree.items()}
+                return [self.item(index).value(each) for index, each in enumerate(tree.values())]
+            return {name: self.member(name).value(each) for name, each in tree.items()}
         if "array" in self.types or (len(tree) > 1 and not self.types):
             return [self.item(index).convert(text) for index, text in enumerate(tree)]
         if len(tree) > 1:
