@@ -81,14 +81,13 @@ class AnswerRules:
             for status in operation.responses
         }
         self._name = operation.response_name
-        self._hides = contract.hides_members
 
     def _response(self, status: int) -> _Response | None:
         return self._responses.get(self._name(status) or "")
 
     def visible(self, status: int, body: Any, media_type: str) -> Any:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""
-        response = self._response(status) if self._hides else None
+        response = self._response(status)
         content = response and response.content_of(media_type)
         return visible_part(body, content.schema) if content else body
 

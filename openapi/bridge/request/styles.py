@@ -92,17 +92,20 @@ class StyleReader:
         Raises:
             BadRequest: where it cannot be read.
         """
-        if len(self._ways) == 1 and not self._alone:
+        if self.plain is not None or (len(self._ways) == 1 and not self._alone):
             return self._ways[0](texts)
-        ways = chain(self._ways, (way for reader in self._alone for way in reader._ways))
-        outcomes = (each for way in ways if (each := _outcome(way, texts)) is not ABSENT)
-        first = next(outcomes, ABSENT)
-        for each in chain([first], outcomes):
-            if not isinstance(each, BadRequest) and (each is ABSENT or self._schema.is_valid(each)):
+        read = self._outcomes(texts)
+        kinds = {type(each) for each in read}
+        others = (each for reader in self._alone for each in reader._outcomes(texts) if type(each) in kinds)
+        for each in chain(read, others):
+            if not isinstance(each, BadRequest) and self._schema.is_valid(each):
                 return each
-        if isinstance(first, BadRequest):
-            raise first
-        return first
+        if read and isinstance(read[0], BadRequest):
+            raise read[0]
+        return read[0] if read else ABSENT
+
+    def _outcomes(self, texts: Texts) -> list[Any]:
+        return [each for way in self._ways if (each := _outcome(way, texts)) is not ABSENT]
 
     @cached_property
     def _alone(self) -> "list[StyleReader]":
