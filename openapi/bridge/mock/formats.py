@@ -5,7 +5,7 @@ _ADDRESSES = (*(f"{word}@example.com" for word in _WORDS), "a@b.co")
 _HOSTS = (*(f"{word}.example.com" for word in _WORDS), "b.co")
 _URIS = (*(f"https://example.com/{word}" for word in _WORDS), "http://b.co")
 _PATHS = tuple(f"/{word}" for word in _WORDS)
-# Each may be made longer by its last character.
+# Each may be made longer by its last character, Base64 by its first.
 SAMPLES: dict[str, tuple[str, ...]] = {
     "date-time": (
         *(f"2026-01-{day:02}T09:00:00Z" for day in range(1, 21)),
@@ -32,5 +32,5 @@ SAMPLES: dict[str, tuple[str, ...]] = {
     "json-pointer": _PATHS,
     "relative-json-pointer": ("0", "1", "1/alpha"),
     "regex": ("^a", "^b", "^c"),
-    "byte": ("dGV4dDAx", "dGV4dDAy", "dGV4dDAz"),
+    "byte": ("dGV4dA==", "dGV4dDE=", "dGV4dDI="),
 }

@@ -28,9 +28,9 @@ def texts(rules: Rules) -> Iterator[str]:
         return
     most = int(min(rules.least("maxLength", inf), least + 1000))
     for name in rules.all("format"):
-        # Base64 has its characters by fours.
-        length = -(-least // 4) * 4 if name == "byte" else least
-        yield from (text.ljust(length, text[-1]) for text in SAMPLES.get(name, ()))
+        for text in SAMPLES.get(name, ()):
+            # Base64 has its characters by fours, and what fills the last four at its end.
+            yield text.rjust(-(-least // 4) * 4, text[0]) if name == "byte" else text.ljust(least, text[-1])
     # Of a short text the end is kept, which tells it from others.
     plain = [_PLAIN[0].ljust(least, ".")[:most], *(text.ljust(least, ".")[-most:] for text in _PLAIN[1:])]
     # Many a pattern takes it, and people read it more easily than what is made from the pattern.
