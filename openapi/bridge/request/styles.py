@@ -95,6 +95,7 @@ class StyleReader:
         if self.plain is not None or (len(self._ways) == 1 and not self._alone):
             return self._ways[0](texts)
         read = self._outcomes(texts)
+        # A text for a number, or an array for an object, would be another meaning and not the same one read better.
         kinds = {type(each) for each in read}
         others = (each for reader in self._alone for each in reader._outcomes(texts) if type(each) in kinds)
         for each in chain(read, others):
@@ -110,7 +111,9 @@ class StyleReader:
     @cached_property
     def _alone(self) -> "list[StyleReader]":
         """What reads the value by each branch alone: the same text may be a number in one and a text in another."""
-        readers = [StyleReader(self._parameter, way) for way in ways(self._schema)]
+        # What a media type says is the same by each.
+        branches = () if "content" in self._parameter else ways(self._schema)
+        readers = [StyleReader(self._parameter, way) for way in branches]
         for reader in readers:
             reader.others = self.others
         return readers
