@@ -138,8 +138,7 @@ class Schema:
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
         # The document's own nodes have their members in order; others the registry makes anew whenever it is asked.
-        own = reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document)
-        if own:
+        if reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document):
             node = look_up(self._schemas.document, unquote(reference.partition("#")[2]))
         else:
             node = self._schemas.followed.setdefault((self.base, self.scope, reference), resolved.contents)
