@@ -11,7 +11,7 @@ from openapi.bridge.answers import AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import Place, pointer_to
-from openapi.bridge.document.schemas import Schema, Validator
+from openapi.bridge.document.schemas import Schema, Validator, members_of
 from openapi.bridge.failures import BadRequest, InternalError
 from openapi.bridge.media_types import MediaType, is_token, read_media_type
 from openapi.bridge.request.styles import ABSENT, StyleReader
@@ -20,12 +20,10 @@ log = logging.getLogger("todo_api")
 
 # What is said of a message by whoever writes or forwards it (RFC 9110, sections 6.6, 7.6.1, 8.3, 8.4 and 8.6; RFC 9112,
 # section 6.1).
-_OF_THE_MESSAGE = frozenset(
-    {
-        *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"),
-        *("trailer", "transfer-encoding", "upgrade"),
-    }
-)
+_OF_THE_MESSAGE = {
+    *("connection", "content-encoding", "content-length", "content-type", "date", "keep-alive"),
+    *("trailer", "transfer-encoding", "upgrade"),
+}
 
 
 def is_left_out(name: str, added: Set[str] = frozenset()) -> bool:
@@ -83,14 +81,13 @@ class AnswerRules:
             for status in operation.responses
         }
         self._name = operation.response_name
-        self._hides = contract.hides_members
 
     def _response(self, status: int) -> _Response | None:
         return self._responses.get(self._name(status) or "")
 
     def visible(self, status: int, body: Any, media_type: str) -> Any:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""
-        response = self._response(status) if self._hides else None
+        response = self._response(status)
         content = response and response.content_of(media_type)
         return visible_part(body, content.schema) if content else body
 
@@ -175,14 +172,10 @@ def visible_part(value: Any, schema: Schema) -> Any:
         return [visible_part(item, items) for item in value]
     if not isinstance(value, dict):
         return value
-    members: dict[str, list[Schema]] = {}
-    for layer in schema.layers():
-        for name, member in layer.children("properties").items():
-            members.setdefault(name, []).append(member)
-    others = [schema.find("additionalProperties")]
+    members, others = members_of(schema.layers()), [schema.find("additionalProperties")]
     kept = {}
     for name, member in value.items():
         declared = members.get(name, others)
-        if not any(layer.node.get("writeOnly") is True for each in declared for layer in each.layers()):
+        if not any(each.is_marked("writeOnly") for each in declared):
             kept[name] = visible_part(member, declared[0])
     return kept

@@ -89,10 +89,7 @@ class AnswerWriter:
         *,
         is_head: bool = False,
     ) -> WrittenAnswer:
-        """One whole answer in JSON; a `body` of None is no body (204, 304), and bytes are sent as they are, as is a
-        text of another media type.
-
-        Dates without a zone are UTC and end in `Z` (RFC 3339), and JSON ends in a line break.
+        """One whole answer, with a body as `Answer` has it.
 
         Args:
             is_head: whether nobody will see the body. It is not built then, and its length, which is known only by

@@ -11,7 +11,7 @@ from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.dialects import in_2020_12
 from openapi.bridge.document.files import Bundle
-from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.grammar import schemas_in
 from openapi.bridge.document.operations import left_out, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schemas
@@ -82,8 +82,7 @@ class Contract:
     @cached_property
     def hides_members(self) -> bool:
         """Whether a schema has a member that no answer may have (`writeOnly`)."""
-        schemas = (place.node for kind, place in parts(self.document) if kind == "schemas")
-        return any(isinstance(schema, dict) and schema.get("writeOnly") is True for schema in schemas)
+        return any(place.node.get("writeOnly") is True for place in schemas_in(self.document))
 
     def header_rule(self, name: str) -> Callable[[str], bool]:
         """Tells whether a text is a value of the header `name`, as the first schema that the document has for it says;

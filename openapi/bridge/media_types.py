@@ -115,8 +115,14 @@ def accepted(accept: str) -> list[MediaType]:
     return [wanted for weight, wanted in sorted(ranges, key=lambda each: -each[0]) if weight > 0]
 
 
-def preferred(names: Sequence[str], accept: str) -> str:
-    """Which of some media types a client wants most, by its `Accept` (RFC 9110, section 12.5.1); the first if none."""
+def preferred(names: Sequence[str], accept: str) -> tuple[str, MediaType | None]:
+    """Which of some media types and ranges a client wants most, by its `Accept` (RFC 9110, section 12.5.1), and which
+    type or range of it; the first if none."""
     offered = [(name, media_type) for name in names if (media_type := read_media_type(name))]
-    wanted = (name for each in accepted(accept) for name, media_type in offered if each.covers(media_type))
-    return next(wanted, names[0])
+    for wanted in accepted(accept):
+        for name, media_type in offered:
+            if wanted.covers(media_type):
+                return name, media_type
+            if media_type.covers(wanted):
+                return name, wanted
+    return names[0], read_media_type(names[0])

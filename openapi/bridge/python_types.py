@@ -8,8 +8,7 @@ from typing import Any
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import ContractError, Json
-from openapi.bridge.document.schemas import schema_holder
+from openapi.bridge.document.places import ContractError, Json, schema_holder
 from openapi.bridge.media_types import read_media_type
 from openapi.bridge.python_names import python_name
 from openapi.bridge.request.body import NO_BODY, BodyReader
@@ -174,11 +173,12 @@ def _method(contract: Contract, operation: Operation) -> str:
 
 def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
     for name, place in arguments_of(operation).items():
-        schema = schema_holder(place) / "schema"
-        rules = contract.follow(schema).node
-        always = place.node.get("required") or "default" in rules
+        schema = contract.schemas.at(f"{schema_holder(place).pointer}/schema")
+        rules = schema.end().node
+        always = place.node.get("required") or schema.defaults()
         # A handler gets the text of a time, which the contract has checked.
-        type_ = _type({**rules, "format": ""} if rules.get("format") in _FORMATS else schema.node)
+        is_time = isinstance(rules, dict) and rules.get("format") in _FORMATS
+        type_ = _type({**rules, "format": ""} if is_time else schema.node)
         yield f"{name}: {type_ if always or type_ == 'None' else f'{type_} | None'}"
     if operation.body:
         body = _content(operation.body.node)

@@ -152,7 +152,7 @@ class ContractService:
         status, content = answer.status or served.operation.success, answer.body
         media_type, headers = answer.media_type or served.answer_type(status), answer.headers
         if answer.others:
-            media_type = preferred([media_type, *answer.others], accept_of(scope).decode("latin-1"))
+            media_type, _ = preferred([media_type, *answer.others], accept_of(scope).decode("latin-1"))
             content = answer.others[media_type]() if media_type in answer.others else content
             headers = {**headers, "Vary": "Accept"}
         if served.rules is not None:

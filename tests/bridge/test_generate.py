@@ -142,6 +142,7 @@ def test_schemas_that_would_have_one_name() -> None:
         generated({"a.b": {"type": "string"}, "a-b": {"type": "string"}})
 
 
+ANCHORED = {"$anchor": "time", "type": "string", "format": "date-time"}
 CONTENT = {
     "multipart/form-data": {"schema": {"type": "object"}},
     "application/json": {"schema": {"type": "object"}},
@@ -176,6 +177,20 @@ CONTENT = {
                 ]
             },
             "(self, caller: Caller, /, *, day: str | None, since: str | None) -> Answer[None]",
+        ),
+        (
+            {
+                "parameters": [
+                    {"name": "any", "in": "query", "schema": True},
+                    {
+                        "name": "anchored",
+                        "in": "query",
+                        "schema": {"$ref": "#time", "$defs": {"a": ANCHORED}},
+                    },
+                    {"name": "size", "in": "query", "schema": {"allOf": [{"default": 1}]}},
+                ]
+            },
+            "(self, caller: Caller, /, *, any: Any | None, anchored: Any | None, size: Any) -> Answer[None]",
         ),
         (
             {"parameters": [{"name": "size", "in": "query", "schema": {"type": "integer", "default": 1}}]},

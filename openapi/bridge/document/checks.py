@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import jsonschema_rs
 
 from openapi.bridge.document import patterns
-from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import BASE, REFERENCES, ContractError, Json, Place, follow, pointer_to
 from openapi.bridge.document.schemas import Schemas, Validator
 from openapi.bridge.media_types import is_token
@@ -75,8 +75,8 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
     if not re.fullmatch(r"3\.1\.[0-9]+(-.+)?", version):
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
     objects = list(parts(document))
-    problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(objects)]
-    problems += _pattern_problems(objects)
+    problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(document)]
+    problems += _pattern_problems(document)
     # Where something else stands for a URI, nothing can be found.
     if any("URI" in problem or '"uri' in problem for problem in problems):
         raise ContractError(*problems)
@@ -177,27 +177,26 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
                 yield f"{where}: {value!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"
 
 
-def _keyword_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
+def _keyword_problems(document: Json) -> Iterator[str]:
     root = None
-    for kind, place in objects:
+    for place in schemas_in(document):
         # The meta-schema looks through the whole of a schema.
-        if kind == "schemas" and (root is None or not place.pointer.startswith(f"{root}/")):
-            root = place.pointer
-            if isinstance(place.node, dict):
-                for error in _meta_schema().iter_errors(place.node):
-                    # Whether a pattern is one is found out by compiling it.
-                    is_name = list(error.schema_path)[-3:] == _PATTERN_OF_NAMES
-                    if error.kind.as_dict() != {"format": "regex"} and not is_name:
-                        yield f"#{pointer_to(place.pointer, *error.instance_path)}: {_one_line(error)}"
+        if root is not None and place.pointer.startswith(f"{root}/"):
+            continue
+        root = place.pointer
+        for error in _meta_schema().iter_errors(place.node):
+            # Whether a pattern is one is found out by compiling it.
+            is_name = list(error.schema_path)[-3:] == _PATTERN_OF_NAMES
+            if error.kind.as_dict() != {"format": "regex"} and not is_name:
+                yield f"#{pointer_to(place.pointer, *error.instance_path)}: {_one_line(error)}"
 
 
-def _pattern_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
+def _pattern_problems(document: Json) -> Iterator[str]:
     fault = cache(patterns.fault)
-    for kind, place in objects:
-        node = place.node if kind == "schemas" and isinstance(place.node, dict) else {}
-        names = node.get("patternProperties")
+    for place in schemas_in(document):
+        names = place.node.get("patternProperties")
         written = [("patternProperties", name) for name in names] if isinstance(names, dict) else []
-        for key, pattern in (("pattern", node.get("pattern")), *written):
+        for key, pattern in (("pattern", place.node.get("pattern")), *written):
             if isinstance(pattern, str) and (said := fault(pattern)):
                 yield f"#{place.pointer}/{key}: {said}"
 

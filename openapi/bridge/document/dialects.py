@@ -36,26 +36,27 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
     document = copy_of(document)
     outermost = _taken(document, "jsonSchemaDialect", "", notes)
     above: list[tuple[str, str | None]] = []
-    for kind, place in parts(document):
-        for key in REFERENCES if isinstance(place.node, dict) else ():
-            if isinstance(reference := place.node.get(key), str) and reference.startswith("#/"):
-                place.node[key] = "#" + quote(_PERCENT.sub("%25", reference[1:]), safe=_IN_FRAGMENT)
-        if kind == "schemas" and isinstance(place.node, dict):
-            while above and not place.pointer.startswith(f"{above[-1][0]}/"):
+    for kind, (pointer, node) in parts(document):
+        if not isinstance(node, dict):
+            continue
+        for key in REFERENCES:
+            if isinstance(reference := node.get(key), str) and reference.startswith("#/"):
+                node[key] = "#" + quote(_PERCENT.sub("%25", reference[1:]), safe=_IN_FRAGMENT)
+        if kind == "schemas":
+            while above and not pointer.startswith(f"{above[-1][0]}/"):
                 above.pop()
-            dialect = _taken(place.node, "$schema", place.pointer, notes)
-            dialect = dialect or (above[-1][1] if above else outermost)
-            above.append((place.pointer, dialect))
-            _allow_null(place.node)
-            if isinstance(named := place.node.get("patternProperties"), dict):
-                place.node["patternProperties"] = {
+            dialect = _taken(node, "$schema", pointer, notes) or (above[-1][1] if above else outermost)
+            above.append((pointer, dialect))
+            _allow_null(node)
+            if isinstance(named := node.get("patternProperties"), dict):
+                node["patternProperties"] = {
                     pattern if (new := spelt(pattern)) in named else new: member
                     for pattern, member in named.items()
                 }
             if draft := _DRAFT.fullmatch(dialect or ""):
-                _rewrite(place.node, int(draft[1] or 8))
-        elif kind == "parameters" and isinstance(place.node, dict):
-            contents = place.node.get("content")
+                _rewrite(node, int(draft[1] or 8))
+        elif kind == "parameters":
+            contents = node.get("content")
             for content in contents.values() if isinstance(contents, dict) else ():
                 if isinstance(content, dict):
                     content.setdefault("schema", {})

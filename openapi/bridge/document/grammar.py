@@ -78,6 +78,12 @@ def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tupl
             yield from _parts_below(place / key, below)
 
 
+def schemas_in(node: Any, kind: str = "document") -> Iterator[Place]:
+    """Each schema at and below `node`, true and false left out."""
+    objects = (place for each, place in parts(node, kind) if each == "schemas")
+    return (place for place in objects if isinstance(place.node, dict))
+
+
 def relative_to_document(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Place]]:
     """Of objects in the order of `parts` those whose references are relative to the document, not to an `$id`."""
     identified = None

@@ -25,7 +25,6 @@ class Operation:
         place: where it stands in the document.
         id: its operationId, or its method and path where it names no id.
         path: the template, led by the path of the first server.
-        base: that path.
         owner: the path parameter that must equal the token's `sub` (`x-owner`), if there is one.
         success: the status of an ordinary answer.
     """
@@ -34,7 +33,6 @@ class Operation:
     place: Place
     method: str
     path: str
-    base: str
     tag: str
     parameters: tuple[Place, ...]
     body: Place | None
@@ -128,8 +126,7 @@ def _operation(document: Json, path: str, items: Sequence[Place], place: Place, 
         id=identifier,
         place=place,
         method=place.pointer.rpartition("/")[2].upper(),
-        path=(base := _base_path((place, *items, Place("", document)))) + path,
-        base=base,
+        path=_base_path((place, *items, Place("", document))) + path,
         tag=next(iter(place.node.get("tags", ())), ""),
         parameters=parameters,
         body=follow(document, place / "requestBody") if "requestBody" in place.node else None,
@@ -157,9 +154,8 @@ def _parameters(document: Json, owners: Sequence[Place]) -> tuple[Place, ...]:
 
 def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> None:
     names = re.findall(r"\{([^}]*)\}", path)
-    for name in names:
-        if not name:
-            raise ContractError(f"#{place.pointer}: the path has a parameter without a name")
+    if "" in names:
+        raise ContractError(f"#{place.pointer}: the path has a parameter without a name")
     declared = [parameter.node["name"] for parameter in parameters if parameter.node["in"] == "path"]
     if sorted(names) != sorted(declared):
         raise ContractError(

@@ -4,7 +4,7 @@ import re
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.grammar import schemas_in
 from openapi.bridge.document.places import Json, copy_of, look_up
 
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
@@ -44,8 +44,8 @@ def compilable(schema: Json) -> Json:
 
 def with_compilable(document: Json) -> Json:
     """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
-    schemas = [place for kind, place in parts(document) if kind == "schemas" and isinstance(place.node, dict)]
-    changed = {place.pointer: new for place in schemas if (new := compilable(place.node)) != place.node}
+    made = ((place, compilable(place.node)) for place in schemas_in(document))
+    changed = {place.pointer: schema for place, schema in made if schema != place.node}
     if changed:
         document = copy_of(document)
     for pointer, schema in changed.items():

@@ -48,6 +48,11 @@ def look_up(document: Any, pointer: str) -> Any:
     return document
 
 
+def schema_holder(parameter: Place) -> Place:
+    """What holds the schema and the examples of a parameter or header: itself, or its one media type."""
+    return next((parameter / "content" / key for key in parameter.node.get("content", ())), parameter)
+
+
 def follow(document: Json, place: Place) -> Place:
     """`place`, or the place that its `$ref` leads to in the same document.
 

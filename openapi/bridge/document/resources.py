@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from openapi.bridge.document.grammar import parts
+from openapi.bridge.document.grammar import schemas_in
 from openapi.bridge.document.places import BASE, REFERENCES, Json, Place
 
 
@@ -15,10 +15,9 @@ def divide(document: Json) -> None:
     A reference that leads nowhere below an `$id` is looked up in the whole document.
     """
     families: list[list[Place]] = []
-    for kind, place in parts(document):
-        if kind == "schemas" and isinstance(place.node, dict):
-            is_inner = families and place.pointer.startswith(f"{families[-1][0].pointer}/")
-            families[-1].append(place) if is_inner else families.append([place])
+    for place in schemas_in(document):
+        is_inner = families and place.pointer.startswith(f"{families[-1][0].pointer}/")
+        families[-1].append(place) if is_inner else families.append([place])
     schemas = {place.pointer: place.node for family in families for place in family}
     anchors = _names(schemas.values(), "$dynamicAnchor")
     known = {f"#{name}" for name in _names(schemas.values(), "$anchor")} | {f"#{each}" for each in schemas}
@@ -56,5 +55,4 @@ def _lead_out(family: Sequence[Place], known: set[str]) -> None:
 
 
 def _has_anchor(resource: Json, reference: str) -> bool:
-    nodes = [place.node for _, place in parts(resource, "schemas")]
-    return reference[1:] in _names((node for node in nodes if isinstance(node, dict)), "$anchor")
+    return reference[1:] in _names((place.node for place in schemas_in(resource, "schemas")), "$anchor")

@@ -1,6 +1,6 @@
 """The document's JSON Schemas (draft 2020-12): compiled to validators, and read where a keyword must be known."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -11,15 +11,18 @@ import jsonschema_rs
 
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
 from openapi.bridge.document.patterns import with_compilable
-from openapi.bridge.document.places import BASE, REFERENCES, Json, Place, copy_of, look_up, pointer_to
+from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look_up, pointer_to
 
 # What a Reference Object may have (OpenAPI 3.1, "Reference Object").
 _REFERENCE = {"$ref", "summary", "description"}
 # Stands for whatever a reference names outside of the document, which is never fetched.
 _OUTSIDE = {"$comment": "outside of the document"}
-# Keywords that lay further rules over a value, those that do so in any case, and those that do so on a condition.
+# Keywords that lay further rules over a value: in any case, in any case and by the same schema on every way, by
+# choice, and on a condition.
 ALWAYS = {*REFERENCES, "allOf"}
-_LAYERS = {"$ref", "allOf", "anyOf", "oneOf"}
+LAID_OVER = {"$ref", "allOf"}
+CHOICES = {"anyOf", "oneOf"}
+_LAYERS = LAID_OVER | CHOICES
 _CONDITIONS = {"not", "if", "then", "else", "dependentSchemas"}
 _TYPES = {bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null"}
 
@@ -30,7 +33,10 @@ class Schemas:
     """Every schema of a document, by JSON pointer."""
 
     def __init__(self, document: Json) -> None:
-        self._validator_of = cache(lambda schema: self._compiled(_absolute(schema)))
+        self.validator_of: Callable[[Schema], Validator] = cache(
+            lambda schema: self._compiled(_absolute(schema))
+        )
+        """Compiles a schema of this document, wherever it stands."""
         self.ended: dict[tuple[int, str], Schema] = {}
         """Those that apply no schema without end, by identity, as far as it has been found out."""
         self.followed: dict[object, Any] = {}
@@ -53,13 +59,10 @@ class Schemas:
             node = look_up(document, pointer)
             reference = node.get("$ref") if isinstance(node, dict) else None
             if isinstance(reference, str):
-                start, _, target = reference.partition("#")
+                start, _, fragment = reference.partition("#")
+                target = unquote(fragment)
                 is_local = start == BASE or (not start and self.at(pointer).is_in_document)
-                if (
-                    is_local
-                    and (target := unquote(target)) in self._all
-                    and not self.at(target).is_in_document
-                ):
+                if is_local and target in self._all and not self.at(target).is_in_document:
                     node["$ref"] = start + self._fragment(target)
         return document
 
@@ -70,10 +73,6 @@ class Schemas:
     def _compiled(self, node: Any) -> Validator:
         # OpenAPI's users expect a format to be a rule, not only a note.
         return Validator(node, registry=self._registry, validate_formats=True, offline=True)
-
-    def is_valid(self, schema: "Schema", value: Any) -> bool:
-        """Whether `value` is valid by a schema of this document, wherever it stands."""
-        return self._validator_of(schema).is_valid(value)
 
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`; where none stands, what allows everything."""
@@ -139,8 +138,7 @@ class Schema:
         if resolved.contents == _OUTSIDE:
             raise jsonschema_rs.ReferencingError("it leads out of the document")
         # The document's own nodes have their members in order; others the registry makes anew whenever it is asked.
-        own = reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document)
-        if own:
+        if reference.startswith(f"{BASE}#/") or (reference.startswith("#/") and self.is_in_document):
             node = look_up(self._schemas.document, unquote(reference.partition("#")[2]))
         else:
             node = self._schemas.followed.setdefault((self.base, self.scope, reference), resolved.contents)
@@ -175,14 +173,6 @@ class Schema:
                 return self.follow(each).end()
         return None
 
-    def kinds(self) -> "Iterator[tuple[Schema, ...]]":
-        """What each value of its discriminator's mapping says: what the value is, and the schema to which it leads,
-        where that can be found."""
-        rules = self.node.get("discriminator", {})
-        for value, mapped in rules.get("mapping", {}).items():
-            named = replace(self, node={"properties": {rules["propertyName"]: {"const": value}}})
-            yield named, *filter(None, [self.led(mapped)])
-
     def children(self, keyword: str) -> "dict[Any, Schema]":
         """The schemas that a keyword of this one holds, by name or index; one that stands alone by None."""
         held = self.node.get(keyword, {})
@@ -191,9 +181,15 @@ class Schema:
         keys = range(len(held)) if isinstance(held, list) else held
         return {key: self.below(keyword, key) for key in keys}
 
+    def item(self, index: int) -> "Schema | None":
+        """The schema that this one has for the item of an array at `index`."""
+        if index < len(self.node.get("prefixItems", ())):
+            return self.below("prefixItems", index)
+        return self.below("items") if "items" in self.node else None
+
     def is_valid(self, value: Any) -> bool:
         """Whether `value` is valid by this schema."""
-        return self._schemas.is_valid(self, value)
+        return self._schemas.validator_of(self).is_valid(value)
 
     @property
     def is_in_document(self) -> bool:
@@ -260,11 +256,7 @@ class Schema:
 
     def members(self) -> "dict[str, Schema]":
         """The schemas of an object's members by name; where several layers name one, the outermost decides."""
-        members: dict[str, Schema] = {}
-        for layer in self.layers():
-            for name, member in layer.children("properties").items():
-                members.setdefault(name, member)
-        return members
+        return {name: found[0] for name, found in members_of(self.layers()).items()}
 
     def required(self) -> set[str]:
         """The names of the members that a layer requires."""
@@ -285,16 +277,24 @@ class Schema:
                 types.update(_TYPES.get(type(value), "string") for value in values)
         return types
 
+    def is_marked(self, keyword: str, keywords: Set[str] = _LAYERS) -> bool:
+        """Whether a layer has a keyword that is true, such as `readOnly`."""
+        return any(layer.node.get(keyword) is True for layer in self.layers(keywords))
+
     @property
     def is_binary(self) -> bool:
         """Whether the values are bytes: strings of the format `binary`, or of a media type without an encoding."""
-        layers = [layer.node for layer in self.layers()]
-        is_raw = any("contentMediaType" in node for node in layers)
-        is_encoded = any("contentEncoding" in node for node in layers)
-        is_named = any(node.get("format") == "binary" for node in layers)
-        return self.types() <= {"string", "null"} and (is_named or (is_raw and not is_encoded))
+        nodes = [layer.node for layer in self.layers()]
+        is_raw = any("contentMediaType" in node for node in nodes)
+        is_raw = is_raw and not any("contentEncoding" in node for node in nodes)
+        is_named = any(node.get("format") == "binary" for node in nodes)
+        return self.types() <= {"string", "null"} and (is_named or is_raw)
 
 
-def schema_holder(parameter: Place) -> Place:
-    """What holds the schema and the examples of a parameter or header: itself, or its one media type."""
-    return next((parameter / "content" / key for key in parameter.node.get("content", ())), parameter)
+def members_of(layers: Iterable[Schema]) -> dict[str, list[Schema]]:
+    """What each layer says of an object's members, by name."""
+    members: dict[str, list[Schema]] = {}
+    for layer in layers:
+        for name, member in layer.children("properties").items():
+            members.setdefault(name, []).append(member)
+    return members

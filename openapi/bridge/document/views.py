@@ -2,16 +2,15 @@
 says what is wrong with a value does."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, schemas_in
 from openapi.bridge.document.places import REFERENCES, Json, copy_of, look_up
-from openapi.bridge.document.schemas import Schema, Schemas
+from openapi.bridge.document.schemas import CHOICES, LAID_OVER, Schema, Schemas, members_of
 
 REQUEST, ANSWER = "readOnly", "writeOnly"
-CHOICES = {"anyOf", "oneOf"}
 
 _INT32, _INT64 = 2**31, 2**63
 _FLOAT, _DOUBLE = 3.4028234663852886e38, 1.7976931348623157e308
@@ -23,8 +22,7 @@ _RANGES = {
     "double": (-_DOUBLE, _DOUBLE),
 }
 # The schemas below these apply to the same value, so a member that one names is a member in all.
-_ALWAYS, _LAYERS = {"$ref", "allOf"}, {"$ref", "allOf", "anyOf", "oneOf"}
-_SAME_VALUE = {"allOf", "anyOf", "oneOf", "if", "then", "else"}
+_SAME_VALUE = {"allOf", *CHOICES, "if", "then", "else"}
 
 
 def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
@@ -51,7 +49,7 @@ def view_of_faults(schemas: Schemas) -> Schemas:
     of a value. Each choice is a condition here, of which it lists nothing.
     """
     seen: Json = copy_of(schemas.document)
-    nodes = [place for kind, place in parts(seen) if kind == "schemas" and isinstance(place.node, dict)]
+    nodes = [*schemas_in(seen)]
     references = (str(place.node.get(keyword)) for place in nodes for keyword in REFERENCES)
     # What a reference leads to has to stay where it is; one that is relative to an `$id` names the end of the way.
     kept = {way for reference in references for way in _ways_to_choices(reference)}
@@ -76,7 +74,7 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         return schema.node
     node: Json = dict(schema.node)
     # In a branch of `anyOf` and `oneOf` a member may be barred that another branch takes.
-    names = above | _barred(schema, barred, _ALWAYS)
+    names = above | _barred(schema.layers(LAID_OVER), barred)
     for keyword, kind in SCHEMA_KEYWORDS.items():
         if keyword not in node:
             continue
@@ -97,7 +95,7 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
             else:
                 node[keyword] = chosen
     if "required" in node:
-        somewhere = names | _barred(schema, barred, _LAYERS)
+        somewhere = names | _barred(schema.layers(), barred)
         node["required"] = [name for name in node["required"] if name not in somewhere]
     if own := names & node.get("properties", {}).keys():
         node["dependentSchemas"] = {**node.get("dependentSchemas", {}), **dict.fromkeys(sorted(own), False)}
@@ -124,10 +122,11 @@ def _discriminated(schema: Schema, branch: Schema) -> Json | None:
     reference = branch.node.get("$ref") if isinstance(branch.node, dict) else None
     if reference is None:
         return None
-    rules, layers = schema.node["discriminator"], list(branch.layers(_ALWAYS))
+    rules, layers = schema.node["discriminator"], list(branch.layers(LAID_OVER))
     name, target = rules["propertyName"], branch.follow(reference).end()
     mapping = rules.get("mapping", {})
-    values = [value for value, led in mapping.items() if _may_lead(schema, led, target)]
+    led = {value: schema.led(mapped) for value, mapped in mapping.items()}
+    values = [value for value, found in led.items() if found is None or found.node is target.node]
     if not any(CHOICES & layer.node.keys() for layer in layers):
         values += [each for each in target.names() if each not in mapping]
     members = [
@@ -137,17 +136,7 @@ def _discriminated(schema: Schema, branch: Schema) -> Json | None:
     return {"properties": {name: {"enum": values}}} if values else None
 
 
-def _may_lead(schema: Schema, mapped: str, target: Schema) -> bool:
-    """Whether a value of a discriminator's mapping leads to a schema or nobody knows where."""
-    led = schema.led(mapped)
-    return led is None or led.node is target.node
-
-
-def _barred(schema: Schema, barred: str, keywords: Set[str]) -> set[str]:
-    """The names of the members that the layers of a schema declare as `readOnly` or `writeOnly`."""
-    return {
-        name
-        for layer in schema.layers(keywords)
-        for name, member in layer.children("properties").items()
-        if any(part.node.get(barred) is True for part in member.layers(_ALWAYS))
-    }
+def _barred(layers: Iterable[Schema], barred: str) -> set[str]:
+    """The names of the members that layers declare as `readOnly` or `writeOnly`."""
+    members = members_of(layers).items()
+    return {name for name, found in members if any(each.is_marked(barred, LAID_OVER) for each in found)}

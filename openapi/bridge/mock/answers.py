@@ -12,9 +12,9 @@ from openapi.bridge.answer_rules import is_left_out, visible_part
 from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Json, Place
-from openapi.bridge.document.schemas import Schema, schema_holder
-from openapi.bridge.media_types import MediaType, accept_of, accepted, read_media_type
+from openapi.bridge.document.places import Json, Place, schema_holder
+from openapi.bridge.document.schemas import Schema
+from openapi.bridge.media_types import accept_of, preferred, read_media_type
 from openapi.bridge.mock.generate import NoExample, value_of
 from openapi.bridge.mock.xml import write_xml
 
@@ -27,8 +27,6 @@ _CONCRETE = {
     "text/*": "text/plain",
     "video/*": "video/mp4",
 }
-# What a key is taken for that is no media type.
-_UNNAMED = MediaType("application", "octet-stream", {})
 # RFC 7240, section 2: of two with the same name the first counts.
 _PREFERENCE = re.compile(r'(?:^|[,;])\s*(code|example)\s*=\s*(?:"([^"]*)"|([^",;\s]+))', re.IGNORECASE)
 
@@ -133,26 +131,17 @@ class ExampleAnswers:
 
 
 def _chosen(content: Json, accept: str) -> tuple[str, str]:
-    """Which of an answer's media types is sent, by `Accept` (RFC 9110, section 12.5.1), JSON before others.
+    """The key of `content` that a client wants most, JSON before others, and the media type that is sent for it."""
 
-    Returns: the key of `content` and the media type, which differ where the key is a range.
-    """
-    offered = [(key, read_media_type(key) or _UNNAMED) for key in content]
-    offered.sort(key=lambda each: not each[1].is_json)
-    for wanted in accepted(accept):
-        for key, media_type in offered:
-            if wanted.covers(media_type):
-                return key, _concrete(media_type.name, key)
-            if media_type.covers(wanted):
-                return key, _concrete(wanted.name, wanted.name)
-    key, media_type = offered[0]
-    return key, _concrete(media_type.name, key)
+    def is_other(key: str) -> bool:
+        return not ((media_type := read_media_type(key)) and media_type.is_json)
 
-
-def _concrete(name: str, written: str) -> str:
+    key, media_type = preferred(sorted(content, key=is_other), accept)
+    # A key may be no media type.
+    name = media_type.name if media_type else "application/octet-stream"
     if "*" in name:
-        return _CONCRETE.get(name, name.replace("*+", "").replace("*", "octet-stream"))
-    return written if read_media_type(written) else name
+        return key, _CONCRETE.get(name, name.replace("*+", "").replace("*", "octet-stream"))
+    return key, name if "*" in key or not media_type else key
 
 
 def _text(value: Any) -> str:

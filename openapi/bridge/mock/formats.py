@@ -1,13 +1,12 @@
 """Texts of each format that JSON Schema and OpenAPI's registry of formats name."""
 
-from collections.abc import Iterator
-
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 _ADDRESSES = (*(f"{word}@example.com" for word in _WORDS), "a@b.co")
 _HOSTS = (*(f"{word}.example.com" for word in _WORDS), "b.co")
 _URIS = (*(f"https://example.com/{word}" for word in _WORDS), "http://b.co")
 _PATHS = tuple(f"/{word}" for word in _WORDS)
-_SAMPLES: dict[str, tuple[str, ...]] = {
+# Each may be made longer by its last character, Base64 by its first.
+SAMPLES: dict[str, tuple[str, ...]] = {
     "date-time": (
         *(f"2026-01-{day:02}T09:00:00Z" for day in range(1, 21)),
         *(
@@ -35,20 +34,3 @@ _SAMPLES: dict[str, tuple[str, ...]] = {
     "regex": ("^a", "^b", "^c"),
     "byte": ("dGV4dA==", "dGV4dDE=", "dGV4dDI="),
 }
-
-
-def samples(name: str, least: int) -> Iterator[str]:
-    """Texts of a format, made longer where they have less than the least number of characters and can have more."""
-    for text in _SAMPLES.get(name, ()):
-        yield text
-        missing = least - len(text)
-        if missing > 0 and name == "byte":
-            yield "dGV4" * -(-missing // 4) + text
-        elif missing > 0 and "/" in text:
-            yield text + ("/alpha" * missing)[:missing]
-        elif missing > 0 and "example" in text:
-            # A label has from 1 to 63 characters (RFC 1035, section 2.3.4). One character that is missing cannot be a
-            # label with its dot, so one more is tried.
-            before, host, after = text.partition("example")
-            labels = "example." * (missing // 8 + 2)
-            yield from (before + labels[-more:] + host + after for more in (missing, missing + 1))

@@ -10,7 +10,7 @@ from typing import Any
 
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Failure
-from openapi.bridge.mock.rules import Merge, Rules, Schemas, alternatives, by_turns
+from openapi.bridge.mock.rules import Rules, Schemas, alternatives, by_turns
 from openapi.bridge.mock.texts import matching, texts
 
 _CANDIDATES = 60
@@ -79,18 +79,17 @@ def _with_all_members(value: Any, layers: list[Schema], further: Any) -> Any:
 
 
 def _candidates(schemas: Schemas, depth: int) -> Iterator[Any]:
-    # One alternative after the other, and if they hold nothing by turns, so that many of one hide none of the next.
-    for merged in (chain.from_iterable, by_turns):
-        choices: Iterable[list[Schema]] = islice(alternatives(schemas, merged), _CHOICES)
-        if depth >= _DEPTH:
-            # Those first that ask for the least, so that what is within itself ends.
-            choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
-        yield from islice(merged(_made(Rules(layers), depth, merged) for layers in choices), _CANDIDATES)
+    choices: Iterable[list[Schema]] = islice(alternatives(schemas), _CHOICES)
+    if depth >= _DEPTH:
+        # Those first that ask for the least, so that what is within itself ends.
+        choices = sorted(choices, key=lambda layers: len([*chain(*Rules(layers).all("required"))]))
+    # By turns, so that many values of one alternative hide none of the next.
+    yield from islice(by_turns(_made(Rules(layers), depth) for layers in choices), _CANDIDATES)
 
 
-def _made(rules: Rules, depth: int, merged: Merge) -> Iterator[Any]:
+def _made(rules: Rules, depth: int) -> Iterator[Any]:
     yield from rules.given()
-    yield from merged(iter(_MAKERS[name](rules, depth)) for name in rules.types())
+    yield from by_turns(iter(_MAKERS[name](rules, depth)) for name in rules.types())
 
 
 def _array(rules: Rules, depth: int) -> Iterator[Any]:
@@ -108,8 +107,8 @@ def _array(rules: Rules, depth: int) -> Iterator[Any]:
         # What must be contained stands at the end.
         asked = [*[()] * (length - len(contained)), *contained][:length]
         for index, further in enumerate(asked):
-            kinds = (*(rules.below("prefixItems", index) or rules.beyond_prefix(index)), *further)
-            values = _values(kinds or rules.below("unevaluatedItems") or rules.anything(), depth + 1)
+            kinds = (*rules.item(index), *further) or rules.below("unevaluatedItems") or rules.anything
+            values = _values(kinds, depth + 1)
             found = [*islice((value for value in values if not is_unique or value not in made), 1)]
             if not found:
                 break
@@ -148,7 +147,7 @@ def _members(
     made = {}
     for name in dict.fromkeys(names):
         schemas = rules.member(name)
-        if name not in required and (depth >= _DEPTH or _is_write_only(schemas)):
+        if name not in required and (depth >= _DEPTH or any(each.is_marked("writeOnly") for each in schemas)):
             continue
         try:
             made[name] = _one(schemas, depth + 1)
@@ -178,10 +177,6 @@ def _filled(rules: Rules, made: dict[str, Any], least: int, depth: int) -> dict[
         if name not in made:
             made |= _members(rules, [name], [name], depth) or {}
     return made
-
-
-def _is_write_only(schemas: Schemas) -> bool:
-    return any(layer.node.get("writeOnly") is True for schema in schemas for layer in schema.layers())
 
 
 def _numbers(rules: Rules, steps: Iterable[Fraction]) -> Iterator[Fraction]:

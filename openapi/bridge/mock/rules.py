@@ -1,20 +1,19 @@
 """What several schemas say together of one value, from which values are made."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product, repeat
 from math import prod
 from sys import maxsize
 from typing import Any, TypeVar
 
-from openapi.bridge.document.schemas import ALWAYS, Schema
+from openapi.bridge.document.schemas import ALWAYS, CHOICES, Schema
 
 _MOST_LAYERS = 200
 # All of these must hold for one value.
 Schemas = tuple[Schema, ...]
 Value = TypeVar("Value")
-Merge = Callable[[Iterable[Iterator[Any]]], Iterator[Any]]
 
 _TYPES = ("string", "object", "array", "integer", "number", "boolean", "null")
 # Keywords that only say something of values of one type, by that type.
@@ -26,13 +25,10 @@ _SAID_OF = {
 }
 
 
-def alternatives(
-    schemas: Schemas, merged: Merge, told: Set[tuple[int, str]] = frozenset()
-) -> Iterator[list[Schema]]:
+def alternatives(schemas: Schemas, told: Set[tuple[int, str]] = frozenset()) -> Iterator[list[Schema]]:
     """Every way to choose one schema of each `anyOf`, `oneOf` and discriminator, with all that holds beside it.
 
     Args:
-        merged: puts those ways that begin with one choice and those that begin with the next into one row.
         told: the identities of the schemas whose discriminators have been looked at.
     """
     layers: list[Schema] = []
@@ -58,8 +54,8 @@ def alternatives(
             kept = (schema.below("if"), *schema.children("then").values())
             choices.append([kept, (*schema.children("else").values(),)])
         choices += ([(), (each,)] for each in schema.children("dependentSchemas").values())
-        if schema.identity not in told and not {"oneOf", "anyOf"} & schema.node.keys():
-            kinds = [*schema.kinds()]
+        if schema.identity not in told and not CHOICES & schema.node.keys():
+            kinds = [*_kinds(schema)]
             own = [kind for kind in kinds if any(part.identity in seen for part in kind[1:])]
             choices += [[*(own or kinds), ()]] if kinds else []
     if not choices:
@@ -71,9 +67,17 @@ def alternatives(
         both = by_turns((iter(ways), product(*(each[::-1] for each in choices))))
         ways = islice(both, min(prod(map(len, choices)), maxsize))
     # What is chosen may hold choices of its own.
-    held = (alternatives(tuple(chain.from_iterable(chosen)), merged, told | seen) for chosen in ways)
-    for further in merged(held):
-        yield [*layers, *further]
+    held = (alternatives(tuple(chain.from_iterable(chosen)), told | seen) for chosen in ways)
+    yield from ([*layers, *further] for further in by_turns(held))
+
+
+def _kinds(schema: Schema) -> Iterator[Schemas]:
+    """What each value of a discriminator's mapping says: what the value is, and the schema to which it leads, where
+    that can be found."""
+    rules = schema.node.get("discriminator", {})
+    for value, mapped in rules.get("mapping", {}).items():
+        named = replace(schema, node={"properties": {rules["propertyName"]: {"const": value}}})
+        yield named, *filter(None, [schema.led(mapped)])
 
 
 def by_turns(sources: Iterable[Iterator[Value]]) -> Iterator[Value]:
@@ -92,7 +96,7 @@ class Rules:
 
     def __init__(self, layers: list[Schema]) -> None:
         self._layers = [layer for layer in layers if isinstance(layer.node, dict)]
-        self._any = replace(layers[0], node={"type": "string"})
+        self.anything: Schemas = (replace(layers[0], node={"type": "string"}),)
         self._is_false = any(layer.node is False for layer in layers)
 
     def all(self, keyword: str) -> list[Any]:
@@ -126,25 +130,18 @@ class Rules:
         said = [name for name, words in _SAID_OF.items() if any(self.all(word) for word in words)]
         return [*said, *(name for name in _TYPES if name not in said)]
 
-    def below(self, keyword: str, *keys: int) -> Schemas:
-        return tuple(
-            layer.below(keyword, *keys)
-            for layer in self._layers
-            if keyword in layer.node and (not keys or keys[0] < len(layer.node[keyword]))
-        )
+    def below(self, keyword: str) -> Schemas:
+        return tuple(layer.below(keyword) for layer in self._layers if keyword in layer.node)
+
+    def item(self, index: int) -> Schemas:
+        """The schemas of an array's item."""
+        return tuple(item for layer in self._layers if (item := layer.item(index)))
 
     def contained(self) -> Iterator[Schemas]:
         """What an array must contain, each as often as it must."""
         for layer in self._layers:
             if "contains" in layer.node:
                 yield from repeat((layer.below("contains"),), int(layer.node.get("minContains", 1)))
-
-    def beyond_prefix(self, index: int) -> Schemas:
-        return tuple(
-            layer.below("items")
-            for layer in self._layers
-            if "items" in layer.node and index >= len(layer.node.get("prefixItems", ()))
-        )
 
     def member(self, name: str) -> Schemas:
         """The schemas of an object's member."""
@@ -154,10 +151,7 @@ class Rules:
             patterns = layer.children("patternProperties").items()
             own += (each for pattern, each in patterns if _is_found(pattern, name))
             found += own or layer.children("additionalProperties").values()
-        return tuple(found) or self.below("unevaluatedProperties") or self.anything()
-
-    def anything(self) -> Schemas:
-        return (self._any,)
+        return tuple(found) or self.below("unevaluatedProperties") or self.anything
 
 
 def _is_found(pattern: str, text: str) -> bool:

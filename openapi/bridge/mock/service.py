@@ -13,6 +13,7 @@ from openapi.bridge.answers import Answer, AnswerWriter, WrittenAnswer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.grammar import parts
 from openapi.bridge.document.operations import Operation, base_path
+from openapi.bridge.document.places import copy_of
 from openapi.bridge.failures import Failure, InternalError, PathNotFound, Unauthorized
 from openapi.bridge.media_types import JSON
 from openapi.bridge.mock.answers import ExampleAnswers, Wish, wish_of
@@ -46,7 +47,11 @@ class MockService:
             ),
         }
         if any(operation.owner for operation in contract.operations.values()):
-            contract = Contract(json.dumps(_without_owners(contract.document)))
+            without = copy_of(contract.document)
+            for kind, place in parts(without):
+                if kind == "parameters":
+                    place.node.pop("x-owner", None)
+            contract = Contract(json.dumps(without))
         self.contract = contract
         self.operations = contract.operations
         servers = (place for kind, place in parts(contract.document) if kind == "servers")
@@ -94,16 +99,6 @@ class MockService:
             await self.writer.write(200, content, media_type=media_type).send(send)
             return
         raise PathNotFound
-
-
-def _without_owners(node: Any) -> Any:
-    if isinstance(node, dict):
-        return {
-            key: _without_owners(value)
-            for key, value in node.items()
-            if key != "x-owner" or value is not True
-        }
-    return [_without_owners(item) for item in node] if isinstance(node, list) else node
 
 
 def _verifiers(contract: Contract) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rstr import Rstr
 
-from openapi.bridge.mock.formats import samples
+from openapi.bridge.mock.formats import SAMPLES
 from openapi.bridge.mock.rules import Rules
 
 # A text that has to be longer is not made: it would take all memory, and the turns of the others.
@@ -28,7 +28,9 @@ def texts(rules: Rules) -> Iterator[str]:
         return
     most = int(min(rules.least("maxLength", inf), least + 1000))
     for name in rules.all("format"):
-        yield from samples(name, least)
+        for text in SAMPLES.get(name, ()):
+            # Base64 has its characters by fours, and what fills the last four at its end.
+            yield text.rjust(-(-least // 4) * 4, text[0]) if name == "byte" else text.ljust(least, text[-1])
     # Of a short text the end is kept, which tells it from others.
     plain = [_PLAIN[0].ljust(least, ".")[:most], *(text.ljust(least, ".")[-most:] for text in _PLAIN[1:])]
     # Many a pattern takes it, and people read it more easily than what is made from the pattern.

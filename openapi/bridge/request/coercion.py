@@ -2,20 +2,17 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from itertools import chain, islice
 from math import isfinite
 from typing import Any
 
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import LAID_OVER, Schema, members_of
 
 # The texts that are given for a value, or for those of its items or members, by index or name.
 Tree = Sequence[str] | dict[str, "Tree"]
 
-# What lays rules over a value in any case and, as the checks have seen, not without end.
-LAID_OVER = frozenset({"$ref", "allOf"})
 # A schema of many choices within others has no end of them.
 _MOST_WAYS = 256
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,4000})", re.ASCII)
@@ -66,36 +63,11 @@ class Coercion:
         Raises:
             ValueError: for several texts where one has to be.
         """
-        return self.read(lambda coercion: coercion._value(tree))
-
-    def read(self, way: "Callable[[Coercion], Any]") -> Any:
-        """What a way of reading makes of texts.
-
-        Where that is not valid, each branch is tried alone (`ways`): the same text may be a number in one and a text in
-        another.
-        """
-        value = way(self)
-        if self._branches and not self._is_valid(value):
-            for branch in self._branches:
-                with suppress(ValueError):
-                    other = way(branch)
-                    if type(other) is type(value) and self._is_valid(other):
-                        return other
-        return value
-
-    def _is_valid(self, value: Any) -> bool:
-        return self._votes(value) == len(self._schemas)
-
-    @cached_property
-    def _branches(self) -> "list[Coercion]":
-        return [Coercion(way) for schema in self._schemas for way in ways(schema)]
-
-    def _value(self, tree: Tree) -> Any:
         if isinstance(tree, dict):
             is_numbered = tree and all(key == str(index) for index, key in enumerate(tree))
             if "array" in self.types and is_numbered:
-                return [self.item(index)._value(each) for index, each in enumerate(tree.values())]
-            return {name: self.member(name)._value(each) for name, each in tree.items()}
+                return [self.item(index).value(each) for index, each in enumerate(tree.values())]
+            return {name: self.member(name).value(each) for name, each in tree.items()}
         if "array" in self.types or (len(tree) > 1 and not self.types):
             return [self.item(index).convert(text) for index, text in enumerate(tree)]
         if len(tree) > 1:
@@ -115,11 +87,7 @@ class Coercion:
         """What the item of an array at `index` is read by."""
         index = min(index, self._longest_prefix)
         if index not in self._items:
-            found = (
-                layer.children("prefixItems").get(index) or layer.children("items").get(None)
-                for layer in self._layers
-            )
-            self._items[index] = [*filter(None, found)]
+            self._items[index] = [item for layer in self._layers if (item := layer.item(index))]
         return coercion_of(*self._items[index])
 
     def member(self, name: str) -> "Coercion":
@@ -129,11 +97,7 @@ class Coercion:
     @cached_property
     def members(self) -> dict[str, list[Schema]]:
         """The schemas of the members that are named."""
-        found: dict[str, list[Schema]] = {}
-        for layer in self._layers:
-            for name, member in layer.children("properties").items():
-                found.setdefault(name, []).append(member)
-        return found
+        return members_of(self._layers)
 
     @cached_property
     def is_open(self) -> bool:

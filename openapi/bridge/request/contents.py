@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from openapi.bridge.contract import MAX_BODY_BYTES, Contract
 from openapi.bridge.document.places import Json, Place, copy_of
-from openapi.bridge.document.schemas import Schema
+from openapi.bridge.document.schemas import CHOICES, LAID_OVER, Schema
 from openapi.bridge.failures import BadRequest, unreadable
 from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import LAID_OVER, coercion_of, ways
+from openapi.bridge.request.coercion import coercion_of, ways
 from openapi.bridge.request.forms import Form, fields_of
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.xml import parse_xml, value_of
@@ -64,10 +64,10 @@ class Defaults:
         for layer in schema.layers(LAID_OVER):
             for name, member in layer.children("properties").items():
                 # What no request may have is for the service to set.
-                is_own = not any(part.node.get("readOnly") is True for part in member.layers(LAID_OVER))
-                for default in member.defaults()[:1] if is_own else ():
-                    self._members.setdefault(name, default)
-            for branch in layer.applied({"anyOf", "oneOf"}):
+                if not member.is_marked("readOnly", LAID_OVER):
+                    for default in member.defaults()[:1]:
+                        self._members.setdefault(name, default)
+            for branch in layer.applied(CHOICES):
                 if (further := _defaults_of(branch)).has_members:
                     self._branches.append((branch, further))
         self.has_members: bool = bool(self._members or self._branches)

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote_plus
 
@@ -33,7 +33,6 @@ logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 class Field(NamedTuple):
     """One field of a form: its bytes, the media type that a part names, and its percent-encoded text if it came so."""
 
-    name: str
     content: bytes
     media_type: MediaType | None = None
     encoded: str | None = None
@@ -143,24 +142,20 @@ class _Member:
 
 def fields_of(content: bytes, media_type: MediaType) -> Fields:
     """The fields of a form by name; raises BadRequest for what is no form of this media type."""
+    if media_type.type != "multipart":
+        pairs = pairs_of(content, "The request body", "fields", unreadable)
+        return {name: [*map(_encoded, values)] for name, values in pairs.items()}
     by_name: dict[str, list[Field]] = {}
-    for field in _parts(content, media_type) if media_type.type == "multipart" else _pairs(content):
-        by_name.setdefault(field.name, []).append(field)
+    for name, field in _parts(content, media_type):
+        by_name.setdefault(name, []).append(field)
     return by_name
 
 
-def _pairs(content: bytes) -> Iterator[Field]:
-    """The fields of `application/x-www-form-urlencoded` (URL Standard, section 5.1), strictly UTF-8."""
-    if (pairs := pairs_of(content)) is None:
-        raise unreadable("The request body must be percent-encoded UTF-8")
-    if len(pairs) > MAX_PAIRS:
-        raise unreadable(f"The request body must have {MAX_PAIRS} fields or less")
-    for pair in filter(None, pairs):
-        name, _, value = pair.partition("=")
-        yield Field(unquote_plus(name), unquote_plus(value).encode(), encoded=value)
+def _encoded(value: str) -> Field:
+    return Field(unquote_plus(value).encode(), encoded=value)
 
 
-def _parts(content: bytes, media_type: MediaType) -> list[Field]:
+def _parts(content: bytes, media_type: MediaType) -> list[tuple[str, Field]]:
     """The parts of `multipart/form-data` (RFC 7578)."""
     boundary = media_type.parameters.get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
@@ -187,7 +182,7 @@ class _Parts:
     """Collects the parts that the parser finds."""
 
     def __init__(self) -> None:
-        self.fields: list[Field] = []
+        self.fields: list[tuple[str, Field]] = []
         self.has_ended = False
         self._headers: dict[bytes, bytes] = {}
         self._content = bytearray()
@@ -222,7 +217,8 @@ class _Parts:
         if kind.strip().lower() != "form-data" or parameters is None or "name" not in parameters:
             raise unreadable("The request body must name each of its parts (RFC 7578, section 4.2)")
         content_type = self._headers.get(b"content-type", b"").decode("latin-1")
-        self.fields.append(Field(parameters["name"], bytes(self._content), read_media_type(content_type)))
+        field = Field(bytes(self._content), read_media_type(content_type))
+        self.fields.append((parameters["name"], field))
 
     def on_end(self) -> None:
         self.has_ended = True

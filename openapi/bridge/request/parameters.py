@@ -3,18 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import unquote_plus
 
 from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Place, copy_of
-from openapi.bridge.document.schemas import schema_holder
+from openapi.bridge.document.places import Place, copy_of, schema_holder
 from openapi.bridge.failures import BadRequest, Violation, violations_of
 from openapi.bridge.python_names import python_name
 from openapi.bridge.request.cookies import read_cookies
-from openapi.bridge.request.percent_encoding import MAX_PAIRS, pairs_of
+from openapi.bridge.request.percent_encoding import pairs_of
 from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
 
@@ -80,9 +78,10 @@ class ParameterReader:
             raise BadRequest(refused.reason, partial(self._violations, texts)) from None
 
     def _texts(self, scope: Scope) -> dict[str, Texts]:
+        query = scope["query_string"]
         return {
             "path": {name: (value,) for name, value in scope["path_params"].items()},
-            "query": _read_query(scope["query_string"]) if scope["query_string"] else {},
+            "query": pairs_of(query, "The query", "parameters", BadRequest) if query else {},
             "header": self._read_headers(scope["headers"]) if self._headers else {},
             "cookie": _read_cookies(scope["headers"]) if self._has_cookies else {},
         }
@@ -107,18 +106,6 @@ class ParameterReader:
             if name in self._headers:
                 texts.setdefault(self._headers[name], []).append(value.decode("latin-1"))
         return texts
-
-
-def _read_query(query: bytes) -> Texts:
-    if (pairs := pairs_of(query)) is None:
-        raise BadRequest("The query must be percent-encoded UTF-8")
-    if len(pairs) > MAX_PAIRS:
-        raise BadRequest(f"The query must have {MAX_PAIRS} parameters or less")
-    texts: dict[str, list[str]] = {}
-    for pair in filter(None, pairs):
-        name, _, value = pair.partition("=")
-        texts.setdefault(unquote_plus(name), []).append(value)
-    return texts
 
 
 def _read_cookies(headers: Sequence[tuple[bytes, bytes]]) -> Texts:

@@ -11,8 +11,7 @@ from jsonschema_rs import ValidationError
 from openapi.bridge.contract import Contract, fill, quoted
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
 from openapi.bridge.document.places import REFERENCES, Json, pointer_to
-from openapi.bridge.document.schemas import Schema
-from openapi.bridge.document.views import CHOICES
+from openapi.bridge.document.schemas import CHOICES, Schema
 from openapi.bridge.failures import BadRequest, Violation
 
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.

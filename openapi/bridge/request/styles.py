@@ -1,6 +1,8 @@
 """How a parameter's value is taken apart, by its `style`, `explode` and schema (OpenAPI 3.1, "Style Values")."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from functools import cached_property
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -9,7 +11,7 @@ from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import BadRequest
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
-from openapi.bridge.request.coercion import coercion_of
+from openapi.bridge.request.coercion import coercion_of, ways
 from openapi.bridge.request.sentences import capital
 
 # The texts of one part of a request, by name; those of the query are still percent-encoded.
@@ -26,7 +28,7 @@ _DEEPEST = 20
 
 class StyleReader:
     """Reads one parameter: a primitive, an array of primitives or an object. Where its schema has several of these
-    types, a value is read as each of them until it is valid.
+    types, or branches, a value is read as each of them until it is valid.
 
     A delimiter that is percent-encoded is data if it stands beside one that is not. Where all are encoded they
     delimit, because many clients encode a whole value, and because a path arrives decoded.
@@ -40,6 +42,7 @@ class StyleReader:
     """The readers of the query parameters beside this one."""
 
     def __init__(self, parameter: Json, schema: Schema) -> None:
+        self._parameter = parameter
         self.name: str = parameter["name"]
         self._subject = capital(self.name)
         self._location: str = parameter["in"]
@@ -89,15 +92,31 @@ class StyleReader:
         Raises:
             BadRequest: where it cannot be read.
         """
-        if len(self._ways) == 1:
+        if self.plain is not None or (len(self._ways) == 1 and not self._alone):
             return self._ways[0](texts)
-        read = [each for way in self._ways if (each := _outcome(way, texts)) is not ABSENT]
-        for each in read:
+        read = self._outcomes(texts)
+        # A text for a number, or an array for an object, would be another meaning and not the same one read better.
+        kinds = {type(each) for each in read}
+        others = (each for reader in self._alone for each in reader._outcomes(texts) if type(each) in kinds)
+        for each in chain(read, others):
             if not isinstance(each, BadRequest) and self._schema.is_valid(each):
                 return each
         if read and isinstance(read[0], BadRequest):
             raise read[0]
         return read[0] if read else ABSENT
+
+    def _outcomes(self, texts: Texts) -> list[Any]:
+        return [each for way in self._ways if (each := _outcome(way, texts)) is not ABSENT]
+
+    @cached_property
+    def _alone(self) -> "list[StyleReader]":
+        """What reads the value by each branch alone: the same text may be a number in one and a text in another."""
+        # What a media type says is the same by each.
+        branches = () if "content" in self._parameter else ways(self._schema)
+        readers = [StyleReader(self._parameter, way) for way in branches]
+        for reader in readers:
+            reader.others = self.others
+        return readers
 
     @property
     def is_free(self) -> bool:
@@ -201,9 +220,7 @@ class StyleReader:
             if name in members:
                 raise BadRequest(f"{self._subject} must name each member once")
             members[name] = text
-        return self._coercion.read(
-            lambda coercion: {name: coercion.member(name).convert(text) for name, text in members.items()}
-        )
+        return {name: self._coercion.member(name).convert(text) for name, text in members.items()}
 
     def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str] | None:
         """The parts of a value that its style joins, or None."""
