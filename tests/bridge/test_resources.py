@@ -61,17 +61,6 @@ def test_a_reference_may_lead_out_of_what_has_an_id(schema: Json, valid: Any, in
         assert (True, False) == (validator.is_valid(valid), validator.is_valid(invalid))
 
 
-def test_a_discriminator_leads_out_of_a_schema_with_dynamic_anchors() -> None:
-    """A value of the mapping chooses its branch in a schema that has an `$id` for its dynamic anchors only."""
-    kind = {"properties": {"kind": {"type": "string"}}, "required": ["kind"]}
-    mapping = {"cat": "Cat", "dog": "#/components/schemas/Dog"}
-    branches = [{"$ref": f"#/components/schemas/{name}"} for name in ("Cat", "Dog")]
-    chosen = {"discriminator": {"propertyName": "kind", "mapping": mapping}, "anyOf": branches}
-    made = contract(Pet={**ANCHOR, **chosen}, Cat=kind, Dog={**kind, "required": ["kind", "bark"]})
-    validator = made.requests.validator("/components/schemas/Pet")
-    assert (True, False) == tuple(validator.is_valid({"kind": kind}) for kind in ("cat", "dog"))
-
-
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [

@@ -97,56 +97,20 @@ def test_numbers_have_the_range_of_their_format(format_: str, largest: float) ->
     ]
 
 
-KIND = {"properties": {"kind": {"type": "string"}}, "required": ["kind"]}
 PET = "#/components/schemas/"
+KIND = {"properties": {"kind": {"type": "string"}}, "required": ["kind"]}
 PETS = {
-    "Cat": {**KIND, "$id": "https://example.com/cat"},
-    "Tomcat": {"$ref": PET + "Cat"},
-    "Dog": {
-        "allOf": [KIND, {"properties": {"kind": {"enum": ["dog", "cat"]}, "barks": {"type": "boolean"}}}]
-    },
-    "Fish": {"properties": {"kind": {"const": "carp"}}, "required": ["kind"]},
-    "Bird": {"oneOf": [{"required": ["beak"]}]},
+    "Cat": KIND,
+    "Dog": {**KIND, "required": ["kind", "barks"]},
     "Pet": {
-        "oneOf": [
-            *({"$ref": PET + name} for name in ("Cat", "Dog", "Fish", "Bird")),
-            {"required": ["horse"]},
-        ],
-        "discriminator": {
-            "propertyName": "kind",
-            "mapping": {
-                "dog": PET + "Dog",
-                "Dog": PET + "Dog",
-                "hound": "Dog",
-                "cow": "Cow",
-                "parrot": "Bird",
-            },
-        },
+        "anyOf": [{"$ref": PET + "Cat"}, {"$ref": PET + "Dog"}],
+        "discriminator": {"propertyName": "kind", "mapping": {"dog": PET + "Dog"}},
     },
 }
 
 
-@pytest.mark.parametrize(
-    ("value", "is_one"),
-    [
-        *(
-            (({"kind": kind}), kind in ("Cat", "Tomcat", "dog", "carp", "cow"))
-            for kind in ("Cat", "Tomcat", "cat", "dog", "Dog", "carp", "cow")
-        ),
-        ({"kind": "dog", "barks": 1}, False),
-        ({"kind": "cow", "horse": 1}, False),
-        ({"kind": "parrot", "beak": 1}, True),
-        ({"kind": "Bird", "beak": 1}, False),
-    ],
-)
-def test_a_discriminator_is_a_rule(value: Any, is_one: bool) -> None:
-    """The member chooses the branch: by the mapping or a name of it, as far as the branch itself allows that, and not
-    by the name of several; what the mapping leads nowhere may be any branch."""
-    assert is_one == contract(PETS).requests.validator("/components/schemas/Pet").is_valid(value)
-
-
-def test_an_answer_is_valid_without_its_discriminator() -> None:
-    """An answer is held to a discriminator, and to JSON Schema, which knows none, as well."""
-    validator = contract(PETS).answers.validator("/components/schemas/Pet")
-    values = ({"kind": "Cat"}, {"kind": "dog"}, {"kind": "cow"}, {"kind": "Cat", "barks": 1})
-    assert [True, False, True, True] == [validator.is_valid(value) for value in values]
+def test_a_discriminator_is_a_hint() -> None:
+    """What is valid by a branch is valid whatever its discriminator says (OpenAPI 3.1.1, "Discriminator Object")."""
+    made = contract(PETS)
+    for schemas in (made.requests, made.answers):
+        assert schemas.validator("/components/schemas/Pet").is_valid({"kind": "dog"})

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -82,15 +82,6 @@ class Schemas:
         resolved = resolver.lookup(self._fragment(pointer))
         return Schema(self._all[pointer], self, resolved.resolver)
 
-    @cached_property
-    def names(self) -> dict[int, list[str]]:
-        """The names of the components that lead to a schema, by the identity of its node."""
-        names: dict[int, list[str]] = {}
-        for name in self.document.get("components", {}).get("schemas", {}):
-            target = self.at(pointer_to("/components/schemas", name)).end()
-            names.setdefault(id(target.node), []).append(name)
-        return names
-
     def _root(self, pointer: str) -> str:
         """The outermost schema in which the one at `pointer` stands."""
         above = pointer
@@ -150,10 +141,6 @@ class Schema:
         while isinstance(schema.node, dict) and "$ref" in schema.node and schema.node.keys() <= _REFERENCE:
             schema = schema.follow(schema.node["$ref"])
         return schema
-
-    def names(self) -> list[str]:
-        """The names of the components that lead to this schema; one may be a reference to another."""
-        return self._schemas.names.get(id(self.end().node), [])
 
     def below(self, *keys: str | int) -> "Schema":
         """The schema that stands in this one below some keys; raises KeyError, IndexError or TypeError if none."""

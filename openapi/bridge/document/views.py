@@ -28,9 +28,9 @@ _SAME_VALUE = {"allOf", *CHOICES, "if", "then", "else"}
 def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
     """The schemas of the document with rules that OpenAPI adds to JSON Schema's.
 
-    The formats of numbers are rules, and so are discriminators. Members that are `readOnly` are neither required nor
-    taken in a request, those that are `writeOnly` in an answer: with `dependentSchemas`, so that whoever refers to the
-    member's own schema still finds it.
+    The formats of numbers are rules. Members that are `readOnly` are neither required nor taken in a request, those
+    that are `writeOnly` in an answer: with `dependentSchemas`, so that whoever refers to the member's own schema still
+    finds it.
 
     Args:
         barred: `readOnly` for requests, `writeOnly` for answers.
@@ -79,21 +79,12 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         if keyword not in node:
             continue
         inner = names if keyword in _SAME_VALUE else set()
-        branches = schema.children(keyword)
-        made = {key: _rewritten(branch, barred, inner) for key, branch in branches.items()}
+        made = {key: _rewritten(branch, barred, inner) for key, branch in schema.children(keyword).items()}
         node[keyword] = made
         if kind == "schemas":
             node[keyword] = made[None]
         elif kind == "[schemas]":
             node[keyword] = [*made.values()]
-        if keyword in CHOICES and "discriminator" in node:
-            rules = {key: _discriminated(schema, branch) for key, branch in branches.items()}
-            chosen = [{"allOf": [made[key], rule]} if rule else made[key] for key, rule in rules.items()]
-            if barred == ANSWER:
-                # Clients that know no discriminator have to find an answer valid too.
-                node["allOf"] = [*node.get("allOf", ()), {keyword: chosen}]
-            else:
-                node[keyword] = chosen
     if "required" in node:
         somewhere = names | _barred(schema.layers(), barred)
         node["required"] = [name for name in node["required"] if name not in somewhere]
@@ -111,29 +102,6 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         if node["format"].startswith("int") and node.get("type") != "integer":
             node.setdefault("multipleOf", 1)
     return node
-
-
-def _discriminated(schema: Schema, branch: Schema) -> Json | None:
-    """What a discriminator says of a branch that is a reference: its values are those which lead to it.
-
-    Those are the ones of the mapping and the names of the branch, as far as the branch itself allows them; and those of
-    which nobody can tell where they lead (OpenAPI 3.1, "Discriminator Object").
-    """
-    reference = branch.node.get("$ref") if isinstance(branch.node, dict) else None
-    if reference is None:
-        return None
-    rules, layers = schema.node["discriminator"], list(branch.layers(LAID_OVER))
-    name, target = rules["propertyName"], branch.follow(reference).end()
-    mapping = rules.get("mapping", {})
-    led = {value: schema.led(mapped) for value, mapped in mapping.items()}
-    values = [value for value, found in led.items() if found is None or found.node is target.node]
-    if not any(CHOICES & layer.node.keys() for layer in layers):
-        values += [each for each in target.names() if each not in mapping]
-    members = [
-        layer.below("properties", name) for layer in layers if name in layer.node.get("properties", {})
-    ]
-    values = [value for value in values if all(member.is_valid(value) for member in members)]
-    return {"properties": {name: {"enum": values}}} if values else None
 
 
 def _barred(layers: Iterable[Schema], barred: str) -> set[str]:
