@@ -11,7 +11,7 @@ from openapi.bridge.document import files
 from openapi.bridge.document.checks import check_document
 from openapi.bridge.document.dialects import in_2020_12
 from openapi.bridge.document.files import Bundle
-from openapi.bridge.document.grammar import schemas_in
+from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.operations import left_out, read_operations
 from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schemas
