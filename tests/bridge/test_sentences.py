@@ -108,6 +108,58 @@ def test_a_derived_sentence_names_the_field_and_the_rule(rules: Any, value: Any,
     assert expected == of_member(rules, value)
 
 
+CAT = {"type": "object", "required": ["lives"], "properties": {"lives": {"maximum": 9}}}
+BIRD = {"type": "object", "required": ["beak"], "properties": {"kind": {"const": "bird"}}}
+FISH = {"type": "object", "required": ["fins"], "properties": {"kind": {"enum": ["carp", "pike"]}}}
+NAMED = [{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Bird"}]
+HINT = {"propertyName": "pet", "mapping": {"kitten": "#/components/schemas/Cat", "cow": "Cow"}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"anyOf": [CAT, {"type": "null"}]}, {}, "Lives is required"),
+        (
+            {"oneOf": [{"type": "null"}, {"anyOf": [CAT, {"type": "string"}]}]},
+            {"lives": 10},
+            "Lives must be 9 or less",
+        ),
+        (
+            {"oneOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]},
+            "ab",
+            "The request body must be 1",
+        ),
+        ({"oneOf": [BIRD, FISH]}, {"kind": "bird"}, "Beak is required"),
+        ({"oneOf": [BIRD, FISH]}, {"kind": "pike"}, "Fins is required"),
+        ({"oneOf": [BIRD, FISH]}, {"kind": "cow"}, "The request body breaks the contract's rule 'oneOf'"),
+        ({"oneOf": [BIRD, FISH]}, 1, "The request body breaks the contract's rule 'oneOf'"),
+        ({"oneOf": [CAT, BIRD]}, {}, "The request body breaks the contract's rule 'oneOf'"),
+        (
+            {"oneOf": [BIRD, FISH]},
+            {"kind": "bird", "eggs": [1] * 60},
+            "The request body breaks the contract's rule 'oneOf'",
+        ),
+        ({"oneOf": [CAT, BIRD], "x-messages": {"oneOf": "A pet, please"}}, {"kind": "bird"}, "A pet, please"),
+        ({"oneOf": NAMED, "discriminator": HINT}, {"pet": "kitten"}, "Lives is required"),
+        ({"oneOf": NAMED, "discriminator": HINT}, {"pet": "Bird"}, "Beak is required"),
+        (
+            {"oneOf": NAMED, "discriminator": HINT},
+            {"pet": "cow"},
+            "The request body breaks the contract's rule 'oneOf'",
+        ),
+        (
+            {"oneOf": NAMED, "discriminator": HINT},
+            {"pet": 1},
+            "The request body breaks the contract's rule 'oneOf'",
+        ),
+    ],
+)
+def test_of_a_choice_the_branch_speaks_that_is_meant(schema: Any, value: Any, expected: str) -> None:
+    """What is wrong is said by the branch that the discriminator names, or else the only one for the value's type or
+    with its fixed values; where there is no such branch, or much to look through, the choice is named."""
+    assert sentence(schema, value, Cat=CAT, Bird=BIRD).startswith(expected)
+
+
 @pytest.mark.parametrize(
     ("schema", "value", "expected"),
     [

@@ -45,8 +45,8 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
 def view_of_faults(schemas: Schemas) -> Schemas:
     """The same schemas, whose validators say of a broken choice no more than that it is broken.
 
-    The library lists what is wrong by each branch, which nobody reads: with 50 branches that takes a second for 10 KB
-    of a value. Each choice is a condition here, of which it lists nothing.
+    The library lists what is wrong by each branch: with 50 branches that takes a second for 10 KB of a value. Each
+    choice is a condition here, of which it lists nothing.
     """
     seen: Json = copy_of(schemas.document)
     nodes = [*schemas_in(seen)]

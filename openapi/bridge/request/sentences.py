@@ -1,7 +1,7 @@
 """From a broken rule of the contract to a sentence for a person, which never echoes what was sent."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from itertools import chain
 from typing import Any
@@ -16,6 +16,8 @@ from openapi.bridge.failures import BadRequest, Violation
 
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
 _MANY_PARTS = 1000
+# To find out which branch of a choice a value is meant for, all that is wrong by each has to be listed.
+_FEW_PARTS = 50
 _LONGEST = 500
 
 _TYPES = {
@@ -76,7 +78,8 @@ class SpeakingValidator:
         self._name = name
         self._parameter = parameter
         self._faults = cache(lambda: contract.faults.validator(pointer))
-        self.is_valid: Callable[[Any], bool] = contract.requests.validator(pointer).is_valid
+        self._validator = contract.requests.validator(pointer)
+        self.is_valid: Callable[[Any], bool] = self._validator.is_valid
 
     def check(self, value: Any) -> None:
         """Returns if `value` is valid; raises `refusal` if not."""
@@ -115,32 +118,57 @@ class SpeakingValidator:
                 yield Violation(sentence, rule.keyword, pointer, self._parameter)
 
     def _broken_rules(self, value: Any) -> "Iterator[_BrokenRule]":
-        """All broken rules, or the first alone of a value that has many parts.
-
-        Of a part that is of the wrong type no other rule has anything to say.
-        """
-        if _has_many_parts(value):
+        """All broken rules, or the first alone of a value that has many parts."""
+        if _has_more_parts(value, _MANY_PARTS):
             try:
                 self._faults().validate(value)
             except ValidationError as error:
                 yield _BrokenRule(self._schema, self._name, error)
         else:
-            errors = list(self._faults().iter_errors(value))
-            mistyped = {tuple(each.instance_path) for each in errors if each.kind.name == "type"}
-            for each in errors:
-                if each.kind.name == "type" or tuple(each.instance_path) not in mistyped:
-                    yield _BrokenRule(self._schema, self._name, each)
+            validator = self._faults() if _has_more_parts(value, _FEW_PARTS) else self._validator
+            yield from self._rules_of([*validator.iter_errors(value)])
+
+    def _rules_of(self, errors: Sequence[ValidationError]) -> "Iterator[_BrokenRule]":
+        """The rules that errors are about; of a part that is of the wrong type no other rule has anything to say, and
+        of a broken choice the branch has that the value is meant for."""
+        mistyped = {tuple(each.instance_path) for each in errors if each.kind.name == "type"}
+        for each in errors:
+            if each.kind.name == "type" or tuple(each.instance_path) not in mistyped:
+                rule = _BrokenRule(self._schema, self._name, each)
+                meant = _meant(rule, each) if rule.lists_branches and rule.fixed() is None else None
+                yield from [rule] if meant is None else self._rules_of(meant)
 
 
-def _has_many_parts(value: Any) -> bool:
+def _meant(choice: "_BrokenRule", error: ValidationError) -> Sequence[ValidationError] | None:
+    """What is wrong by the one branch of a choice that a value can be meant for; None where there is none, or several.
+
+    It is the branch that a discriminator names, or else the only one of the value's type or, among more of these, the
+    only one whose fixed values the value and its members have.
+    """
+    branches: list[list[ValidationError]] = error.kind.as_dict()["context"]
+    if (named := choice.named_branch(error.instance)) is not None:
+        return branches[named] or None
+    place = len(error.instance_path)
+    for kinds, depth in (({"type"}, place), ({"const", "enum"}, place + 1)):
+        branches = [
+            found
+            for found in branches
+            if not any(each.kind.name in kinds and len(each.instance_path) <= depth for each in found)
+        ]
+        if len(branches) == 1:
+            return branches[0] or None
+    return None
+
+
+def _has_more_parts(value: Any, most: int) -> bool:
     left, parts = [value], 0
-    while left and parts <= _MANY_PARTS:
+    while left and parts <= most:
         part = left.pop()
         parts += 1
         if isinstance(part, dict | list):
             parts += len(part)
             left.extend(part.values() if isinstance(part, dict) else part)
-    return parts > _MANY_PARTS
+    return parts > most
 
 
 class _BrokenRule:
@@ -155,9 +183,11 @@ class _BrokenRule:
         is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
         member = path[-1] if is_false and path[-2:-1] == ["dependentSchemas"] else None
         self.keyword = "false" if is_false else str(path.pop())
-        if self.keyword in CHOICES and path[-3:-2] + path[-1:] == ["allOf", "else"]:
+        self.lists_branches = self.keyword in CHOICES
+        if self.lists_branches and path[-3:-2] + path[-1:] == ["allOf", "else"]:
             # The condition that stands for the choice where faults are looked for.
             del path[-3:]
+            self.lists_branches = False
         self._descend(path)
         node = self.schemas[-1].node
         self.rules: Json = node if isinstance(node, dict) else {}
@@ -188,6 +218,21 @@ class _BrokenRule:
             elif keyword in _PARTS and not within_part:
                 whole = re.sub("^The ", "the ", self.name)
                 self.name, within_part = fill(_PARTS[keyword], {"name": whole}), True
+
+    def named_branch(self, value: Any) -> int | None:
+        """The index of the branch of a choice that its discriminator names for a value (OpenAPI 3.1, "Discriminator
+        Object"), or None."""
+        hint, schema = self.rules.get("discriminator", {}), self.schemas[-1]
+        name = value.get(hint.get("propertyName")) if isinstance(value, dict) else None
+        if not isinstance(name, str):
+            return None
+        mapped = hint.get("mapping", {}).get(name)
+        named = mapped and schema.led(mapped)
+        for index, branch in enumerate(schema.children(self.keyword).values()):
+            reference = branch.node.get("$ref", "") if isinstance(branch.node, dict) else ""
+            if branch.end() == named if mapped else reference.rpartition("/")[2] == name:
+                return index
+        return None
 
     def fixed(self) -> str | None:
         """The contract's own sentence for this rule, or None; the schema nearest to the use of a type decides."""
