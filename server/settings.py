@@ -72,7 +72,8 @@ class Settings:
     )
     auth_issuer: str | None = setting(
         None,
-        "What tokens name as iss; without AUTH_JWKS_URL, its discovery document says where the keys are",
+        "What tokens name as iss; its discovery document says where the keys are, unless AUTH_JWKS_URL or "
+        "AUTH_JWT_SECRET is set",
         "must be what the tokens name as iss; without AUTH_JWKS_URL and AUTH_JWT_SECRET it must be the issuer's "
         "address, which begins with https://, or with http:// and a loopback host",
         check=rules.can_be_asked,

@@ -73,7 +73,8 @@ def libpq_parameters(url: str) -> dict[str, str]:
     try:
         found: dict[str, str] = parse_dsn(text)
         _, ports = _places(found)
-        if not all(0 < int(port) < 65536 for port in filter(None, ports)):
+        # Python would take 54_32 too, and the digits of any script.
+        if not all(re.fullmatch("[0-9]+", port) and 0 < int(port) < 65536 for port in filter(None, ports)):
             raise ValueError
     except (psycopg2.Error, ValueError):
         raise ValueError(URL_RULE) from None
@@ -199,7 +200,8 @@ def _check_value(name: str, value: str) -> None:
 
 async def _look_up(host: str) -> list[str]:
     """The addresses of a host; one that is empty where libpq has nothing to look up."""
-    if not host or host.startswith(("/", "@")):
+    # What is looked up would lose the link of an address (RFC 4007, section 11).
+    if not host or host.startswith(("/", "@")) or "%" in host:
         return [""]
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]

@@ -13,16 +13,16 @@ def address_of(
     """The path of an operation with its path parameters filled in, percent-encoded (RFC 3986, section 2.1).
 
     Args:
-        query: query parameters by name; those that are None are left out, lists are repeated.
+        query: query parameters by name; those that are None are left out, lists and tuples are repeated.
         parameters: the path parameters by name.
     """
     path = operation.path.format_map({name: segment(str(value)) for name, value in parameters.items()})
     given = {
-        name: value if isinstance(value, list) else str(value)
+        name: value if isinstance(value, list | tuple) else str(value)
         for name, value in query.items()
         if value is not None
     }
-    # What it is given is texts and lists, since it finds by an exception that a number is no list.
+    # Numbers are texts by now: `urlencode` would find by an exception that each is no list.
     return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 

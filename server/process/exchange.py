@@ -50,7 +50,7 @@ VERSIONS = ("1.1", "1.0")
 _name = itemgetter(0)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Exchange:
     """One request, whose body may still arrive, and its answer, which leaves as one piece.
 

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.addresses import next_page, task_address
+from openapi.bridge.addresses import address_of
 from openapi.contract import contract
 
 LINK = "/paths/~1api~1{user_id}~1tasks/get/responses/200/headers/Link/schema"
@@ -54,3 +55,11 @@ def test_the_next_page(user: str, q: str | None, limit: int) -> None:
     assert user == unquote(address.path.removeprefix("/api/").removesuffix("/tasks"))
     expected = rest if q is None else {"q": q, **rest}
     assert expected == dict(parse_qsl(address.query, keep_blank_values=True))
+
+
+def test_a_query_of_several_values() -> None:
+    """A list or tuple is repeated, what is None is left out, and anything else is its text."""
+    query = {"tag": ["a", "b&c"], "after": (1, 2), "limit": 3, "cursor": None}
+    address = address_of(contract().operations["get_liveness"], query)
+
+    assert "/health/live?tag=a&tag=b%26c&after=1&after=2&limit=3" == address

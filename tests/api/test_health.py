@@ -33,6 +33,8 @@ def test_healthy(service: Service, path: str) -> None:
     """A healthy service says so to anybody, without a token, and HEAD does without the body."""
     with service.client() as nobody:
         get, head = nobody.get(path), nobody.head(path)
+    # It would be known only by building the body.
+    assert "Content-Length" not in head.headers
 
     assert 200 == get.status_code == head.status_code
     assert {"status": "ok"} == get.json()

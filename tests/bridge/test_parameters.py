@@ -277,9 +277,12 @@ def test_a_branch_with_an_identifier_is_not_tried_alone() -> None:
 
 
 def test_a_branch_alone_reads_values_of_the_same_form() -> None:
-    """What is written as an array stays one, and a member that has no form of its own stays what its text means."""
+    """What is written as an array stays one, what has to be an object is no text because a branch takes anything, and a
+    member that has no form of its own stays what its text means."""
     schema = {"oneOf": [{"type": "array"}, {"minimum": 3}, {"type": "integer"}]}
     assert 1 == read(parameter("query", schema), query="color=1")
+    reading = reader(parameter("path", {"oneOf": [{**SPAN, "required": ["gt"]}, True]}))
+    assert "Color must be pairs of a name and a value" == refusal(reading, scope(path="5"))
     member = {"anyOf": [{"type": "integer"}, {"type": "array"}]}
     schema = {"type": ["object", "array"], "additionalProperties": member, "maxItems": 0}
     assert {"0": 1} == read(parameter("header", schema), color="0,1")

@@ -145,6 +145,8 @@ def test_a_parameter_that_cannot_be_meant_is_named(query: str, sentence: str) ->
         "mysql://db/todo",
         "postgresql://db:port/todo",
         "postgresql://db:70000/",
+        "postgresql://db:54_32/",
+        "postgresql://db:%D9%A5/",
         "host=db",
         "postgresql://app:p%zz@db/todo",
         "postgresql:///todo?host=a,b,c&port=1,2",
@@ -173,12 +175,15 @@ def test_an_address_is_shown_without_its_login(url: str, shown: str) -> None:
 
 
 def test_names_are_looked_up_before_libpq_would() -> None:
-    """Each address of each name is passed beside the name; neither a socket nor an unknown name hinders another."""
-    found = arguments("postgresql://localhost:1,nowhere.invalid:2,127.0.0.1:3,%2Frun:4/todo")
+    """Each address of each name is passed beside the name; neither a socket nor an unknown name hinders another,
+    and of the address of one link the link stays."""
+    found = arguments(
+        "postgresql://localhost:1,nowhere.invalid:2,127.0.0.1:3,%2Frun:4,[fe80::1%25eth0]:5/todo"
+    )
     places = list(zip(*(str(found[name]).split(",") for name in ("host", "hostaddr", "port")), strict=True))
 
     assert ("localhost", "127.0.0.1", "1") in places
-    assert [("127.0.0.1", "127.0.0.1", "3"), ("/run", "", "4")] == places[-2:]
+    assert [("127.0.0.1", "127.0.0.1", "3"), ("/run", "", "4"), ("fe80::1%eth0", "", "5")] == places[-3:]
     assert "nowhere.invalid" not in str(found["host"])
     with pytest.raises(socket.gaierror):
         arguments("postgresql://nowhere.invalid,also.invalid/todo")

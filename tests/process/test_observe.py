@@ -4,12 +4,13 @@ import json
 import subprocess
 import sys
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 import pytest
 
+from server.process.exchange import Exchange
 from server.telemetry.observe import Observer, trace_fields
 from tests.support.contracts import Json, contract_of, document, operation
 from tests.support.raw_http import exchange
@@ -95,6 +96,14 @@ def test_no_line_holds_a_user_or_a_path(lines: list[dict[str, Any]]) -> None:
     text = json.dumps(lines)
 
     assert [] == [secret for secret in (USER, "somebody", "%zz", "openapi.json", "/77") if secret in text]
+
+
+def test_what_shows_a_request_by_chance_shows_nothing_of_it() -> None:
+    """What runs a callback, or an application, may write a request's methods into its own line when they fail."""
+    headers = [(b"authorization", b"Bearer secret")]
+    request = Exchange(cast("Any", None), {"path": TASKS, "headers": headers}, True, False, False)
+
+    assert [] == [secret for secret in ("Bearer", "somebody") if secret in f"{request!r} {request.send!r}"]
 
 
 @pytest.mark.parametrize("given", ["x", "a" * 128, "0190b2b4-7d4b-7a51-9a3b-3b1f6b1e0c11", "A.b_c~d-1"])
