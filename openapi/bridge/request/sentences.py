@@ -164,7 +164,8 @@ def _has_more_parts(value: Any, most: int) -> bool:
     left, parts = [value], 0
     while left and parts <= most:
         part = left.pop()
-        parts += 1
+        # Each error holds what it is about, so that a long text costs as much as many members.
+        parts += 1 + (len(part) // 1000 if isinstance(part, str) else 0)
         if isinstance(part, dict | list):
             parts += len(part)
             left.extend(part.values() if isinstance(part, dict) else part)
