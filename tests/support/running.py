@@ -179,7 +179,13 @@ class ServeProcess:
     def workers(self) -> set[int]:
         """The process ids of the workers, from /proc."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return {int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+        found = set()
+        for pid in children:
+            # One that is being replaced may be gone meanwhile.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.add(int(pid))
+        return found
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Sends a signal and returns the status with which the service ended, and all that it has printed."""
