@@ -128,7 +128,21 @@ IDENTIFIED = {"X-Request-ID": {"schema": {"type": "string", "format": "uuid"}}}
     "asking",
     [
         document({}, components={"headers": IDENTIFIED}),
-        document({"/": {"get": operation(responses={"200": {"description": "", "headers": IDENTIFIED}})}}),
+        document(
+            {
+                "/": {
+                    "get": operation(
+                        responses={
+                            "200": {
+                                "description": "",
+                                "headers": {"X-Request-Id": {"content": {"text/plain": {}}}},
+                            },
+                            "201": {"description": "", "headers": IDENTIFIED},
+                        }
+                    )
+                }
+            }
+        ),
     ],
 )
 def test_a_new_id_has_the_form_of_the_contract(asking: Json) -> None:
