@@ -82,7 +82,7 @@ class Contract:
     @cached_property
     def hides_members(self) -> bool:
         """Whether a schema has a member that no answer may have (`writeOnly`)."""
-        return any(place.node.get("writeOnly") is True for place in schemas_in(self.document))
+        return any(place.node.get("writeOnly") is True for place in schemas_in(parts(self.document)))
 
     def header_rule(self, name: str) -> Callable[[str], bool]:
         """Tells whether a text is a value of the header `name`, as the first schema that the document has for it says;

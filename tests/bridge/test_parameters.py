@@ -288,6 +288,17 @@ def test_a_branch_alone_reads_values_of_the_same_form() -> None:
     assert {"0": 1} == read(parameter("header", schema), color="0,1")
 
 
+def test_a_branch_alone_leaves_others_their_names() -> None:
+    """An open object that is read by one of its branches takes no name of another parameter, as by all of them."""
+    branches = [
+        {"required": ["a"], "properties": {"a": {"type": kind}}, "additionalProperties": {"type": kind}}
+        for kind in ("integer", "string")
+    ]
+    color = parameter("query", {"anyOf": [{"type": "object", **each} for each in branches]})
+    reading = reader(color, parameter("query", {"type": "integer"}, "page"))
+    assert {"color": {"a": "1", "b": "y"}, "page": 5} == reading.read(scope("a=1&b=y&page=5"))
+
+
 def test_a_value_of_none_of_several_kinds() -> None:
     """A value that is valid as none of them is refused, and one that is not sent is none."""
     reading = reader(parameter("query", {"anyOf": [INTEGERS, {"type": "boolean"}]}))

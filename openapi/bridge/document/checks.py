@@ -75,8 +75,9 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
     if not re.fullmatch(r"3\.1\.[0-9]+(-.+)?", version):
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
     objects = list(parts(document))
-    problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(document)]
-    problems += _pattern_problems(document)
+    places = list(schemas_in(objects))
+    problems = [*_grammar_problems(document), *_value_problems(objects), *_keyword_problems(places)]
+    problems += _pattern_problems(places)
     # Where something else stands for a URI, nothing can be found.
     if any("URI" in problem or '"uri' in problem for problem in problems):
         raise ContractError(*problems)
@@ -177,9 +178,9 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
                 yield f"{where}: {value!r} is no name that HTTP can have (RFC 9110, section 5.6.2)"
 
 
-def _keyword_problems(document: Json) -> Iterator[str]:
+def _keyword_problems(places: Sequence[Place]) -> Iterator[str]:
     root = None
-    for place in schemas_in(document):
+    for place in places:
         # The meta-schema looks through the whole of a schema.
         if root is not None and place.pointer.startswith(f"{root}/"):
             continue
@@ -191,9 +192,9 @@ def _keyword_problems(document: Json) -> Iterator[str]:
                 yield f"#{pointer_to(place.pointer, *error.instance_path)}: {_one_line(error)}"
 
 
-def _pattern_problems(document: Json) -> Iterator[str]:
+def _pattern_problems(places: Sequence[Place]) -> Iterator[str]:
     fault = cache(patterns.fault)
-    for place in schemas_in(document):
+    for place in places:
         names = place.node.get("patternProperties")
         written = [("patternProperties", name) for name in names] if isinstance(names, dict) else []
         for key, pattern in (("pattern", place.node.get("pattern")), *written):

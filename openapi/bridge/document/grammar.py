@@ -78,10 +78,9 @@ def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tupl
             yield from _parts_below(place / key, below)
 
 
-def schemas_in(node: Any, kind: str = "document") -> Iterator[Place]:
-    """Each schema at and below `node`, true and false left out."""
-    objects = (place for each, place in parts(node, kind) if each == "schemas")
-    return (place for place in objects if isinstance(place.node, dict))
+def schemas_in(objects: Iterable[tuple[str, Place]]) -> Iterator[Place]:
+    """Of objects as `parts` finds them the schemas, true and false left out."""
+    return (place for kind, place in objects if kind == "schemas" and isinstance(place.node, dict))
 
 
 def relative_to_document(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple[str, Place]]:

@@ -4,7 +4,7 @@ import re
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import schemas_in
+from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import Json, copy_of, look_up
 
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
@@ -44,7 +44,7 @@ def compilable(schema: Json) -> Json:
 
 def with_compilable(document: Json) -> Json:
     """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
-    made = ((place, compilable(place.node)) for place in schemas_in(document))
+    made = ((place, compilable(place.node)) for place in schemas_in(parts(document)))
     changed = {place.pointer: schema for place, schema in made if schema != place.node}
     if changed:
         document = copy_of(document)

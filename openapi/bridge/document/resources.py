@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from openapi.bridge.document.grammar import schemas_in
+from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import BASE, REFERENCES, Json, Place
 
 
@@ -15,7 +15,7 @@ def divide(document: Json) -> None:
     A reference that leads nowhere below an `$id` is looked up in the whole document.
     """
     families: list[list[Place]] = []
-    for place in schemas_in(document):
+    for place in schemas_in(parts(document)):
         is_inner = families and place.pointer.startswith(f"{families[-1][0].pointer}/")
         families[-1].append(place) if is_inner else families.append([place])
     schemas = {place.pointer: place.node for family in families for place in family}
@@ -55,4 +55,6 @@ def _lead_out(family: Sequence[Place], known: set[str]) -> None:
 
 
 def _has_anchor(resource: Json, reference: str) -> bool:
-    return reference[1:] in _names((place.node for place in schemas_in(resource, "schemas")), "$anchor")
+    return reference[1:] in _names(
+        (place.node for place in schemas_in(parts(resource, "schemas"))), "$anchor"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
-from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, schemas_in
+from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, schemas_in
 from openapi.bridge.document.places import REFERENCES, Json, copy_of, look_up
 from openapi.bridge.document.schemas import CHOICES, LAID_OVER, Schema, Schemas, members_of
 
@@ -49,7 +49,7 @@ def view_of_faults(schemas: Schemas) -> Schemas:
     choice is a condition here, of which it lists nothing.
     """
     seen: Json = copy_of(schemas.document)
-    nodes = [*schemas_in(seen)]
+    nodes = [*schemas_in(parts(seen))]
     references = (str(place.node.get(keyword)) for place in nodes for keyword in REFERENCES)
     # What a reference leads to has to stay where it is; one that is relative to an `$id` names the end of the way.
     kept = {way for reference in references for way in _ways_to_choices(reference)}

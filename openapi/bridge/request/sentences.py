@@ -119,13 +119,13 @@ class SpeakingValidator:
 
     def _broken_rules(self, value: Any) -> "Iterator[_BrokenRule]":
         """All broken rules, or the first alone of a value that has many parts."""
-        if _has_more_parts(value, _MANY_PARTS):
+        if (parts := _parts_of(value)) > _MANY_PARTS:
             try:
                 self._faults().validate(value)
             except ValidationError as error:
                 yield _BrokenRule(self._schema, self._name, error)
         else:
-            validator = self._faults() if _has_more_parts(value, _FEW_PARTS) else self._validator
+            validator = self._faults() if parts > _FEW_PARTS else self._validator
             yield from self._rules_of([*validator.iter_errors(value)])
 
     def _rules_of(self, errors: Sequence[ValidationError]) -> "Iterator[_BrokenRule]":
@@ -160,16 +160,17 @@ def _meant(choice: "_BrokenRule", error: ValidationError) -> Sequence[Validation
     return None
 
 
-def _has_more_parts(value: Any, most: int) -> bool:
+def _parts_of(value: Any) -> int:
+    """How many parts a value has; it counts no further than to see that they are many."""
     left, parts = [value], 0
-    while left and parts <= most:
+    while left and parts <= _MANY_PARTS:
         part = left.pop()
         # Each error holds what it is about, so that a long text costs as much as many members.
         parts += 1 + (len(part) // 1000 if isinstance(part, str) else 0)
         if isinstance(part, dict | list):
             parts += len(part)
             left.extend(part.values() if isinstance(part, dict) else part)
-    return parts > most
+    return parts
 
 
 class _BrokenRule:
