@@ -5,7 +5,7 @@ from typing import Any
 from db.orders import ORDERS
 from openapi.types import Sort, Task
 
-_WITH_COMPLEMENT = str.maketrans({f"{digit:x}": f"{digit:x}{15 - digit:x}" for digit in range(16)})
+_COMPLEMENT = bytes.maketrans(b"0123456789abcdef", b"fedcba9876543210")
 _SORTS = list(ORDERS)
 
 
@@ -25,4 +25,7 @@ def decode_cursor(cursor: str) -> tuple[Sort, dict[str, Any]]:
 
 def with_complements(digits: str) -> str:
     """Hexadecimal digits, each followed by its complement to 15."""
-    return digits.translate(_WITH_COMPLEMENT)
+    pairs = bytearray(2 * len(digits))
+    pairs[::2] = digits.encode()
+    pairs[1::2] = pairs[::2].translate(_COMPLEMENT)
+    return pairs.decode()

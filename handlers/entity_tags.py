@@ -3,7 +3,6 @@
 import re
 from binascii import crc32
 from datetime import datetime
-from functools import cache
 
 import orjson
 
@@ -16,15 +15,13 @@ from openapi.failures import PreconditionFailed, TaskNotFound
 _TAG = re.compile(r'(W/)?"([!#-~]*)"')
 
 
-@cache
-def shape() -> str:
-    """The beginning of every task's tag."""
-    return shape_in(contract())
-
-
 def shape_in(contract: Contract) -> str:
     """Changes when the contract changes what a task looks like: the same row then has other bytes, thus another tag."""
     return f"{crc32(orjson.dumps(contract.schema('Task'))):08x}"
+
+
+SHAPE = shape_in(contract())
+"""The beginning of every task's tag."""
 
 
 def matches(if_none_match: str, tag: str) -> bool:
@@ -79,7 +76,7 @@ def _times(tags: list[str] | None) -> list[datetime] | None:
 
 def _updated_at(opaque: str) -> datetime | None:
     form, _, microseconds = opaque.partition("-")
-    if form != shape() or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
+    if form != SHAPE or not re.fullmatch(r"[1-9a-f][0-9a-f]{0,14}", microseconds):
         return None
     try:
         return from_microseconds(int(microseconds, 16))

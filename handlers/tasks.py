@@ -13,21 +13,21 @@ from db.search import pattern_of
 from db.times import EPOCH
 from handlers.addresses import next_page, task_address
 from handlers.cursors import decode_cursor, encode_cursor
-from handlers.entity_tags import conditions, matches, require_match, require_untagged, shape, unmet
+from handlers.entity_tags import SHAPE, conditions, matches, require_match, require_untagged, unmet
 from handlers.pages import MOST_BYTES, fitting, is_weighed
 from openapi.bridge.answers import Answer
 from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
 from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
+_TAG = f'"{SHAPE}-%x"'
 
 
 def entity_tag(task: Task) -> str:
     """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
     time = task["updated_at"] - EPOCH
     # As `db.times` counts them, without a division: a list has a tag for each of its tasks.
-    microseconds = (time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds
-    return f'"{shape()}-{microseconds:x}"'
+    return _TAG % ((time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds)
 
 
 def tagged(task: Task) -> Task:

@@ -10,10 +10,11 @@ from random import getrandbits
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import DECIMAL, FLOAT, POLL_OK, POLL_WRITE, new_type, register_type
+from psycopg2.extensions import POLL_OK, POLL_WRITE
 
 from db.driver.faults import is_disconnect
 from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
+from db.driver.values import register_types
 
 # Behind a pooler, which names a process of its own, the session serves others too, so nothing may stay in it. Citus
 # takes no settings but those of the function which enters. Where PostgreSQL's own schema comes first, as in a session
@@ -32,14 +33,6 @@ SWEEP_SECONDS = 0.25
 # The socket's buffer, which is empty while nothing is under way, takes that much at once, so that nothing is left of it
 # for poll() to write.
 _SHORT_BYTES = 4096
-# As the types that are generated from a contract call a number.
-_NUMBER = new_type(DECIMAL.values, "NUMBER", FLOAT)
-# As an answer sends them.
-_BYTES = new_type(
-    psycopg2.BINARY.values,
-    "BYTES",
-    lambda value, cursor: None if value is None else bytes(psycopg2.BINARY(value, cursor)),
-)
 
 
 class Deadlines:
@@ -89,8 +82,7 @@ async def open_connection(parameters: Mapping[str, str], deadlines: Deadlines | 
             with ExitStack() as undo:
                 opened = psycopg2.connect(async_=True, **await connection_arguments(parameters))
                 undo.callback(opened.close)
-                register_type(_NUMBER, opened)
-                register_type(_BYTES, opened)
+                register_types(opened)
                 while (state := opened.poll()) != POLL_OK:
                     await _ready(opened.fileno(), writing=state == POLL_WRITE)
                 connection = Connection(opened, deadlines or Deadlines())

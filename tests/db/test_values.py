@@ -1,11 +1,22 @@
 """How values pass between Python and PostgreSQL, whose types SQLAlchemy would look after on its own connections."""
 
 import asyncio
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import ColumnElement, LargeBinary, Numeric, bindparam, cast, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    LargeBinary,
+    Numeric,
+    Text,
+    bindparam,
+    cast,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.selectable import ReturnsRows
 
@@ -78,6 +89,19 @@ def test_bytes(database_url: str, sent: bytes | None) -> None:
     """Bytes come back as they were, so that an answer can send them."""
     found = answered(database_url, cast(bindparam("value"), LargeBinary), value=sent)
     assert (sent, type(sent)) == (found, type(found))
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ("2026-11-28 04:21:24.7", datetime(2026, 11, 28, 4, 21, 24, 700_000)),
+        ("infinity", datetime.max),
+        (None, None),
+    ],
+)
+def test_a_time_without_a_zone(database_url: str, sent: str | None, expected: datetime | None) -> None:
+    """A time is Python's; one without end is the last that Python has."""
+    assert expected == answered(database_url, cast(cast(bindparam("value"), Text), DateTime), value=sent)
 
 
 def test_a_value_that_cannot_be_sent(database_url: str) -> None:
