@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg2
 
-from db.driver.connection import open_connection
+from db.driver.opening import open_connection
 from db.driver.url import libpq_parameters
 
 # With these the server's log holds nothing that users send.

@@ -2,28 +2,18 @@
 (see docs/decisions/0004-no-threads.md)."""
 
 import asyncio
+import codecs
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from math import inf
-from random import getrandbits
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import POLL_OK, POLL_WRITE
+from psycopg2.extensions import DECIMAL, FLOAT, POLL_OK, POLL_WRITE, PYDATETIME, encodings, new_type
 
 from db.driver.faults import is_disconnect
-from db.driver.url import CONNECT_TIMEOUT_SECONDS, connection_arguments
-from db.driver.values import register_types
 
-# Behind a pooler, which names a process of its own, the session serves others too, so nothing may stay in it. Citus
-# takes no settings but those of the function which enters. Where PostgreSQL's own schema comes first, as in a session
-# that was ours before, the service's cannot be told.
-_INTRODUCTION = """
-SELECT date_part('epoch', clock_timestamp()),
-       CASE WHEN pg_backend_pid() = %(process)s AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')
-            THEN nullif(current_schema(), 'pg_catalog') END
-"""
 # Stands in a message for the session's number; no statement can hold it itself.
 SESSION = "\0"
 _TIME = "SELECT date_part('epoch', clock_timestamp()), NULL"
@@ -33,6 +23,33 @@ SWEEP_SECONDS = 0.25
 # The socket's buffer, which is empty while nothing is under way, takes that much at once, so that nothing is left of it
 # for poll() to write.
 _SHORT_BYTES = 4096
+# The driver asks Python's codec for the name of each column of each answer. This is the same one, without its functions
+# in Python.
+_UTF_8 = codecs.CodecInfo(codecs.utf_8_encode, codecs.utf_8_decode, name="utf_8_in_c")
+codecs.register({_UTF_8.name: _UTF_8}.get)
+encodings["UTF8"] = _UTF_8.name
+
+
+def _as_time(value: Any, cursor: Any) -> Any:
+    try:
+        return None if value is None else datetime.fromisoformat(value)
+    except ValueError:  # Infinity, for one.
+        return PYDATETIME(value, cursor)
+
+
+def _as_bytes(value: Any, cursor: Any) -> bytes | None:
+    return None if value is None else bytes(psycopg2.BINARY(value, cursor))
+
+
+TYPES = (
+    # As the types that are generated from a contract call a number.
+    new_type(DECIMAL.values, "NUMBER", FLOAT),
+    # As an answer sends them.
+    new_type(psycopg2.BINARY.values, "BYTES", _as_bytes),
+    # PostgreSQL's `timestamp`, in half the time.
+    new_type((1114,), "TIME", _as_time),
+)
+"""What values are in Python, where the driver by itself has another type or takes longer."""
 
 
 class Deadlines:
@@ -65,46 +82,6 @@ class Deadlines:
         for future in [future for future, end in self._ends.items() if end < now and not future.done()]:
             del self._ends[future]
             future.set_exception(TimeoutError())
-
-
-async def open_connection(parameters: Mapping[str, str], deadlines: Deadlines | None = None) -> "Connection":
-    """A connection that runs each message as a transaction of its own.
-
-    Args:
-        parameters: as `db.driver.url.libpq_parameters` gives them.
-
-    Raises:
-        psycopg2.OperationalError: if there is none within CONNECT_TIMEOUT_SECONDS.
-    """
-    end = asyncio.get_running_loop().time() + CONNECT_TIMEOUT_SECONDS
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-            with ExitStack() as undo:
-                opened = psycopg2.connect(async_=True, **await connection_arguments(parameters))
-                undo.callback(opened.close)
-                register_types(opened)
-                while (state := opened.poll()) != POLL_OK:
-                    await _ready(opened.fileno(), writing=state == POLL_WRITE)
-                connection = Connection(opened, deadlines or Deadlines())
-                undo.callback(connection.close)
-                connection.own_schema = await connection.learn_clock(end, _INTRODUCTION)
-                connection.session = 0 if connection.own_schema is None else getrandbits(62)
-                undo.pop_all()
-                return connection
-    except OSError as error:  # TimeoutError is one too.
-        raise psycopg2.OperationalError("no connection to the database in time") from error
-
-
-async def _ready(descriptor: int, writing: bool) -> None:
-    """Returns when the socket can be written, or read. While it connects libpq goes from one socket to another."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    add, remove = (loop.add_writer, loop.remove_writer) if writing else (loop.add_reader, loop.remove_reader)
-    add(descriptor, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        remove(descriptor)
 
 
 class Connection:

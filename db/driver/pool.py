@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 
 import psycopg2
 
-from db.driver.connection import Connection, Deadlines, open_connection
+from db.driver.connection import Connection, Deadlines
 from db.driver.faults import failure_of
+from db.driver.opening import open_connection
 from db.driver.url import libpq_parameters
 from openapi.bridge.failures import TooManyRequests, Unavailable
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import psycopg2
 
-from db.driver.connection import Connection, open_connection
+from db.driver.connection import Connection
 from db.driver.messages import Message
+from db.driver.opening import open_connection
 from openapi.bridge.failures import Unavailable
 
 # However many ask, the database is asked once in this time.

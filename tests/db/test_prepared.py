@@ -16,11 +16,12 @@ from sqlalchemy.sql.selectable import ReturnsRows
 
 from db import statements
 from db.admin import isolation
-from db.driver.connection import Connection, open_connection
+from db.driver.connection import Connection
 from db.driver.database import DEADLINE_SECONDS, MARGIN_SECONDS, Database, Tenant
 from db.driver.faults import is_too_late
 from db.driver.messages import STATEMENT_SECONDS, as_tenant
 from db.driver.names import Names
+from db.driver.opening import open_connection
 from db.driver.pool import Pool
 from db.driver.url import libpq_parameters
 from db.models import NAMES, metadata, tasks

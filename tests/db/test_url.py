@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from sqlalchemy import make_url
 
-from db.driver.connection import open_connection
+from db.driver.opening import open_connection
 from db.driver.url import URL_RULE, address, connection_arguments, ignored_parameters, libpq_parameters
 from tests.support.running import free_port
 
