@@ -1,6 +1,6 @@
-# todo-api as an image: `docker build -t todo-api .`, then `docker run -p 8000:8000 --env-file todo-api.env todo-api`,
-# and `docker run --rm --env-file todo-api.env todo-api migrate` once for each new version. Without DATABASE_URL its own
-# PostgreSQL lives in the volume /data.
+# todo-api as an image: `docker build -t todo-api .`, then `docker run --init -p 8000:8000 --env-file todo-api.env
+# todo-api`, and `docker run --rm --env-file todo-api.env todo-api migrate` once for each new version. Without DATABASE_URL
+# its own PostgreSQL lives in the volume /data, and --init takes away what is left of its processes if it is killed.
 
 FROM python:3.13-slim AS build
 WORKDIR /app

@@ -96,7 +96,7 @@ def _database(product: Product, settings: Settings) -> Iterator[Finding]:
             yield Finding("schema", True, "the one of this version")
             yield from _isolation(product.tables, url)
             deployment = describe(url)
-            yield Finding("deployment", True, deployment.kind)
+            yield Finding("deployment", not deployment.is_warning, deployment.kind, deployment.is_warning)
             yield Finding("log", True, deployment.log)
     except (EmbeddedPostgresError, MigrationError) as error:
         yield Finding("database", False, str(error))

@@ -11,7 +11,7 @@ from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 
 from psycopg2.extensions import make_dsn
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from db.admin.advice import remedy
 from db.admin.migrate import Migrations, connect, explained
@@ -19,6 +19,7 @@ from db.driver.url import libpq_parameters
 from db.embedded.programs import MAJOR_VERSION, binaries
 
 _SEES_ALL = "SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER"
+_HAS_CITUS = "SELECT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'citus')"
 _IS_EMPTY = (
     "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_class "
     "WHERE relnamespace = quote_ident(current_schema)::regnamespace)"
@@ -74,12 +75,13 @@ def back_up(url: str, file: Path) -> None:
     The file appears when it is complete.
 
     Raises:
-        BackupError: if the file is there already, or the login cannot see every row.
+        BackupError: if the file is there already, the database is on Citus, or the login cannot see every row.
         MigrationError: if the database cannot be asked.
     """
     if os.path.lexists(file):
         raise BackupError(f"{file} exists already: choose another name, or remove it")
     with explained(url), connect(url) as connection:
+        _refuse_citus(connection)
         if not connection.scalar(text(_SEES_ALL)):
             raise BackupError(
                 "row level security would hide rows from this login: use a superuser's, or one for which an "
@@ -107,7 +109,7 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
         force: whether everything in the login's schema of the database is dropped first.
 
     Raises:
-        BackupError: if the file is no backup, the database is not empty, or the login may not do it.
+        BackupError: if the file is no backup, the database is on Citus or not empty, or the login may not do it.
         MigrationError: if the database cannot be asked, or the roles cannot be made.
     """
     with _started("pg_restore", "--list", str(file), stdout=PIPE) as process:
@@ -116,6 +118,7 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
         if process.wait() != 0 or not is_ours:
             raise BackupError(f"{file} is no backup that `todo-api backup` has made, or it cannot be read")
     with explained(url), connect(url) as connection:
+        _refuse_citus(connection)
         is_empty = connection.scalar(text(_IS_EMPTY))
     if not is_empty and not force:
         raise BackupError(
@@ -144,6 +147,14 @@ def restore(url: str, file: Path, migrations: Migrations, force: bool = False) -
             raise BackupError(
                 f"the database refused the backup (SQLSTATE {code}), and nothing has changed{remedy(code)}"
             )
+
+
+def _refuse_citus(connection: Connection) -> None:
+    if connection.scalar(text(_HAS_CITUS)):
+        raise BackupError(
+            "the database is on Citus, and pg_dump does not write how tables are distributed: copy the rows alone, as "
+            "docs/deploy/citus.md says"
+        )
 
 
 @contextmanager

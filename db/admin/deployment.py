@@ -24,6 +24,10 @@ SELECT pg_backend_pid(), current_setting('server_version'),
        (SELECT array_agg(current_setting(name) ORDER BY place)
           FROM unnest(%(settings)s) WITH ORDINALITY AS asked (name, place))
 """
+_IS_USED = """
+SELECT EXISTS (SELECT FROM pg_dist_partition JOIN pg_class ON logicalrelid = pg_class.oid
+                WHERE relnamespace = quote_ident(current_schema)::regnamespace)
+"""
 _UNKNOWN = "cannot tell: the database did not answer this question"
 
 
@@ -33,10 +37,12 @@ class Deployment(NamedTuple):
     Args:
         kind: plain PostgreSQL or Citus, its version, and whether it is reached through a pooler.
         log: whether the server's log can hold what users send, and what to set if it can.
+        is_warning: whether the kind is not what somebody wants who has Citus.
     """
 
     kind: str
     log: str
+    is_warning: bool = False
 
 
 def describe(url: str) -> Deployment:
@@ -47,10 +53,13 @@ def describe(url: str) -> Deployment:
     and whether something passes the bytes on unchanged, cannot be told from outside.
     """
     try:
-        session, (process, version, citus, found) = asyncio.run(_ask(url))
+        session, (process, version, citus, found), is_used = asyncio.run(_ask(url))
     except (psycopg2.Error, OSError):
         return Deployment(_UNKNOWN, _UNKNOWN)
     kind = f"Citus {citus} on PostgreSQL {version}" if citus else f"plain PostgreSQL {version}"
+    is_unused = bool(citus and not is_used)
+    if is_unused:
+        kind += ", which has none of the tables (see docs/deploy/citus.md)"
     if process == session:
         way = "reached directly (a proxy that changes nothing cannot be told)"
     else:
@@ -60,11 +69,12 @@ def describe(url: str) -> Deployment:
     log = "PostgreSQL's holds nothing that users send"
     if changes:
         log = f"PostgreSQL's may hold what users send, until an administrator sets {', '.join(changes)}"
-    return Deployment(f"{kind}, {way}", log)
+    return Deployment(f"{kind}, {way}", log, is_unused)
 
 
-async def _ask(url: str) -> tuple[int, tuple[Any, ...]]:
-    """The process that the connection was given, and the answer."""
+async def _ask(url: str) -> tuple[int, tuple[Any, ...], bool]:
+    """The process that the connection was given, the answer, and whether Citus has any of the tables."""
     with closing(await open_connection(libpq_parameters(url))) as connection:
         (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
-        return connection.process, row
+        is_used = row[2] is not None and (await connection.run(_IS_USED, {}))[0][0]
+        return connection.process, row, is_used

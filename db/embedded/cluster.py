@@ -208,7 +208,8 @@ class _Cluster:
 
     def _disown_reused_process_id(self) -> None:
         # After a reboot the recorded process id may be another program's (or a zombie's), and PostgreSQL
-        # would take that for a running server. An impossible id leaves it to look at the shared memory.
+        # would take that for a running server. An impossible id leaves it to look at the shared memory. The lock of its
+        # socket names the same process, and nothing else is asked of it.
         recorded = self._recorded()
         if not recorded[0] or not Path("/proc/self/cwd").exists():
             return
@@ -220,6 +221,8 @@ class _Cluster:
             ours = False
         if not ours:
             self._write("postmaster.pid", "\n".join(("2147483647", *recorded[1:])))
+            if socket := self._recorded_socket():
+                self._remove_socket(socket)
 
     def _accepts(self) -> bool:
         # It recovers from a crash, or still stops for a process that was killed meanwhile; both end.
@@ -250,11 +253,14 @@ class _Cluster:
         return folder
 
     def _remove_socket_folder(self, socket: str) -> None:
-        # As the server's account and only what is known to be there: the path is from a file of its own.
         if socket not in ("", str(self.folder)):
-            files = (f"{socket}/.s.PGSQL.{PORT}", f"{socket}/.s.PGSQL.{PORT}.lock")
-            self.account.run("rm", "-f", *files, folder=self.folder)
+            self._remove_socket(socket)
             self.account.run("rmdir", socket, folder=self.folder)
+
+    def _remove_socket(self, socket: str) -> None:
+        # As the server's account and only what is known to be there: the path is from a file of its own.
+        files = (f"{socket}/.s.PGSQL.{PORT}", f"{socket}/.s.PGSQL.{PORT}.lock")
+        self.account.run("rm", "-f", *files, folder=self.folder)
 
     def _write(self, name: str, text: str) -> None:
         # Written by the server's account: root must not follow a link that the account may have put there.

@@ -5,13 +5,12 @@ Needs the extra `otel`. The SDK's own instrumentation of ASGI would send paths, 
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id
@@ -35,11 +34,9 @@ class Tracing:
     def __init__(self, endpoint: str, version: str) -> None:
         self._endpoint = f"{endpoint.rstrip('/')}/v1/traces"
         self._provider = TracerProvider(
-            resource=Resource.create(
-                {
-                    "service.name": os.environ.get("OTEL_SERVICE_NAME") or "todo-api",
-                    "service.version": version,
-                }
+            resource=Resource.create({"service.name": "todo-api", "service.version": version}).merge(
+                # What OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME say wins.
+                OTELResourceDetector().detect()
             ),
             shutdown_on_exit=False,
         )

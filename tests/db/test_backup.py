@@ -17,6 +17,7 @@ from db.admin.backup import BackupError, back_up, restore
 from db.admin.isolation import require
 from db.migrations import migrations
 from db.models import NAMES, metadata
+from lint.sharding import create_sharded
 from tests.support.clusters import DEPLOYER, Cluster, cluster, run
 from tests.support.running import PROJECT, wait_until
 
@@ -93,6 +94,18 @@ def test_the_login_that_is_advised_will_do(server: Cluster, empty: str, backup: 
     with server.database() as url:
         restore(url, again, migrations)
         assert [("for alice",), ("for bob",)] == titles(url)
+
+
+def test_neither_is_done_on_citus(server: Cluster, backup: Path, tmp_path: Path) -> None:
+    """pg_dump does not write where rows are, so a restoration would leave all of them on the coordinator."""
+    with server.database() as url:
+        sharded = create_sharded(url)
+        with pytest.raises(BackupError, match=r"on Citus, .* docs/deploy/citus\.md"):
+            back_up(sharded, tmp_path / "todo.backup")
+        with pytest.raises(BackupError, match=r"on Citus, .* docs/deploy/citus\.md"):
+            restore(sharded, backup, migrations, force=True)
+        assert [] == run(sharded, "SELECT id FROM users")
+        assert [] == list(tmp_path.iterdir())
 
 
 def test_a_database_with_content_is_kept(server: Cluster, backup: Path) -> None:

@@ -48,14 +48,23 @@ def test_behind_a_pooler(server: Cluster, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_citus(server: Cluster) -> None:
-    """A database with the extension `citus` is reported as Citus, with the extension's version."""
+    """A database with the extension `citus` is reported as Citus, with its version, and whether it holds the tables."""
     with server.database() as url:
-        assert describe(create_sharded(url)).kind.startswith(
-            f"Citus a stand-in on PostgreSQL {version(url)}, reached"
-        )
+        sharded = create_sharded(url)
+        run(sharded, "CREATE TABLE stand_in.pg_dist_partition (logicalrelid regclass)")
+        run(sharded, "ALTER DATABASE sharded SET search_path TO public, stand_in")
+        kind = f"Citus a stand-in on PostgreSQL {version(url)}"
+        unused = describe(sharded)
+        run(sharded, "INSERT INTO pg_dist_partition VALUES ('tasks')")
+        used = describe(sharded)
+
+    assert unused.is_warning
+    assert unused.kind.startswith(f"{kind}, which has none of the tables (see docs/deploy/citus.md), reached")
+    assert not used.is_warning
+    assert used.kind.startswith(f"{kind}, reached")
 
 
 def test_a_database_that_is_away() -> None:
     """What cannot be asked is said to be unknown."""
     url = f"postgresql://nobody@127.0.0.1:{free_port()}/todo"
-    assert {"cannot tell: the database did not answer this question"} == {*describe(url)}
+    assert {"cannot tell: the database did not answer this question"} == {*describe(url)[:2]}

@@ -1,10 +1,12 @@
 """The embedded PostgreSQL dies under a service: it is started again, at the same place, and nothing is lost."""
 
+import ctypes
 import os
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +70,29 @@ def test_it_comes_back_where_it_was(folder: Path, end: Callable[[Path], None], l
             wait_until(lambda: postmaster(data_dir) not in (None, before) and answers(url))  # noqa: B023
         assert [("milk",)] == run(url, "SELECT title FROM acknowledged")
     assert None is postmaster(data_dir)
+
+
+@pytest.fixture
+def adopted() -> Iterator[None]:
+    """What has lost its parent is ours and nobody waits for it, as in a container whose first process we are."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux lets a process adopt those that have lost their parent")
+    set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+    yield
+    ctypes.CDLL(None).prctl(set_child_subreaper, 0)
+
+
+@pytest.mark.usefixtures("adopted")
+@pytest.mark.parametrize("length", [0, 100])
+def test_it_comes_back_where_nobody_waits_for_the_dead(folder: Path, length: int) -> None:
+    """A server that was killed and is kept as a zombie, with lock files that name it, stands in no way."""
+    data_dir = folder / f"long{'g' * length}"
+    with embedded_postgres(data_dir) as url, kept_running(data_dir, url):
+        for _ in range(2):
+            before = postmaster(data_dir)
+            kill(data_dir)
+            wait_until(lambda: postmaster(data_dir) not in (None, before) and answers(url))  # noqa: B023
 
 
 def test_it_comes_back_after_files_ran_out(folder: Path) -> None:

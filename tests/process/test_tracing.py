@@ -61,7 +61,11 @@ def collector(database_url: str) -> Collector:
     settings = {"DATABASE_URL": database_url, "AUTH_JWT_SECRET": SECRET.decode()}
     with (
         collector.listening() as endpoint,
-        ServeProcess(**settings, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as process,
+        ServeProcess(
+            **settings,
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+            OTEL_RESOURCE_ATTRIBUTES="service.name=tasks,deployment.environment.name=tests",
+        ) as process,
     ):
         process.wait_until_live()
         with Service(process.url).client(USER) as client:
@@ -95,10 +99,11 @@ def test_a_span_stands_below_its_callers(collector: Collector) -> None:
 
 
 def test_the_spans_name_the_service_and_no_user(collector: Collector) -> None:
-    """Spans name the service and its version; no user, path or query is in what is sent."""
-    services = {(service["service.name"], service["service.version"]) for service, _ in collector.spans()}
+    """Spans name the service as the operator does, and its version; no user, path or query is in what is sent."""
+    names = ("service.name", "service.version", "deployment.environment.name")
+    services = {tuple(service[name] for name in names) for service, _ in collector.spans()}
 
-    assert {("todo-api", "1.0.0")} == services
+    assert {("tasks", "1.0.0", "tests")} == services
     assert [] == [word for word in (b"somebody", b"limit") if word in b"".join(collector.requests)]
 
 
