@@ -121,7 +121,7 @@ class Settings:
         None,
         "Where OpenTelemetry's spans go; needs the extra `otel`",
         "must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
-        rules.matching(r"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?#]\S*)?"),
+        rules.matching(rf"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\]){rules.PORT}([/?#]\S*)?"),
         rules.is_installed,
     )
     cors_origins: tuple[str, ...] = setting(
