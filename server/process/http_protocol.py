@@ -29,9 +29,6 @@ NOT_A_TARGET = (
 
 # A head, and a body in chunks, end with it, so a piece of input that ends with it holds no second request.
 _END = b"\r\n\r\n"
-# So that other connections have their turn between the pieces of one.
-_PIECES_A_TURN = 64
-
 # The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
 _STAND_IN = b"QUERY"
 _OTHER_METHOD = "_OTHER"
@@ -149,8 +146,8 @@ class HttpProtocol(ClientConnection):
         self._head_bytes = 0
         if self._body_bytes:
             self._body_bytes -= len(body)
-        if self._exchange is not None and not self._exchange.take(body):
-            self._pause()
+        if self._exchange is not None:
+            self._exchange.take(body)
 
     def on_message_complete(self) -> None:
         """Ends the request."""
@@ -159,8 +156,12 @@ class HttpProtocol(ClientConnection):
             self._exchange.wake()
 
     def _read(self) -> None:
-        """Feeds the parser with one piece of input after the other, each with the end of one request at most."""
-        for _ in range(_PIECES_A_TURN):
+        """Feeds the parser with one piece of input after the other, each with the end of one request at most.
+
+        Other connections have their turn between the pieces of a large head, or of many chunks.
+        """
+        last = self._position + LARGE_BYTES
+        while True:
             exchange = self._exchange
             if self._is_ended:
                 return
@@ -176,9 +177,10 @@ class HttpProtocol(ClientConnection):
             if self._position == len(self._input):
                 self._wait_for_more()
                 return
+            if self._position >= last:
+                self.loop.call_soon(self._read)
+                break
             self._read_piece()
-        else:
-            self.loop.call_soon(self._read)
         if self._position < len(self._input):
             self._pause()
         else:
@@ -192,7 +194,9 @@ class HttpProtocol(ClientConnection):
                 self._is_timed = True
                 self.deadline = self.loop.time() + self._connections.request_timeout
         self._input, self._position = b"", 0
-        if self._is_paused:
+        if self._exchange is not None and self._exchange.is_full:
+            self._pause()
+        else:
             self.resume()
 
     def _read_piece(self) -> None:
@@ -224,8 +228,9 @@ class HttpProtocol(ClientConnection):
             place = (self._tail + data[start : start + 3]).find(_END)
             if place >= 0:
                 return start + place + len(_END) - len(self._tail)
-        place = data.find(_END, start)
-        return len(data) if place < 0 else place + len(_END)
+        # An end may have begun in the piece before.
+        place = data.find(_END, max(start - 3, 0), start + LARGE_BYTES)
+        return min(start + LARGE_BYTES, len(data)) if place < 0 else place + len(_END)
 
     def _feed(self, start: int, end: int) -> None:
         data = self._input
