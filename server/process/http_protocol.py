@@ -74,7 +74,6 @@ class HttpProtocol(ClientConnection):
 
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
         """Sends the final answer; raises what `written` does, and then the request is not answered."""
-        self._server_state.total_requests += 1
         if self._connections.root_path:
             fields = below(self._connections.root_path, fields)
         all_fields = [*self._server_state.default_headers, *fields]
@@ -187,7 +186,8 @@ class HttpProtocol(ClientConnection):
             self._input, self._position = b"", 0
 
     def _wait_for_more(self) -> None:
-        """Reads on from the network; a request that has begun has to arrive in time."""
+        """Reads on from the network, unless enough waits for the application; a request that has begun has to arrive in
+        time."""
         if self._exchange is not None or self._head_bytes:
             self._tail = (self._tail + self._input)[-3:]
             if not self._is_timed:
