@@ -25,7 +25,7 @@ OPTIONS = {
     "log_level": "--log-level",
     "data_dir": "--data-dir",
 }
-_HOST = "must be an IP address or a host name, such as 127.0.0.1"
+HOST_RULE = "must be an IP address or a host name, such as 127.0.0.1"
 _PORT = "must be a whole number from 1 to 65535"
 _SECONDS = "must be a number of seconds above 0, up to 3600"
 
@@ -84,7 +84,7 @@ class Settings:
         "must be what the tokens name as aud",
         check=rules.is_given_with_an_issuer,
     )
-    host: str = setting("127.0.0.1", "The address to listen on", _HOST, rules.host_name, rules.is_safe)
+    host: str = setting("127.0.0.1", "The address to listen on", HOST_RULE, rules.host_name, rules.is_safe)
     port: int = setting(8000, "The port to listen on", _PORT, rules.number(int, 65535))
     web_concurrency: int = setting(
         1, "How many worker processes serve", "must be a whole number from 1 to 256", rules.number(int, 256)
@@ -110,7 +110,7 @@ class Settings:
     metrics_host: str = setting(
         "127.0.0.1",
         "The address on which Prometheus finds the service's numbers",
-        _HOST,
+        HOST_RULE,
         rules.host_name,
         rules.is_safe,
     )
