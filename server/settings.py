@@ -165,6 +165,8 @@ class Settings:
         for each in fields(cls):
             try:
                 text = texts.get(each.name.upper(), "").strip()
+                if "\0" in text:
+                    raise ValueError
                 value = each.metadata["read"](text) if text else _default(each)
                 each.metadata["check"](value, values)
                 values[each.name] = value

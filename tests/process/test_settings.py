@@ -177,6 +177,14 @@ def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name:
     assert [f"{name} {RULES[name]}"] == lines(**right, **{name: value})
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_no_setting_holds_what_ends_a_text_elsewhere(name: str) -> None:
+    """U+0000, which a file can hold, makes any value a wrong one: libpq and the system would take its beginning."""
+    Path(".env").write_text(f"{name}=postgresql://db.example\0.example/todo\n")
+
+    assert f"{name} {RULES[name]}" == lines()[0]
+
+
 def test_all_wrong_settings_are_told_at_once() -> None:
     """Each wrong setting has its line, whether it is wrong by itself or beside another."""
     told = lines(
