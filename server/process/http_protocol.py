@@ -196,7 +196,7 @@ class HttpProtocol(ClientConnection):
         self._input, self._position = b"", 0
         if self._exchange is not None and self._exchange.is_full:
             self._pause()
-        else:
+        elif self._is_paused:
             self.resume()
 
     def _read_piece(self) -> None:
