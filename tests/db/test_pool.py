@@ -172,7 +172,7 @@ async def test_failures_free_their_place(database_url: str) -> None:
                 await process_of(pool)
     async with pool_of("postgresql://nobody@a,b/none") as pool:
         pool.parameters["port"] = "1,2,3"  # No URL has more ports than hosts.
-        with pytest.raises(ValueError, match="^$"):
+        with pytest.raises(ValueError, match=r"^$"):
             await pool.acquire(None, later())
         assert 0 == pool.in_use
 
