@@ -1,6 +1,7 @@
 """What is said over a connection: bytes become requests, one at a time, and answers bytes (RFC 9112, by httptools)."""
 
 import re
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -251,7 +252,9 @@ class HttpProtocol(ClientConnection):
             self._forget_request()
             self._is_other_method = True
             self._head_bytes = end - start
-            self._parser.feed_data(_STAND_IN + data[method.end() : end])
+            # The piece ends with the head, so nothing is left of it where that offers an upgrade too.
+            with suppress(httptools.HttpParserUpgrade):
+                self._parser.feed_data(_STAND_IN + data[method.end() : end])
         if self._offers_upgrade():
             head = self._without_offer()
             self._parser = httptools.HttpRequestParser(self)

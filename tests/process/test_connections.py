@@ -248,6 +248,18 @@ def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
             connection.socket.sendall(bytes(0x4000000))
 
 
+@pytest.mark.parametrize("piece", [1000, 40])
+def test_another_method_may_offer_an_upgrade(shared: Service, piece: int) -> None:
+    """A method that no standard has is read beside an offer as any other, and what follows it too."""
+    offer = request("OTHER", "/up", b"Connection: Upgrade", b"Upgrade: websocket", body=b"{}")
+    content = offer + request("GET", "/plain")
+    with RawConnection(shared) as connection:
+        for place in range(0, len(content), piece):
+            connection.send(content[place : place + piece])
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/up", b"/plain"] == [answer.body for answer in answers]
+
+
 def test_a_flood_of_offered_upgrades_is_answered(shared: Service) -> None:
     """1,000 requests in one piece that offer another protocol are answered as if they did not."""
     offer = request("GET", "/up", b"Connection: Upgrade", b"Upgrade: websocket")
