@@ -12,9 +12,11 @@ from db.driver.url import libpq_parameters
 from server.identity.issuer import discovery_addresses, is_loopback, trusted_address
 from server.identity.keys import SharedSecret
 
+# From 1 to 65535, as browsers write it.
+PORT = "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 # One `*`, in the first label of a host that has two more at least: it stands for characters other than the dot.
 _ORIGIN = re.compile(
-    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]+|[a-z0-9_-]*\*[a-z0-9_-]*(\.[a-z0-9_-]+){2,}|\[[0-9a-f:.]+\])" + PORT
 )
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 

@@ -25,7 +25,7 @@ OPTIONS = {
     "log_level": "--log-level",
     "data_dir": "--data-dir",
 }
-_HOST = "must be an IP address or a host name, such as 127.0.0.1"
+HOST_RULE = "must be an IP address or a host name, such as 127.0.0.1"
 _PORT = "must be a whole number from 1 to 65535"
 _SECONDS = "must be a number of seconds above 0, up to 3600"
 
@@ -84,7 +84,7 @@ class Settings:
         "must be what the tokens name as aud",
         check=rules.is_given_with_an_issuer,
     )
-    host: str = setting("127.0.0.1", "The address to listen on", _HOST, rules.host_name, rules.is_safe)
+    host: str = setting("127.0.0.1", "The address to listen on", HOST_RULE, rules.host_name, rules.is_safe)
     port: int = setting(8000, "The port to listen on", _PORT, rules.number(int, 65535))
     web_concurrency: int = setting(
         1, "How many worker processes serve", "must be a whole number from 1 to 256", rules.number(int, 256)
@@ -110,7 +110,7 @@ class Settings:
     metrics_host: str = setting(
         "127.0.0.1",
         "The address on which Prometheus finds the service's numbers",
-        _HOST,
+        HOST_RULE,
         rules.host_name,
         rules.is_safe,
     )
@@ -121,7 +121,7 @@ class Settings:
         None,
         "Where OpenTelemetry's spans go; needs the extra `otel`",
         "must be the address of a collector that takes OTLP over HTTP, such as http://127.0.0.1:4318",
-        rules.matching(r"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?#]\S*)?"),
+        rules.matching(rf"https?://([^\s/?#@]*@)?([\w.-]+|\[[\da-fA-F:.]+\]){rules.PORT}([/?#]\S*)?"),
         rules.is_installed,
     )
     cors_origins: tuple[str, ...] = setting(
@@ -165,6 +165,8 @@ class Settings:
         for each in fields(cls):
             try:
                 text = texts.get(each.name.upper(), "").strip()
+                if "\0" in text:
+                    raise ValueError
                 value = each.metadata["read"](text) if text else _default(each)
                 each.metadata["check"](value, values)
                 values[each.name] = value

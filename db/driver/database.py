@@ -122,7 +122,7 @@ class Database:
             try:
                 return await self._send(message, parameters, user, end)
             except psycopg2.Error as error:
-                if not (message.only_reads and faults.is_disconnect(error)):
+                if not (faults.is_undone(error) or (message.only_reads and faults.is_disconnect(error))):
                     raise
             return await self._send(message, parameters, user, end)
         except psycopg2.Error as error:
@@ -252,7 +252,14 @@ class Tenant:
                 if not (broken.is_foreign_key and database.register):
                     raise
         message = as_tenant(statement, database.names, (*database.register, *before))
-        rows = await database.run(message, {**message.constants, **values}, self.user_id)
+        parameters = {**message.constants, **values}
+        try:
+            rows = await database.run(message, parameters, self.user_id)
+        except faults.ConstraintError as broken:
+            # Registering holds no lock on a row that is there, so it may have been erased before the message ended.
+            if not broken.is_foreign_key:
+                raise
+            rows = await database.run(message, parameters, self.user_id)
         if len(database.registered) >= database.known_users:
             database.registered.clear()
         database.registered.add(self.user_id)

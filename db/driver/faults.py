@@ -67,6 +67,11 @@ def is_disconnect(error: psycopg2.Error) -> bool:
     return state.startswith(("08", "57P"))
 
 
+def is_undone(error: psycopg2.Error) -> bool:
+    """Whether PostgreSQL has undone a whole message so that another could go on, and asks for it once more."""
+    return error.pgcode in ("40001", "40P01")
+
+
 def is_unprepared(error: psycopg2.Error) -> bool:
     """Whether a prepared statement is not there, or is there although it should not be: behind a pooler."""
     return error.pgcode in ("26000", "42P05")

@@ -66,11 +66,11 @@ def libpq_parameters(url: str) -> dict[str, str]:
     if parts is None:
         raise ValueError(URL_RULE)
     kept, _ = _sorted_out(parts["query"])
-    login = quote(parts["user"] or "", safe="%")
-    if parts["password"] is not None:
-        login += f":{quote(parts['password'], safe='%')}"
-    text = f"postgresql://{f'{login}@' if login else ''}{parts['place']}?{'&'.join(kept)}"
     try:
+        login = quote(parts["user"] or "", safe="%")
+        if parts["password"] is not None:
+            login += f":{quote(parts['password'], safe='%')}"
+        text = f"postgresql://{f'{login}@' if login else ''}{parts['place']}?{'&'.join(kept)}"
         found: dict[str, str] = parse_dsn(text)
         _, ports = _places(found)
         # Python would take 54_32 too, and the digits of any script.
@@ -114,7 +114,8 @@ async def connection_arguments(parameters: Mapping[str, str]) -> dict[str, Any]:
             for address in known
         ]
         if not places:
-            raise next(error for error in found if isinstance(error, BaseException))
+            # A name that is too long, or has an empty part, is no OSError by itself.
+            raise socket.gaierror("there is no host of any of these names")
         # The name stays beside each address, since TLS verifies it.
         host, hostaddr, port = map(",".join, zip(*places, strict=True))
         addresses = {"host": host, "hostaddr": hostaddr, "port": port}

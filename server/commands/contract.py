@@ -64,9 +64,21 @@ def check(file: Path) -> None:
     click.echo(f"{file}: sound, {count} operation{'' if count == 1 else 's'}")
 
 
+def _read_host(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    from server.setting_rules import host_name
+    from server.settings import HOST_RULE
+
+    try:
+        return host_name(value)
+    except ValueError:
+        raise click.BadParameter(HOST_RULE) from None
+
+
 @contract_group.command()
 @click.argument("file", type=_CONTRACT_FILE)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--host", default="127.0.0.1", callback=_read_host, show_default=True, help="The address to listen on."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 def mock(file: Path, host: str, port: int) -> None:
     """Serve FILE without handlers and without a database.

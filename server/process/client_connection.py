@@ -154,8 +154,8 @@ class ClientConnection(asyncio.Protocol):
         self._transport.write(content)
 
     def resume(self) -> None:
-        """Reads on from the network."""
-        if self._is_paused and not self._is_ended:
+        """Reads on from the network, once all that has come from there is read."""
+        if self._is_paused and not (self._is_ended or self._input):
             self._is_paused = False
             self._transport.resume_reading()
 
@@ -193,9 +193,9 @@ class ClientConnection(asyncio.Protocol):
     def _end(self) -> None:
         """Closes the connection, at once where nothing can still come that would cost the client the answer."""
         is_whole = self._exchange is not None and self._exchange.is_whole and not self._input
+        self._input = b""
         self.resume()
         self._is_ended = True
-        self._input = b""
         if is_whole:
             self._transport.close()
         else:

@@ -107,13 +107,17 @@ class Exchange:
         status = self._status if self.is_answered else CLIENT_CLOSED_REQUEST
         observer.end(scope, status, perf_counter() - started, span)
 
-    def take(self, body: bytes) -> bool:
-        """Keeps a part of the body; False means that there is enough for now."""
+    @property
+    def is_full(self) -> bool:
+        """Whether enough of the body waits for the application."""
+        return self._size >= MAX_WAITING_BYTES and not self.is_answered
+
+    def take(self, body: bytes) -> None:
+        """Keeps a part of the body."""
         if not self.is_answered:
             self._body.append(body)
             self._size += len(body)
             self.wake()
-        return self._size < MAX_WAITING_BYTES
 
     def wake(self) -> None:
         """Has `receive` look again at what has come."""

@@ -1,6 +1,7 @@
 """What is said over a connection: bytes become requests, one at a time, and answers bytes (RFC 9112, by httptools)."""
 
 import re
+from contextlib import suppress
 from math import inf
 from typing import Any
 
@@ -29,9 +30,6 @@ NOT_A_TARGET = (
 
 # A head, and a body in chunks, end with it, so a piece of input that ends with it holds no second request.
 _END = b"\r\n\r\n"
-# So that other connections have their turn between the pieces of one.
-_PIECES_A_TURN = 64
-
 # The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
 _STAND_IN = b"QUERY"
 _OTHER_METHOD = "_OTHER"
@@ -77,7 +75,6 @@ class HttpProtocol(ClientConnection):
 
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
         """Sends the final answer; raises what `written` does, and then the request is not answered."""
-        self._server_state.total_requests += 1
         if self._connections.root_path:
             fields = below(self._connections.root_path, fields)
         all_fields = [*self._server_state.default_headers, *fields]
@@ -149,8 +146,8 @@ class HttpProtocol(ClientConnection):
         self._head_bytes = 0
         if self._body_bytes:
             self._body_bytes -= len(body)
-        if self._exchange is not None and not self._exchange.take(body):
-            self._pause()
+        if self._exchange is not None:
+            self._exchange.take(body)
 
     def on_message_complete(self) -> None:
         """Ends the request."""
@@ -159,8 +156,12 @@ class HttpProtocol(ClientConnection):
             self._exchange.wake()
 
     def _read(self) -> None:
-        """Feeds the parser with one piece of input after the other, each with the end of one request at most."""
-        for _ in range(_PIECES_A_TURN):
+        """Feeds the parser with one piece of input after the other, each with the end of one request at most.
+
+        Other connections have their turn between the pieces of a large head, or of many chunks.
+        """
+        last = self._position + LARGE_BYTES
+        while True:
             exchange = self._exchange
             if self._is_ended:
                 return
@@ -176,23 +177,27 @@ class HttpProtocol(ClientConnection):
             if self._position == len(self._input):
                 self._wait_for_more()
                 return
+            if self._position >= last:
+                self.loop.call_soon(self._read)
+                break
             self._read_piece()
-        else:
-            self.loop.call_soon(self._read)
         if self._position < len(self._input):
             self._pause()
         else:
             self._input, self._position = b"", 0
 
     def _wait_for_more(self) -> None:
-        """Reads on from the network; a request that has begun has to arrive in time."""
+        """Reads on from the network, unless enough waits for the application; a request that has begun has to arrive in
+        time."""
         if self._exchange is not None or self._head_bytes:
             self._tail = (self._tail + self._input)[-3:]
             if not self._is_timed:
                 self._is_timed = True
                 self.deadline = self.loop.time() + self._connections.request_timeout
         self._input, self._position = b"", 0
-        if self._is_paused:
+        if self._exchange is not None and self._exchange.is_full:
+            self._pause()
+        elif self._is_paused:
             self.resume()
 
     def _read_piece(self) -> None:
@@ -224,8 +229,9 @@ class HttpProtocol(ClientConnection):
             place = (self._tail + data[start : start + 3]).find(_END)
             if place >= 0:
                 return start + place + len(_END) - len(self._tail)
-        place = data.find(_END, start)
-        return len(data) if place < 0 else place + len(_END)
+        # An end may have begun in the piece before.
+        place = data.find(_END, max(start - 3, 0), start + LARGE_BYTES)
+        return min(start + LARGE_BYTES, len(data)) if place < 0 else place + len(_END)
 
     def _feed(self, start: int, end: int) -> None:
         data = self._input
@@ -246,7 +252,9 @@ class HttpProtocol(ClientConnection):
             self._forget_request()
             self._is_other_method = True
             self._head_bytes = end - start
-            self._parser.feed_data(_STAND_IN + data[method.end() : end])
+            # The piece ends with the head, so nothing is left of it where that offers an upgrade too.
+            with suppress(httptools.HttpParserUpgrade):
+                self._parser.feed_data(_STAND_IN + data[method.end() : end])
         if self._offers_upgrade():
             head = self._without_offer()
             self._parser = httptools.HttpRequestParser(self)

@@ -14,6 +14,7 @@ from db.driver.pool import Pool
 from db.models import NAMES, tasks
 from openapi.bridge.failures import Unavailable
 from tests.support.clusters import run
+from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.played import played
 from tests.support.pools import later, pool_of
 from tests.support.running import wait_until
@@ -124,3 +125,39 @@ async def test_a_user_is_registered_until_it_is_known(own_url: str) -> None:
         ids.append(await create(erased=True))
     # An attempt that fails for want of the user's row has taken a number.
     assert [1, 2, 4, 5, 7] == ids
+
+
+@played
+async def test_a_user_who_is_erased_while_registered(own_url: str) -> None:
+    """A creation whose user is erased between its registration and its end makes the user anew."""
+    *before, answer = statements.create_task_once(("title",))
+    values = {"key": "key", "fingerprint": "of the body", "title": "A task"}
+    async with pool_of(own_url) as pool:
+        tenant = Tenant(Database(pool, NAMES, register=statements.register()), "fickle", {"email": None})
+        run(own_url, "INSERT INTO users (id) VALUES ('fickle')")
+        with open_transaction(own_url) as erasing:
+            erasing.execute("INSERT INTO idempotency_keys VALUES ('fickle', 'key', 'another', 1)")
+            created = asyncio.create_task(tenant.fetch(answer, before=tuple(before), **values))
+            await asyncio.to_thread(wait_for_waiting, own_url, 1)
+            erasing.execute("DELETE FROM users")
+
+        assert ["A task"] == [task["title"] for task in await created]
+
+
+@played
+async def test_what_a_deadlock_has_undone_is_tried_again(own_url: str) -> None:
+    """A message that PostgreSQL gives up, since it and another wait for each other, is run when that one has ended."""
+    run(own_url, "CREATE TABLE counts AS SELECT name, 0 AS count FROM unnest(ARRAY['a', 'b']) AS name")
+    both = Message.of(
+        "UPDATE counts SET count = count + 1 WHERE name = 'a'; UPDATE counts SET count = count + 1 WHERE name = 'b'"
+    )
+    async with pool_of(own_url) as pool:
+        with open_transaction(own_url) as other:
+            # So it is the service's message that is given up.
+            other.execute("SET deadlock_timeout TO '1min'; UPDATE counts SET count = 10 WHERE name = 'b'")
+            counted = asyncio.create_task(Database(pool, NAMES).run(both._replace(only_reads=False), {}))
+            await asyncio.to_thread(wait_for_waiting, own_url, 1)
+            await asyncio.to_thread(other.execute, "UPDATE counts SET count = 10 WHERE name = 'a'")
+        await counted
+
+    assert [(11,), (11,)] == run(own_url, "SELECT count FROM counts")

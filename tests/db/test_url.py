@@ -211,9 +211,9 @@ def test_the_database_is_reached_in_every_form(database_url: str, form: str) -> 
     assert [(url.database,)] == asyncio.run(ask())
 
 
-def test_a_connection_that_is_refused_is_the_drivers_error(tmp_path: Path) -> None:
-    """Nobody there is the driver's error, whichever way the address is written."""
+@pytest.mark.parametrize("host", ["{folder}", "a..b", "a" * 64])
+def test_a_connection_that_is_refused_is_the_drivers_error(tmp_path: Path, host: str) -> None:
+    """Nobody there is the driver's error, whichever way the address is written, also as what no host can be called."""
+    url = f"postgresql://{host.format(folder=str(tmp_path).replace('/', '%2F'))}/todo"
     with pytest.raises(psycopg2.OperationalError):
-        asyncio.run(
-            open_connection(libpq_parameters(f"postgresql://{str(tmp_path).replace('/', '%2F')}/todo"))
-        )
+        asyncio.run(open_connection(libpq_parameters(url)))

@@ -116,6 +116,11 @@ def test_the_version_is_that_of_the_contract_and_of_the_package(tmp_path: Path) 
         (["completion", "tcsh"], "'tcsh'"),
         (["contract"], "Missing command"),
         (["contract", "diff", str(CONTRACT_FILE), "nowhere.yaml"], "'nowhere.yaml'"),
+        (
+            ["contract", "mock", str(CONTRACT_FILE), "--host", ""],
+            "'--host': must be an IP address or a host name",
+        ),
+        (["contract", "mock", str(CONTRACT_FILE), "--host", "é..é"], "'--host': must be an IP address"),
     ],
 )
 def test_wrong_use_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:

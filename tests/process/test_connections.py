@@ -221,6 +221,45 @@ def test_where_the_pieces_end_does_not_matter(shared: Service, piece: int) -> No
     assert 3 * [b"/up", b"/coded", b"/plain"] == [answer.body for answer in answers]
 
 
+@pytest.mark.parametrize("count", range(55, 65))
+def test_a_body_of_many_ends_is_one_body(shared: Service, count: int) -> None:
+    """Where a body is full of what could end it, and its end comes in two pieces, the next request is another one."""
+    coded = request("POST", "/coded", b"Transfer-Encoding: chunked") + chunked(count * b"\r\n\r\n")
+    with RawConnection(shared) as connection:
+        connection.send(coded[:-1])
+        answers = [connection.answer()]
+        connection.send(coded[-1:] + request("GET", "/plain"))
+        answers.append(connection.answer())
+    assert [b"/coded", b"/plain"] == [answer.body for answer in answers]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 67108864", b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
+    """While the application does not ask for a body, no more of it is read than the memory has a place for."""
+    recorder = Recorder()
+    with (
+        served(recorder, Connections(request_timeout=30, keep_alive=30)) as service,
+        RawConnection(service) as connection,
+    ):
+        connection.send(request("POST", "/wait", framing) + b"4000000\r\n")
+        wait_until(lambda: recorder.asked)
+        connection.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.socket.sendall(bytes(0x4000000))
+
+
+@pytest.mark.parametrize("piece", [1000, 40])
+def test_another_method_may_offer_an_upgrade(shared: Service, piece: int) -> None:
+    """A method that no standard has is read beside an offer as any other, and what follows it too."""
+    offer = request("OTHER", "/up", b"Connection: Upgrade", b"Upgrade: websocket", body=b"{}")
+    content = offer + request("GET", "/plain")
+    with RawConnection(shared) as connection:
+        for place in range(0, len(content), piece):
+            connection.send(content[place : place + piece])
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/up", b"/plain"] == [answer.body for answer in answers]
+
+
 def test_a_flood_of_offered_upgrades_is_answered(shared: Service) -> None:
     """1,000 requests in one piece that offer another protocol are answered as if they did not."""
     offer = request("GET", "/up", b"Connection: Upgrade", b"Upgrade: websocket")

@@ -124,6 +124,7 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
     [
         ("DATABASE_URL", "todo"),
         ("DATABASE_URL", "postgresql://app@db.example:70000/todo"),
+        ("DATABASE_URL", "postgresql://app:\udcff@db.example/todo"),
         ("AUTH_JWT_SECRET", "a" * 31),
         ("AUTH_JWT_SECRET", PUBLIC_KEY),
         ("AUTH_JWKS_URL", "http://issuer.example/jwks"),
@@ -155,6 +156,8 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("CORS_ORIGINS", "https://app.example,"),
         ("CORS_ORIGINS", "https://app.example,*"),
         ("CORS_ORIGINS", "null"),
+        ("CORS_ORIGINS", "http://app.example:99999"),
+        ("CORS_ORIGINS", "http://app.example:080"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
         ("METRICS_HOST", "[::1]"),
@@ -164,6 +167,7 @@ def test_an_empty_value_is_an_unset_one(name: str) -> None:
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://[::1"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector example/"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:65536"),
     ],
 )
 def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name: str, value: str) -> None:
@@ -171,6 +175,14 @@ def test_a_wrong_setting_is_one_line_with_its_name_and_what_would_be_right(name:
     right = {"AUTH_AUDIENCE": "todo"} if name == "AUTH_JWKS_URL" else {}
 
     assert [f"{name} {RULES[name]}"] == lines(**right, **{name: value})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_setting_holds_what_ends_a_text_elsewhere(name: str) -> None:
+    """U+0000, which a file can hold, makes any value a wrong one: libpq and the system would take its beginning."""
+    Path(".env").write_text(f"{name}=postgresql://db.example\0.example/todo\n")
+
+    assert f"{name} {RULES[name]}" == lines()[0]
 
 
 def test_all_wrong_settings_are_told_at_once() -> None:

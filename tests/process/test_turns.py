@@ -3,13 +3,20 @@
 import asyncio
 import socket
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import uvloop
+from starlette.types import Receive, Send
+from uvicorn.server import ServerState
 
+from openapi.bridge.answers import AnswerWriter
+from openapi.contract import contract
+from server.process.connections import Connections
 from server.process.listening import ACCEPTED_AT_ONCE, listen, several
 from server.process.turns import LARGE_BYTES, Turns
-from tests.support.raw_http import JSON, RawConnection, request, signed_in
+from server.telemetry.observe import Observer
+from tests.support.raw_http import JSON, RawConnection, chunked, request, signed_in
 from tests.support.running import Service
 
 LARGE = LARGE_BYTES * b" "
@@ -55,6 +62,36 @@ def test_all_large_ones_are_answered(service: Service, user: str, where: str) ->
             connection.send(sent)
         connections.pop().reset()
         assert 19 * [201] == [answer.status for each in connections if (answer := each.receive())]
+
+
+def test_what_takes_long_to_read_is_read_in_many_rounds() -> None:
+    """Of headers, and of a body in many small chunks, a connection has only a few thousand bytes read in a round."""
+    content = request("POST", "/", b"Transfer-Encoding: chunked") + chunked(*(10_000 * [b"a"]))
+    read = asyncio.Event()
+
+    async def app(_scope: object, receive: Receive, _send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        read.set()
+
+    async def rounds() -> int:
+        loop, passed = asyncio.get_running_loop(), 0
+        connections = Connections(request_timeout=60, keep_alive=60)
+        configuration = connections.configuration(app, lifespan="off", log_config=None)
+        configuration.load()
+        state = {"observer": Observer(contract()), "writer": AnswerWriter(contract())}
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(content)
+            await loop.connect_accepted_socket(
+                partial(connections, configuration, ServerState(), state, loop), theirs
+            )
+            while not read.is_set():
+                await asyncio.sleep(0)
+                passed += 1
+        return passed
+
+    assert len(content) // LARGE_BYTES <= asyncio.run(rounds())
 
 
 def test_newcomers_are_accepted_together() -> None:
