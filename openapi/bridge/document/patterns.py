@@ -23,6 +23,12 @@ _WORDS = {
     r"\Z": r"\z",
 }
 _CLASS_WORDS = {r"\0": r"\x00", r"\b": r"\x08", "-": r"\-", r"\<": "<", r"\>": ">"}
+# A character of two escapes, a range of halves, which no text has by themselves, and any other escape.
+_HALVES = re.compile(
+    r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})"
+    r"|\\ud[89a-f][0-9a-f]{2}-\\ud[89a-f][0-9a-f]{2}(?!\\ud[c-f])|\\.",
+    re.DOTALL | re.IGNORECASE,
+)
 _CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
 
 
@@ -39,7 +45,7 @@ def compilable(schema: Json) -> Json:
     if most or not comma:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
-    return {**schema, "pattern": _PARTS.sub(_part, f"^{single}*$"), "allOf": above}
+    return {**schema, "pattern": spelt(f"^{single}*$"), "allOf": above}
 
 
 def with_compilable(document: Json) -> Json:
@@ -57,7 +63,13 @@ def spelt(pattern: str) -> str:
     """The pattern in the library's words."""
     # Only where the library expects to look back does it look for a group by its name.
     looking = "(?=)" if r"\k<" in pattern else ""
-    return looking + _PARTS.sub(_part, pattern)
+    return looking + _PARTS.sub(_part, _HALVES.sub(_joined, pattern))
+
+
+def _joined(match: re.Match[str]) -> str:
+    if match[1]:
+        return bytes.fromhex(match[1] + match[2]).decode("utf-16-be")
+    return "" if len(match[0]) > 2 else match[0]
 
 
 def _part(match: re.Match[str]) -> str:
