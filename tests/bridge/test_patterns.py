@@ -31,7 +31,11 @@ def contract(schema: Json) -> Contract:
         (r"^(?<n>a|b)\k<n>$", "bb", "ba"),
         (r"\.(?i)(pdf|jpeg)$", "a.PDF", "aPDF"),
         (r"^\<[^\<\>]\>\Z", "<a>", "a"),
-        (r"^[\ud83d\ude00-\ud83d\ude4f]\uD83D\uDC4D\\uD83D$", "\N{GRINNING FACE}\N{THUMBS UP SIGN}\\uD83D", "a"),
+        (
+            r"^[\ud83d\ude00-\ud83d\ude4f]\uD83D\uDC4D\\uD83D$",
+            "\N{GRINNING FACE}\N{THUMBS UP SIGN}\\uD83D",
+            "a",
+        ),
         (r"^[ -\uD7FF\uD800\uDC00-\uDBFF\uDFFF]+$", "a\N{GRINNING FACE}", "a\n"),
         (r"^[^\ud800-\udfff]+[\ud800-\udfffb]$", "\N{GRINNING FACE}b", "aa"),
     ],
