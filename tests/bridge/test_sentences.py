@@ -190,6 +190,40 @@ def test_a_type_is_found_through_references() -> None:
 
 
 @pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"$ref": "#/components/schemas/Key"}, "must be 'a' or 'b'"),
+        ({"allOf": [{"$ref": "#/components/schemas/Keys"}]}, "must be 'a' or 'b'"),
+        ({"$ref": "#/components/schemas/Nothing"}, "breaks the contract's rule 'propertyNames'"),
+        (
+            {"$id": "https://names.test/", "$defs": {"a": {"maxLength": 1}}, "$ref": "#/$defs/a"},
+            "must be 1 character or less",
+        ),
+        (
+            {"anyOf": [{"$ref": "#/components/schemas/Key"}, {"maxLength": 1}]},
+            "breaks the contract's rule 'anyOf'",
+        ),
+    ],
+)
+def test_a_name_that_breaks_a_named_type(rules: Any, expected: str) -> None:
+    """Of an object whose names are of a named type, as of `dict[Key, int]` in Python, the wrong name's rule is told."""
+    named = {
+        "Key": {"enum": ["a", "b"]},
+        "Keys": {"$ref": "#/components/schemas/Key", "description": "Either"},
+        "Map": {"propertyNames": rules},
+        "Nothing": False,
+    }
+    schema = {
+        "properties": {
+            "size": {"$ref": "#/components/schemas/Map"},
+            "sizes": {"items": {"propertyNames": rules}},
+        }
+    }
+    assert f"The name of a member of size {expected}" in sentence(schema, {"size": {"other": 1}}, **named)
+    assert f"The name of a member of sizes {expected}" in sentence(schema, {"sizes": [{"other": 1}]}, **named)
+
+
+@pytest.mark.parametrize(
     ("messages", "value", "expected"),
     [
         ({"maximum": "Too big: at most {maximum}"}, 10, "Too big: at most 9"),
