@@ -89,6 +89,8 @@ def of_member(rules: Any, value: Any) -> str:
         ({"oneOf": [{}, {}]}, 3, "Size breaks the contract's rule 'oneOf'"),
         ({"if": {"const": 1}, "then": {"type": "null"}}, 1, "Size must be null"),
         ({"dependentSchemas": {"a": {"minProperties": 2}}}, {"a": 1}, "Size must have 2 members or more"),
+        ({"dependencies": {"a": {"minProperties": 2}}}, {"a": 1}, "Size must have 2 members or more"),
+        ({"dependencies": {"a": ["b"]}}, {"a": 1}, "B is required"),
         ({"items": {"type": "string"}}, ["a", 1], "An item of size must be a string"),
         ({"items": {"items": {"type": "string"}}}, [[1]], "An item of size must be a string"),
         ({"items": {"properties": {"a": {"type": "null"}}}}, [{"a": 1}], "A must be null"),
