@@ -53,6 +53,8 @@ def of_member(rules: Any, value: Any) -> str:
         ({"minLength": 1}, "", "Size must be 1 character or more"),
         ({"maxLength": 2}, "abc", "Size must be 2 characters or less"),
         ({"pattern": "^a+$"}, "b", "Size must match the pattern ^a+$"),
+        ({"pattern": "^[\\w-.]{2}$"}, "b", "Size must match the pattern ^[\\w-.]{2}$"),
+        ({"pattern": "^[a-z]{1,5000}$"}, "B", "Size must match the pattern ^[a-z]{1,5000}$"),
         ({"format": "uuid"}, "b", "Size must have the format uuid"),
         ({"enum": ["S", "M"]}, "L", "Size must be 'S' or 'M'"),
         ({"enum": [1, None, True, "x"]}, 2, "Size must be 1 or null or true or 'x'"),

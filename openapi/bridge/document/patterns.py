@@ -1,12 +1,15 @@
 """Patterns as ECMA-262 has them, written so that the library that matches them can compile them."""
 
 import re
+from typing import Any
 
 import jsonschema_rs
 
 from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import Json, copy_of, look_up
 
+# Where the author's pattern stands beside the one that is matched.
+_WRITTEN = "x-written-pattern"
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
 _LARGEST_BOUND = 1000
 _BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
@@ -39,13 +42,25 @@ def compilable(schema: Json) -> Json:
         return schema
     bounded = _BOUNDED.fullmatch(pattern)
     if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        return {**schema, "pattern": spelt(pattern)}
+        return _with(schema, spelt(pattern))
     single, least, comma, most = bounded.groups()
     length: Json = {"minLength": int(least)}
     if most or not comma:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
-    return {**schema, "pattern": spelt(f"^{single}*$"), "allOf": above}
+    return {**_with(schema, spelt(f"^{single}*$")), "allOf": above}
+
+
+def _with(schema: Json, pattern: str) -> Json:
+    if pattern == schema["pattern"]:
+        return schema
+    return {_WRITTEN: schema["pattern"], **schema, "pattern": pattern}
+
+
+def as_written(schema: Any) -> Json:
+    """The rules of a schema with the pattern that its author wrote; of true and false there are none."""
+    rules: Json = schema if isinstance(schema, dict) else {}
+    return {**rules, "pattern": rules[_WRITTEN]} if _WRITTEN in rules else rules
 
 
 def with_compilable(document: Json) -> Json:
@@ -55,7 +70,8 @@ def with_compilable(document: Json) -> Json:
     if changed:
         document = copy_of(document)
     for pointer, schema in changed.items():
-        look_up(document, pointer).update({key: schema[key] for key in ("pattern", "allOf") if key in schema})
+        changes = {key: schema[key] for key in ("pattern", _WRITTEN, "allOf") if key in schema}
+        look_up(document, pointer).update(changes)
     return document
 
 

@@ -10,7 +10,8 @@ from jsonschema_rs import ValidationError
 
 from openapi.bridge.contract import Contract, fill, quoted
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
-from openapi.bridge.document.places import REFERENCES, Json, pointer_to
+from openapi.bridge.document.patterns import as_written
+from openapi.bridge.document.places import REFERENCES, pointer_to
 from openapi.bridge.document.schemas import CHOICES, Schema
 from openapi.bridge.failures import BadRequest, Violation
 
@@ -195,8 +196,7 @@ class _BrokenRule:
             self._find_names(error.instance_path)
         else:
             self._descend(path)
-        node = self.schemas[-1].node
-        self.rules: Json = node if isinstance(node, dict) else {}
+        self.rules = as_written(self.schemas[-1].node)
         self.is_null = self.keyword == "type" and error.instance is None
         if error.kind.name == "required":
             member = error.kind.as_dict()["property"]
