@@ -60,9 +60,11 @@ def test_a_pattern_of_names() -> None:
 def test_each_wrong_pattern_is_named() -> None:
     """A pattern that does not compile is named by its place, also beside others."""
     with pytest.raises(ContractError) as refused:
-        contract({"pattern": "(", "properties": {"a": {"pattern": "["}}, "patternProperties": {"*": True}})
+        contract(
+            {"pattern": "<\\<(", "properties": {"a": {"pattern": "["}}, "patternProperties": {"*": True}}
+        )
     assert {
-        f'#{POINTER}/pattern: "(" is not a "regex"',
+        f'#{POINTER}/pattern: "<\\\\<(" is not a "regex"',
         f'#{POINTER}/patternProperties: "*" is not a "regex"',
         f'#{POINTER}/properties/a/pattern: "[" is not a "regex"',
     } == set(refused.value.problems)
