@@ -10,7 +10,7 @@ from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import Json, copy_of, look_up
 
 # Where the author's pattern stands beside the one that is matched.
-_WRITTEN = "x-written-pattern"
+WRITTEN = "$pattern"
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
 _LARGEST_BOUND = 1000
 _BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
@@ -55,13 +55,13 @@ def compilable(schema: Json) -> Json:
 def _with(schema: Json, pattern: str) -> Json:
     if pattern == schema["pattern"]:
         return schema
-    return {_WRITTEN: schema["pattern"], **schema, "pattern": pattern}
+    return {WRITTEN: schema["pattern"], **schema, "pattern": pattern}
 
 
 def as_written(schema: Any) -> Json:
     """The rules of a schema with the pattern that its author wrote; of true and false there are none."""
     rules: Json = schema if isinstance(schema, dict) else {}
-    return {**rules, "pattern": rules[_WRITTEN]} if _WRITTEN in rules else rules
+    return {**rules, "pattern": rules[WRITTEN]} if WRITTEN in rules else rules
 
 
 def with_compilable(document: Json) -> Json:
@@ -71,7 +71,7 @@ def with_compilable(document: Json) -> Json:
     if changed:
         document = copy_of(document)
     for pointer, schema in changed.items():
-        changes = {key: schema[key] for key in ("pattern", _WRITTEN, "allOf") if key in schema}
+        changes = {key: schema[key] for key in ("pattern", WRITTEN, "allOf") if key in schema}
         look_up(document, pointer).update(changes)
     return document
 
