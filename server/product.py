@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from db.tables import Tables
 from openapi.bridge.contract import Contract
 from openapi.bridge.operation import Handler
-from openapi.bridge.python_names import python_name
 from openapi.bridge.security import Verifier
 
 
@@ -15,7 +14,7 @@ class Product:
     """One service. `server.todo` is ours, and `docs/start-your-own.md` makes another.
 
     Args:
-        handlers: modules, or other objects, with a function for each operationId (`python_name`).
+        handlers: modules, or other objects, with a function for each operationId (`Contract.handler_names`).
         verifiers: what verifies credentials that are no bearer tokens, by the names or kinds of their security schemes
             (`openapi.bridge.security`). Their claims name the user as `sub`.
     """
@@ -37,8 +36,9 @@ class Product:
 
     def find_handler(self, operation_id: str) -> Handler | None:
         """The handler that has the name of the operationId in Python, or None."""
+        name = self.contract.handler_names[operation_id]
         for module in self.handlers:
-            if (handler := getattr(module, python_name(operation_id), None)) is not None:
+            if (handler := getattr(module, name, None)) is not None:
                 return handler  # type: ignore[no-any-return]
         return None
 

@@ -47,8 +47,10 @@ def advice(error: psycopg2.Error, place: str) -> str:
         return next(
             (line for words, line in _REFUSALS.items() if words in str(error)), _UNREACHABLE.format(place)
         )
-    # What is wrong with SQL itself (class 42) names words of a migration, which its author has to find.
-    words = f": {error.diag.message_primary}" if error.pgcode.startswith("42") else ""
+    # What is wrong with SQL itself (class 42) names words of a migration, which its author has to find, and so does
+    # what the server does not have, an extension for example (classes 0A and 58).
+    is_named = error.pgcode.startswith(("0A", "42", "58"))
+    words = f": {error.diag.message_primary}" if is_named else ""
     return (
         f"The database refused ({type(error).__name__}, SQLSTATE {error.pgcode}), and nothing has changed"
         f"{remedy(error.pgcode) or words}"

@@ -23,7 +23,19 @@ _FOREIGN_KEY = "23503"
 # U+0000 in JSON (PostgreSQL's manual, section 8.14), or what the encoding of the database does not have.
 _NOT_STORABLE = "22P05"
 # Faults of a statement, whose words name tables, columns and functions, and no value.
-_OF_STATEMENTS = {"42501", "42702", "42703", "42803", "42804", "42883", "42P10", "42P18"}
+_OF_STATEMENTS = {
+    "42501",
+    "42702",
+    "42703",
+    "42704",
+    "42725",
+    "42803",
+    "42804",
+    "42846",
+    "42883",
+    "42P10",
+    "42P18",
+}
 
 
 class ConstraintError(InternalError):

@@ -17,6 +17,7 @@ from openapi.bridge.document.places import ContractError, Json, Place, follow
 from openapi.bridge.document.schemas import Schemas
 from openapi.bridge.document.views import ANSWER, REQUEST, view, view_of_faults
 from openapi.bridge.failures import BadRequest, Failure, PathNotFound, Refusal
+from openapi.bridge.python_names import python_names
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -49,6 +50,11 @@ class Contract:
         """Every operation by its operationId, in the document's order."""
         self.notes = [*notes, *left_out(self.document)]
         """A line for each thing that is not served as its author may expect."""
+
+    @cached_property
+    def handler_names(self) -> dict[str, str]:
+        """What the handler of each operation is called, by operationId: `get-book` and `get_book` are two."""
+        return dict(zip(self.operations, python_names(self.operations), strict=True))
 
     @classmethod
     def load(cls, path: Path) -> "Contract":

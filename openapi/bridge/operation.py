@@ -11,7 +11,6 @@ from openapi.bridge.answers import Answer
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError
-from openapi.bridge.python_names import python_name
 from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.parameters import ParameterReader
 from openapi.bridge.security import OperationSecurity
@@ -55,7 +54,7 @@ def bind(
     """
     where = f"{operation.method} {operation.path}"
     if handler is None:
-        in_python = python_name(operation.id)
+        in_python = contract.handler_names[operation.id]
         if "operationId" not in operation.place.node:
             raise ContractError(f"{where}: it has no operationId, and no handler is called {in_python}")
         spelt = "" if in_python == operation.id else f", which is {in_python} in Python"

@@ -1,6 +1,7 @@
 """What Python calls the things of a contract."""
 
 import re
+from collections.abc import Iterable
 from keyword import iskeyword
 
 
@@ -10,3 +11,17 @@ def python_name(name: str) -> str:
     if iskeyword(text):
         return f"{text}_"
     return text if text.isidentifier() else f"_{text}"
+
+
+def python_names(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
+    """Names that stand side by side in Python: the second of two that are the same gets a number, `id` and `id_2`, and
+    so does what has a reserved name."""
+    taken = dict.fromkeys(reserved)
+    kept = len(taken)
+    for name in names:
+        base = made = python_name(name)
+        number = 2
+        while made in taken:
+            made, number = f"{base}_{number}", number + 1
+        taken[made] = None
+    return [*taken][kept:]

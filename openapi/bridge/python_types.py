@@ -164,9 +164,10 @@ def _protocol(contract: Contract, tag: str, operations: list[Operation]) -> str:
 
 
 def _method(contract: Contract, operation: Operation) -> str:
+    name = contract.handler_names[operation.id]
     arguments = "".join(f", {argument}" for argument in _arguments(contract, operation))
     return (
-        f"    async def {python_name(operation.id)}(self, caller: Caller, /{', *' if arguments else ''}{arguments})"
+        f"    async def {name}(self, caller: Caller, /{', *' if arguments else ''}{arguments})"
         f" -> Answer[{_answer(operation)}]: ..."
     )
 

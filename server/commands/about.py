@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from openapi.bridge.python_names import python_name
-
 if TYPE_CHECKING:
     from openapi.bridge.document.operations import Operation
     from openapi.bridge.document.places import Json
@@ -32,10 +30,11 @@ def version(load: "LoadProduct", as_json: bool) -> None:
 def routes(load: "LoadProduct", as_json: bool) -> None:
     """List the operations, their handlers and who may call them."""
     rows = []
-    for operation in load().contract.operations.values():
+    contract = load().contract
+    for operation in contract.operations.values():
         handler = load().find_handler(operation.id)
-        name = f"{handler.__module__}.{python_name(operation.id)}" if handler else "(no handler)"
-        rows.append((operation.method, operation.path, name, _access(operation, load().contract.document)))
+        name = f"{handler.__module__}.{contract.handler_names[operation.id]}" if handler else "(no handler)"
+        rows.append((operation.method, operation.path, name, _access(operation, contract.document)))
     if as_json:
         members = ("method", "path", "handler", "access")
         click.echo(json.dumps([dict(zip(members, row, strict=True)) for row in rows], indent=2))

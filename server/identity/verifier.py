@@ -60,6 +60,6 @@ def mint(
     return issue_token(secret, user, rules, lifetime=lifetime, scope=scope)
 
 
-def demo_token(settings: Settings, contract: Contract) -> str | None:
+def demo_token(settings: Settings, contract: Contract, scope: str | None = None) -> str | None:
     """A token for the user `demo` in development, None in production."""
-    return mint(settings, contract, DEMO_USER) if settings.development else None
+    return mint(settings, contract, DEMO_USER, scope=scope) if settings.development else None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from tempfile import TemporaryDirectory
@@ -189,18 +190,20 @@ def _announce(product: Product, settings: Settings) -> None:
         click.echo(f"  metrics   {address_on(settings.metrics_host, settings.metrics_port)}/metrics")
     if settings.database_url is None:
         click.echo(f"  database  a PostgreSQL of its own in {settings.data_dir.absolute()}")
-    token = demo_token(settings, product.contract)
+    path, scope = _first_read(product)
+    token = demo_token(settings, product.contract, scope)
     if token is None:
         click.echo(f"curl {quote(f'{address}/health/ready')}")
     else:
         click.echo("  identity  development mode; the command `token USER` prints tokens; with demo's:")
-        click.echo(f"curl {quote(address + _first_path(product))} -H 'Authorization: Bearer {token}'")
+        click.echo(f"curl {quote(address + path)} -H 'Authorization: Bearer {token}'")
 
 
-def _first_path(product: Product) -> str:
-    """The first path of the contract that a user can read without knowing anything more."""
+def _first_read(product: Product) -> tuple[str, str | None]:
+    """The first path of the contract that a user can read without knowing anything more, and the scopes for it."""
     for operation in product.contract.operations.values():
         names = re.findall(r"\{(.*?)\}", operation.path)
         if operation.method == "GET" and operation.secured and names in ([], [operation.owner]):
-            return address_of(operation, {}, **dict.fromkeys(names, DEMO_USER))
-    return "/"
+            scopes = chain.from_iterable(operation.security[0].values())
+            return address_of(operation, {}, **dict.fromkeys(names, DEMO_USER)), " ".join(scopes) or None
+    return "/", None

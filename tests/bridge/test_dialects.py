@@ -31,6 +31,7 @@ def thing(schema: Json, **fields: Any) -> Contract:
         ("draft/2019-09", {"$ref": "#/components/schemas/Text", "maxLength": 1}, "a", "ab"),
         ("draft/2019-09", {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}}, {"a": 1, "b": 1}, {"c": 1}),
         ("draft/2020-12", {"exclusiveMinimum": 1}, 2, 1),
+        ("draft/2020-12", {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}}, {"a": 1, "b": 1}, {"c": 1}),
     ],
 )  # fmt: skip
 def test_an_older_draft(draft: str, schema: Json, valid: Any, invalid: Any) -> None:

@@ -649,6 +649,31 @@ def test_a_free_form_object_takes_what_is_left() -> None:
     )
 
 
+@pytest.mark.parametrize("style", ["form", "deepObject"])
+def test_a_required_object_of_which_nothing_is_sent(style: str) -> None:
+    """An object without members is written as nothing (RFC 6570, section 2.3), as Spring's `pageable` is for the first
+    page; it is missing only where it must have members."""
+    page: Json = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    assert {} == read(parameter("query", page, style=style, required=True))
+    asked = {**page, "required": ["size"]}
+    assert "Color is required" == refusal(
+        reader(parameter("query", asked, style=style, required=True)), scope()
+    )
+    assert read(parameter("query", page, style=style)) is None
+
+
+def test_a_member_that_is_not_sent_has_its_default() -> None:
+    """An object of a parameter has the defaults of its members, as one of a body has; where nothing of it is sent, the
+    parameter's own default has them."""
+    page: Json = {"type": "object", "properties": {"size": {"type": "integer", "default": 10}, "number": {}}}
+    sized = parameter("query", page, style="deepObject")
+    assert {"size": 10, "number": "2"} == read(sized, query="color[number]=2")
+    assert read(sized) is None
+    assert {"size": 10} == read(parameter("query", {**page, "default": {}}, style="deepObject"))
+    assert {"size": 10} == read({**sized, "required": True})
+    assert {"size": 10, "number": "2"} == read(parameter("header", page), color="number,2")
+
+
 @pytest.mark.parametrize("where", ["query", "header", "cookie"])
 def test_absent_is_the_default_or_none(where: str) -> None:
     """A parameter that is not sent has the contract's default, None where there is none, and is refused if required."""

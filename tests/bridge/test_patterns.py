@@ -31,6 +31,13 @@ def contract(schema: Json) -> Contract:
         (r"^(?<n>a|b)\k<n>$", "bb", "ba"),
         (r"\.(?i)(pdf|jpeg)$", "a.PDF", "aPDF"),
         (r"^\<[^\<\>]\>\Z", "<a>", "a"),
+        (
+            r"^[\ud83d\ude00-\ud83d\ude4f]\uD83D\uDC4D\\uD83D$",
+            "\N{GRINNING FACE}\N{THUMBS UP SIGN}\\uD83D",
+            "a",
+        ),
+        (r"^[ -\uD7FF\uD800\uDC00-\uDBFF\uDFFF]+$", "a\N{GRINNING FACE}", "a\n"),
+        (r"^[^\ud800-\udfff]+[\ud800-\udfffb]$", "\N{GRINNING FACE}b", "aa"),
     ],
 )
 def test_a_pattern_of_others(pattern: str, matching: str, other: str) -> None:
@@ -53,9 +60,11 @@ def test_a_pattern_of_names() -> None:
 def test_each_wrong_pattern_is_named() -> None:
     """A pattern that does not compile is named by its place, also beside others."""
     with pytest.raises(ContractError) as refused:
-        contract({"pattern": "(", "properties": {"a": {"pattern": "["}}, "patternProperties": {"*": True}})
+        contract(
+            {"pattern": "<\\<(", "properties": {"a": {"pattern": "["}}, "patternProperties": {"*": True}}
+        )
     assert {
-        f'#{POINTER}/pattern: "(" is not a "regex"',
+        f'#{POINTER}/pattern: "<\\\\<(" is not a "regex"',
         f'#{POINTER}/patternProperties: "*" is not a "regex"',
         f'#{POINTER}/properties/a/pattern: "[" is not a "regex"',
     } == set(refused.value.problems)

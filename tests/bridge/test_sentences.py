@@ -53,6 +53,8 @@ def of_member(rules: Any, value: Any) -> str:
         ({"minLength": 1}, "", "Size must be 1 character or more"),
         ({"maxLength": 2}, "abc", "Size must be 2 characters or less"),
         ({"pattern": "^a+$"}, "b", "Size must match the pattern ^a+$"),
+        ({"pattern": "^[\\w-.]{2}$"}, "b", "Size must match the pattern ^[\\w-.]{2}$"),
+        ({"pattern": "^[a-z]{1,5000}$"}, "B", "Size must match the pattern ^[a-z]{1,5000}$"),
         ({"format": "uuid"}, "b", "Size must have the format uuid"),
         ({"enum": ["S", "M"]}, "L", "Size must be 'S' or 'M'"),
         ({"enum": [1, None, True, "x"]}, 2, "Size must be 1 or null or true or 'x'"),
@@ -89,6 +91,8 @@ def of_member(rules: Any, value: Any) -> str:
         ({"oneOf": [{}, {}]}, 3, "Size breaks the contract's rule 'oneOf'"),
         ({"if": {"const": 1}, "then": {"type": "null"}}, 1, "Size must be null"),
         ({"dependentSchemas": {"a": {"minProperties": 2}}}, {"a": 1}, "Size must have 2 members or more"),
+        ({"dependencies": {"a": {"minProperties": 2}}}, {"a": 1}, "Size must have 2 members or more"),
+        ({"dependencies": {"a": ["b"]}}, {"a": 1}, "B is required"),
         ({"items": {"type": "string"}}, ["a", 1], "An item of size must be a string"),
         ({"items": {"items": {"type": "string"}}}, [[1]], "An item of size must be a string"),
         ({"items": {"properties": {"a": {"type": "null"}}}}, [{"a": 1}], "A must be null"),
@@ -187,6 +191,40 @@ def test_a_type_is_found_through_references() -> None:
     """A rule of a named type is reported with the name of the member that uses the type."""
     schema = {"type": "object", "properties": {"size": {"$ref": "#/components/schemas/Size"}}}
     assert "Size must be 9 or less" == sentence(schema, {"size": 10}, Size={"maximum": 9})
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ({"$ref": "#/components/schemas/Key"}, "must be 'a' or 'b'"),
+        ({"allOf": [{"$ref": "#/components/schemas/Keys"}]}, "must be 'a' or 'b'"),
+        ({"$ref": "#/components/schemas/Nothing"}, "breaks the contract's rule 'propertyNames'"),
+        (
+            {"$id": "https://names.test/", "$defs": {"a": {"maxLength": 1}}, "$ref": "#/$defs/a"},
+            "must be 1 character or less",
+        ),
+        (
+            {"anyOf": [{"$ref": "#/components/schemas/Key"}, {"maxLength": 1}]},
+            "breaks the contract's rule 'anyOf'",
+        ),
+    ],
+)
+def test_a_name_that_breaks_a_named_type(rules: Any, expected: str) -> None:
+    """Of an object whose names are of a named type, as of `dict[Key, int]` in Python, the wrong name's rule is told."""
+    named = {
+        "Key": {"enum": ["a", "b"]},
+        "Keys": {"$ref": "#/components/schemas/Key", "description": "Either"},
+        "Map": {"propertyNames": rules},
+        "Nothing": False,
+    }
+    schema = {
+        "properties": {
+            "size": {"$ref": "#/components/schemas/Map"},
+            "sizes": {"items": {"propertyNames": rules}},
+        }
+    }
+    assert f"The name of a member of size {expected}" in sentence(schema, {"size": {"other": 1}}, **named)
+    assert f"The name of a member of sizes {expected}" in sentence(schema, {"sizes": [{"other": 1}]}, **named)
 
 
 @pytest.mark.parametrize(

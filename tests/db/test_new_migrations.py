@@ -139,6 +139,12 @@ def test_sql_that_is_wrong_is_named(copy: Copy) -> None:
     assert f"db.admin.migrate.MigrationError: {sentence}{reason}" == copy.migrate("upgrade")
 
 
+def test_what_the_server_lacks_is_named(copy: Copy) -> None:
+    """An extension that a migration asks for, and this server does not have, is named."""
+    copy.add_migration("CREATE EXTENSION not_here")
+    assert 'nothing has changed: extension "not_here" is not available' in copy.migrate("upgrade")
+
+
 def test_rows_are_not_missed_in_silence(tmp_path: Path) -> None:
     """A change of rows fails where row level security would hide them from their owner, until it is lifted."""
     change = "UPDATE users SET email = NULL"

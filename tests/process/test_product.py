@@ -89,3 +89,11 @@ def test_routes_say_that_a_key_is_asked_for() -> None:
     """Where no token is asked for, `routes` does not speak of one."""
     listed = CliRunner().invoke(group(), ["routes"], obj=other_product).stdout.splitlines()
     assert ["any credentials", "public", "public"] == [line.split(maxsplit=3)[3] for line in listed]
+
+
+def test_operations_of_one_name_in_python_have_two_handlers() -> None:
+    """Where operationIds differ in what no name of Python holds, the later operation's handler has a number."""
+    paths = {f"/{name}": {"get": operation(name, responses=RESPONSES)} for name in ("read-it", "read_it")}
+    handlers = SimpleNamespace(read_it=read_mine, read_it_2=read_nothing)
+    product = Product(contract_of(document(paths)), [handlers], todo().tables)
+    assert [read_mine, read_nothing] == list(map(product.find_handler, ("read-it", "read_it")))

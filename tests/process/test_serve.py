@@ -19,6 +19,7 @@ import uvicorn
 from db.migrations import migrations
 from server.app import create_app
 from server.todo import todo
+from tests.support.contracts import contract_with, project_with
 from tests.support.database import open_transaction, wait_for_waiting
 from tests.support.raw_http import JSON, RawConnection, request
 from tests.support.raw_http import signed_in as signed_in_as
@@ -102,6 +103,16 @@ def test_the_line_with_curl_works_as_printed(development: tuple[ServeProcess, li
     assert 0 == ended.returncode
     assert ended.stdout.startswith("HTTP/1.1 200 OK")
     assert ended.stdout.endswith("\n\n[]\n")
+
+
+@needs_curl
+def test_the_line_with_curl_has_the_scopes_that_are_asked_for(tmp_path: Path) -> None:
+    """Where the contract asks for a scope to read the tasks, the token that is printed has it."""
+    project = project_with(contract_with({"/security": [{"bearer": ["reader"]}]}), tmp_path)
+    with ServeProcess(cwd=project, PYTHONPATH=str(project)) as process:
+        command = f"{announced(process)[-1]} --silent"
+        ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "[]\n" == ended.stdout
 
 
 def test_tokens_of_the_command_are_taken(development: tuple[ServeProcess, list[str]], folder: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from openapi.bridge.document.patterns import WRITTEN
 from openapi.bridge.document.schemas import ALWAYS, Schema
 
 
@@ -46,7 +47,7 @@ _OPAQUE |= {"dependentSchemas", "patternProperties", "unevaluatedProperties", "u
 _MEMBERS = {"properties", "additionalProperties"}
 _VALUES = {"enum", "const"}
 _NO_RULES = {"title", "description", "examples", "example", "deprecated", "externalDocs", "xml", "$comment"}
-_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", *ALWAYS}
+_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", WRITTEN, *ALWAYS}
 
 
 def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list[Change]:

@@ -48,6 +48,7 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
             dialect = _taken(node, "$schema", pointer, notes) or (above[-1][1] if above else outermost)
             above.append((pointer, dialect))
             _allow_null(node)
+            _divide_dependencies(node)
             if isinstance(named := node.get("patternProperties"), dict):
                 node["patternProperties"] = {
                     pattern if (new := spelt(pattern)) in named else new: member
@@ -106,6 +107,10 @@ def _rewrite(schema: Json, draft: int) -> None:
         schema["prefixItems"] = schema.pop("items")
         if further is not None:
             schema["items"] = further
+
+
+def _divide_dependencies(schema: Json) -> None:
+    """Gives `dependencies` the words of 2020-12, which has none of that name: the library goes by it all the same."""
     dependencies = schema.pop("dependencies", None)
     for name, needed in dependencies.items() if isinstance(dependencies, dict) else ():
         keyword = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"

@@ -1,12 +1,16 @@
 """Patterns as ECMA-262 has them, written so that the library that matches them can compile them."""
 
+import json
 import re
+from typing import Any
 
 import jsonschema_rs
 
 from openapi.bridge.document.grammar import parts, schemas_in
 from openapi.bridge.document.places import Json, copy_of, look_up
 
+# Where the author's pattern stands beside the one that is matched.
+WRITTEN = "$pattern"
 # A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
 _LARGEST_BOUND = 1000
 _BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
@@ -23,6 +27,12 @@ _WORDS = {
     r"\Z": r"\z",
 }
 _CLASS_WORDS = {r"\0": r"\x00", r"\b": r"\x08", "-": r"\-", r"\<": "<", r"\>": ">"}
+# A character of two escapes, a range of halves, which no text has by themselves, and any other escape.
+_HALVES = re.compile(
+    r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})"
+    r"|\\ud[89a-f][0-9a-f]{2}-\\ud[89a-f][0-9a-f]{2}(?!\\ud[c-f])|\\.",
+    re.DOTALL | re.IGNORECASE,
+)
 _CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
 
 
@@ -33,13 +43,25 @@ def compilable(schema: Json) -> Json:
         return schema
     bounded = _BOUNDED.fullmatch(pattern)
     if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        return {**schema, "pattern": spelt(pattern)}
+        return _with(schema, spelt(pattern))
     single, least, comma, most = bounded.groups()
     length: Json = {"minLength": int(least)}
     if most or not comma:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
-    return {**schema, "pattern": _PARTS.sub(_part, f"^{single}*$"), "allOf": above}
+    return {**_with(schema, spelt(f"^{single}*$")), "allOf": above}
+
+
+def _with(schema: Json, pattern: str) -> Json:
+    if pattern == schema["pattern"]:
+        return schema
+    return {WRITTEN: schema["pattern"], **schema, "pattern": pattern}
+
+
+def as_written(schema: Any) -> Json:
+    """The rules of a schema with the pattern that its author wrote; of true and false there are none."""
+    rules: Json = schema if isinstance(schema, dict) else {}
+    return {**rules, "pattern": rules[WRITTEN]} if WRITTEN in rules else rules
 
 
 def with_compilable(document: Json) -> Json:
@@ -49,7 +71,8 @@ def with_compilable(document: Json) -> Json:
     if changed:
         document = copy_of(document)
     for pointer, schema in changed.items():
-        look_up(document, pointer).update({key: schema[key] for key in ("pattern", "allOf") if key in schema})
+        changes = {key: schema[key] for key in ("pattern", WRITTEN, "allOf") if key in schema}
+        look_up(document, pointer).update(changes)
     return document
 
 
@@ -57,7 +80,13 @@ def spelt(pattern: str) -> str:
     """The pattern in the library's words."""
     # Only where the library expects to look back does it look for a group by its name.
     looking = "(?=)" if r"\k<" in pattern else ""
-    return looking + _PARTS.sub(_part, pattern)
+    return looking + _PARTS.sub(_part, _HALVES.sub(_joined, pattern))
+
+
+def _joined(match: re.Match[str]) -> str:
+    if match[1]:
+        return bytes.fromhex(match[1] + match[2]).decode("utf-16-be")
+    return "" if len(match[0]) > 2 else match[0]
 
 
 def _part(match: re.Match[str]) -> str:
@@ -77,6 +106,6 @@ def fault(pattern: str) -> str | None:
     """What is wrong with a pattern that cannot be compiled, else None."""
     try:
         jsonschema_rs.Draft202012Validator(compilable({"pattern": pattern}))
-    except jsonschema_rs.ValidationError as error:
-        return str(error).partition("\n")[0]
+    except jsonschema_rs.ValidationError:
+        return f'{json.dumps(pattern, ensure_ascii=False)} is not a "regex"'
     return None

@@ -55,7 +55,8 @@ def content_kind(media_type: MediaType) -> str:
 
 
 class Defaults:
-    """The defaults of a body: of the whole, and of an object's members by name, those of a branch where it is valid."""
+    """The defaults of a body or parameter: of the whole, and of an object's members by name, those of a branch where it
+    is valid."""
 
     def __init__(self, schema: Schema) -> None:
         self._whole = next(iter(schema.defaults()), None)
@@ -74,7 +75,7 @@ class Defaults:
         """Whether a member may have one."""
 
     def of_nothing(self) -> Any:
-        """What stands for a body that is not sent."""
+        """What stands for what is not sent."""
         return self.fill(copy_of(self._whole))
 
     def fill(self, value: Any) -> Any:

@@ -8,9 +8,10 @@ from starlette.types import Scope
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Place, copy_of, schema_holder
+from openapi.bridge.document.places import Place, schema_holder
 from openapi.bridge.failures import BadRequest, Violation, violations_of
-from openapi.bridge.python_names import python_name
+from openapi.bridge.python_names import python_names
+from openapi.bridge.request.contents import Defaults
 from openapi.bridge.request.cookies import read_cookies
 from openapi.bridge.request.percent_encoding import pairs_of
 from openapi.bridge.request.sentences import SpeakingValidator
@@ -23,17 +24,10 @@ _LONGEST_NAME = 100
 def arguments_of(operation: Operation) -> dict[str, Place]:
     """The parameters by the handler's keyword arguments: `If-Match` becomes `if_match`, `from` `from_`, a second `id`
     `id_2`, and so does what has the name of another argument of a handler."""
-    taken = {"self", "caller", *(["body"] if operation.body else [])}
-    arguments: dict[str, Place] = {}
-    for place in operation.parameters:
-        if place.node.get("x-owner") is not True:
-            base = argument = python_name(place.node["name"].lower())
-            number = 2
-            while argument in taken:
-                argument, number = f"{base}_{number}", number + 1
-            taken.add(argument)
-            arguments[argument] = place
-    return arguments
+    places = [place for place in operation.parameters if place.node.get("x-owner") is not True]
+    names = (place.node["name"].lower() for place in places)
+    reserved = ("self", "caller", *(["body"] if operation.body else []))
+    return dict(zip(python_names(names, reserved), places, strict=True))
 
 
 class ParameterReader:
@@ -127,7 +121,8 @@ class _Parameter:
         self.reader = StyleReader(node, schema)
         self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
-        self.default = next(iter(schema.defaults()), None)
+        self._defaults = Defaults(schema)
+        self.default = self._defaults.of_nothing()
         # Where its name is not there, most often there is nothing to do.
         is_copied = isinstance(self.default, dict | list)
         self.is_read_always = self._required or is_copied or self.reader.is_spread_object
@@ -155,7 +150,7 @@ class _Parameter:
             value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
             self._validator.check(value)
-            return value
+            return self._defaults.fill(value)
         if self._required:
             raise self._validator.missing()
-        return copy_of(self.default)
+        return self._defaults.of_nothing()

@@ -10,7 +10,8 @@ from jsonschema_rs import ValidationError
 
 from openapi.bridge.contract import Contract, fill, quoted
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS
-from openapi.bridge.document.places import REFERENCES, Json, pointer_to
+from openapi.bridge.document.patterns import as_written
+from openapi.bridge.document.places import REFERENCES, pointer_to
 from openapi.bridge.document.schemas import CHOICES, Schema
 from openapi.bridge.failures import BadRequest, Violation
 
@@ -185,14 +186,17 @@ class _BrokenRule:
         is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
         member = path[-1] if is_false and path[-2:-1] == ["dependentSchemas"] else None
         self.keyword = "false" if is_false else str(path.pop())
-        self.lists_branches = self.keyword in CHOICES
+        is_name = error.kind.name == "propertyNames"
+        self.lists_branches = self.keyword in CHOICES and not is_name
         if self.lists_branches and path[-3:-2] + path[-1:] == ["allOf", "else"]:
             # The condition that stands for the choice where faults are looked for.
             del path[-3:]
             self.lists_branches = False
-        self._descend(path)
-        node = self.schemas[-1].node
-        self.rules: Json = node if isinstance(node, dict) else {}
+        if is_name:
+            self._find_names(error.instance_path)
+        else:
+            self._descend(path)
+        self.rules = as_written(self.schemas[-1].node)
         self.is_null = self.keyword == "type" and error.instance is None
         if error.kind.name == "required":
             member = error.kind.as_dict()["property"]
@@ -218,8 +222,26 @@ class _BrokenRule:
             if keyword == "properties":
                 self.name, within_part = str(keys[1]), False
             elif keyword in _PARTS and not within_part:
-                whole = re.sub("^The ", "the ", self.name)
-                self.name, within_part = fill(_PARTS[keyword], {"name": whole}), True
+                self.name, within_part = self._part(keyword), True
+
+    def _find_names(self, way: list[str | int]) -> None:
+        """Finds the rule of a name by what the object with it stands in, since the library loses its way there at a
+        `$ref`. A member is named only where the contract names it."""
+        schema = self.schemas[0]
+        for key in way:
+            members = schema.members()
+            self.name = str(key) if key in members else self.name
+            beside = "items" if isinstance(key, int) else "additionalProperties"
+            schema = members[str(key)] if key in members else schema.find(beside)
+        self.name = self._part("propertyNames")
+        names = schema.find("propertyNames")
+        found = [layer for layer in names.layers() if self.keyword in layer.node]
+        if not found:
+            self.keyword = "propertyNames"
+        self.schemas += found[:1] or [names]
+
+    def _part(self, keyword: str) -> str:
+        return fill(_PARTS[keyword], {"name": re.sub("^The ", "the ", self.name)})
 
     def named_branch(self, value: Any) -> int | None:
         """The index of the branch of a choice that its discriminator names for a value (OpenAPI 3.1, "Discriminator

@@ -62,6 +62,9 @@ class StyleReader:
         self._ways = [*self._ways_to_read(types, media_type)]
         self.is_spread_object = self._read_spread in self._ways
         """Whether its members stand beside other parameters, so that it is not found by its name."""
+        is_asked = self.is_spread_object and parameter.get("required", False)
+        self._may_be_nothing = is_asked and schema.is_valid({})
+        """Whether it must be there and may be without members, which are all that is sent of it."""
         is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
         self.plain = self._coercion.meanings if is_plain else None
         """What a text that is the whole value can mean beside itself; None where the value has to be taken apart."""
@@ -197,7 +200,7 @@ class StyleReader:
             holder[last] = [self.decode(text) for text in given]
         if self._key in texts and self._key not in tree and not is_empty:
             raise BadRequest(f"{self._subject} must come as one parameter for each member")
-        if not (tree or is_empty):
+        if not (tree or is_empty or self._may_be_nothing):
             return ABSENT
         try:
             return self._coercion.value(tree)
