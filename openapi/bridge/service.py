@@ -154,11 +154,14 @@ class ContractService:
         if answer.others:
             media_type, _ = preferred([media_type, *answer.others], accept_of(scope).decode("latin-1"))
             content = answer.others[media_type]() if media_type in answer.others else content
-            headers = {**headers, "Vary": "Accept"}
         if served.rules is not None:
             content = served.rules.visible(status, content, media_type)
         is_head = scope["method"] == "HEAD"
-        return self._write(status, content, headers, media_type, is_head=is_head)
+        written = self._write(status, content, headers, media_type, is_head=is_head)
+        if answer.others:
+            # A line of its own, beside one that the handler or the contract may have (RFC 9110, section 5.3).
+            written.fields.append((b"vary", b"Accept"))
+        return written
 
 
 class CredentialsRequest:
