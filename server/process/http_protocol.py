@@ -256,9 +256,10 @@ class HttpProtocol(ClientConnection):
             with suppress(httptools.HttpParserUpgrade):
                 self._parser.feed_data(_STAND_IN + data[method.end() : end])
         if self._offers_upgrade():
-            head = self._without_offer()
+            head, is_other_method = self._without_offer(), self._is_other_method
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
+            self._is_other_method = is_other_method
             self._head_bytes = len(head)
             self._parser.feed_data(head)
 
