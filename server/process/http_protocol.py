@@ -229,8 +229,9 @@ class HttpProtocol(ClientConnection):
             place = (self._tail + data[start : start + 3]).find(_END)
             if place >= 0:
                 return start + place + len(_END) - len(self._tail)
-        # An end may have begun in the piece before.
-        place = data.find(_END, max(start - 3, 0), start + LARGE_BYTES)
+        # An end may have begun in the piece before, unless that was of another request.
+        begun = max(start - 3, 0) if self._head_bytes or not self._in_head else start
+        place = data.find(_END, begun, start + LARGE_BYTES)
         return min(start + LARGE_BYTES, len(data)) if place < 0 else place + len(_END)
 
     def _feed(self, start: int, end: int) -> None:

@@ -262,6 +262,14 @@ def test_another_method_may_offer_an_upgrade(shared: Service, piece: int) -> Non
     assert ["_OTHER", "GET"] == [answer.headers["method"] for answer in answers]
 
 
+def test_an_empty_line_after_a_body_is_of_the_next_request(shared: Service) -> None:
+    """An empty line before a request is ignored (RFC 9112, section 2.2), and ends nothing with what a body ends with."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/first", body=b"\r\n") + b"\r\n" + request("OTHER", "/second"))
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/first", b"/second"] == [answer.body for answer in answers]
+
+
 def test_a_flood_of_offered_upgrades_is_answered(shared: Service) -> None:
     """1,000 requests in one piece that offer another protocol are answered as if they did not."""
     offer = request("GET", "/up", b"Connection: Upgrade", b"Upgrade: websocket")
