@@ -263,7 +263,7 @@ def test_another_method_may_offer_an_upgrade(shared: Service, piece: int) -> Non
 
 
 def test_an_empty_line_after_a_body_is_of_the_next_request(shared: Service) -> None:
-    """An empty line before a request is ignored (RFC 9112, section 2.2), and ends nothing with what a body ends with."""
+    """An empty line before a request is ignored (RFC 9112, section 2.2), whatever the body before it ends with."""
     with RawConnection(shared) as connection:
         connection.send(request("POST", "/first", body=b"\r\n") + b"\r\n" + request("OTHER", "/second"))
         answers = [connection.answer() for _ in range(2)]
