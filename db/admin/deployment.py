@@ -37,7 +37,7 @@ class Deployment(NamedTuple):
     Args:
         kind: plain PostgreSQL or Citus, its version, and whether it is reached through a pooler.
         log: whether the server's log can hold what users send, and what to set if it can.
-        is_warning: whether the kind is not what somebody wants who has Citus.
+        is_warning: whether there is Citus, and it has none of the tables.
     """
 
     kind: str

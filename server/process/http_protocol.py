@@ -229,8 +229,9 @@ class HttpProtocol(ClientConnection):
             place = (self._tail + data[start : start + 3]).find(_END)
             if place >= 0:
                 return start + place + len(_END) - len(self._tail)
-        # An end may have begun in the piece before.
-        place = data.find(_END, max(start - 3, 0), start + LARGE_BYTES)
+        # An end may have begun in the piece before, unless that was of another request.
+        begun = max(start - 3, 0) if self._head_bytes or not self._in_head else start
+        place = data.find(_END, begun, start + LARGE_BYTES)
         return min(start + LARGE_BYTES, len(data)) if place < 0 else place + len(_END)
 
     def _feed(self, start: int, end: int) -> None:
@@ -256,9 +257,10 @@ class HttpProtocol(ClientConnection):
             with suppress(httptools.HttpParserUpgrade):
                 self._parser.feed_data(_STAND_IN + data[method.end() : end])
         if self._offers_upgrade():
-            head = self._without_offer()
+            head, is_other_method = self._without_offer(), self._is_other_method
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
+            self._is_other_method = is_other_method
             self._head_bytes = len(head)
             self._parser.feed_data(head)
 

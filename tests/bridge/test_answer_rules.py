@@ -143,3 +143,11 @@ def test_a_client_chooses_the_media_type(accept: str, expected: str) -> None:
     found = answered(Answer(["a"], others={"text/csv": lambda: "a\n"}), responses, accept=accept)
     assert (expected, contents[expected]) == (found.headers["content-type"], found.content)
     assert "Accept" == found.headers["vary"]
+
+
+@pytest.mark.parametrize("name", ["Vary", "vary"])
+def test_a_choice_is_one_of_what_an_answer_varies_by(name: str) -> None:
+    """What a handler says that its answer depends on stands beside `Accept` (RFC 9110, section 12.5.5)."""
+    responses = {"200": {"description": "Done", "content": {"application/json": {}, "text/csv": {}}}}
+    offered = Answer([], {name: "Accept-Language"}, others={"text/csv": lambda: ""})
+    assert "Accept-Language, Accept" == answered(offered, responses).headers["vary"]

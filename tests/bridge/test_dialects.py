@@ -32,6 +32,7 @@ def thing(schema: Json, **fields: Any) -> Contract:
         ("draft/2019-09", {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}}, {"a": 1, "b": 1}, {"c": 1}),
         ("draft/2020-12", {"exclusiveMinimum": 1}, 2, 1),
         ("draft/2020-12", {"dependencies": {"a": ["b"], "c": {"required": ["d"]}}}, {"a": 1, "b": 1}, {"c": 1}),
+        ("draft/2020-12", {"dependencies": {"a": []}, "dependentRequired": {"a": ["c"]}}, {"a": 1, "c": 1}, {"a": 1}),
     ],
 )  # fmt: skip
 def test_an_older_draft(draft: str, schema: Json, valid: Any, invalid: Any) -> None:
@@ -54,6 +55,13 @@ def test_what_is_wrong_is_left_for_the_checks(content: Any) -> None:
     parameter = {"name": "a", "in": "query", "content": content}
     with pytest.raises(ContractError, match=r"^#/components/parameters/A/content"):
         thing(TEXT, components={"parameters": {"A": parameter}})
+
+
+@pytest.mark.parametrize("keyword", ["dependencies", "dependentRequired"])
+def test_dependencies_of_no_form_are_left_for_the_checks(keyword: str) -> None:
+    """What is no object is refused by its name, in `dependencies` and in the words that these become."""
+    with pytest.raises(ContractError, match=f"^#/components/schemas/Thing/{keyword}: 5 is not of type"):
+        thing({"dependencies": {"a": ["b"]}, keyword: 5})
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,7 @@ def test_a_type_is_found_through_references() -> None:
             {"anyOf": [{"$ref": "#/components/schemas/Key"}, {"maxLength": 1}]},
             "breaks the contract's rule 'anyOf'",
         ),
+        ({"allOf": [{"minLength": 1}, {"minLength": 6}]}, "must be 6 characters or more"),
     ],
 )
 def test_a_name_that_breaks_a_named_type(rules: Any, expected: str) -> None:

@@ -50,7 +50,8 @@ class Recorder:
                 return
         size = int(scope["query_string"] or 0)
         status = int(scope["path"].partition("/status/")[2] or 200)
-        fields = [(b"location", b"/api/x"), (b"path", scope["path"].encode())]
+        fields = [(name.encode(), scope[name].encode()) for name in ("method", "path")]
+        fields.append((b"location", b"/api/x"))
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": scope["path"].encode() + size * b"a"})
 
@@ -258,6 +259,15 @@ def test_another_method_may_offer_an_upgrade(shared: Service, piece: int) -> Non
             connection.send(content[place : place + piece])
         answers = [connection.answer() for _ in range(2)]
     assert [b"/up", b"/plain"] == [answer.body for answer in answers]
+    assert ["_OTHER", "GET"] == [answer.headers["method"] for answer in answers]
+
+
+def test_an_empty_line_after_a_body_is_of_the_next_request(shared: Service) -> None:
+    """An empty line before a request is ignored (RFC 9112, section 2.2), whatever the body before it ends with."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/first", body=b"\r\n") + b"\r\n" + request("OTHER", "/second"))
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/first", b"/second"] == [answer.body for answer in answers]
 
 
 def test_a_flood_of_offered_upgrades_is_answered(shared: Service) -> None:

@@ -92,8 +92,10 @@ def test_routes_say_that_a_key_is_asked_for() -> None:
 
 
 def test_operations_of_one_name_in_python_have_two_handlers() -> None:
-    """Where operationIds differ in what no name of Python holds, the later operation's handler has a number."""
-    paths = {f"/{name}": {"get": operation(name, responses=RESPONSES)} for name in ("read-it", "read_it")}
-    handlers = SimpleNamespace(read_it=read_mine, read_it_2=read_nothing)
+    """Where operationIds differ in what no name of Python holds, the later operation's handler has a number that
+    gives it no other's name."""
+    names = ("read-it", "read_it", "read_it_2")
+    paths = {f"/{name}": {"get": operation(name, responses=RESPONSES)} for name in names}
+    handlers = SimpleNamespace(read_it=read_mine, read_it_3=read_nothing, read_it_2=read_everybodys)
     product = Product(contract_of(document(paths)), [handlers], todo().tables)
-    assert [read_mine, read_nothing] == list(map(product.find_handler, ("read-it", "read_it")))
+    assert [read_mine, read_nothing, read_everybodys] == list(map(product.find_handler, names))

@@ -111,7 +111,9 @@ def _rewrite(schema: Json, draft: int) -> None:
 
 def _divide_dependencies(schema: Json) -> None:
     """Gives `dependencies` the words of 2020-12, which has none of that name: the library goes by it all the same."""
-    dependencies = schema.pop("dependencies", None)
-    for name, needed in dependencies.items() if isinstance(dependencies, dict) else ():
+    if not isinstance(schema.get("dependencies"), dict):
+        return
+    for name, needed in schema.pop("dependencies").items():
         keyword = "dependentRequired" if isinstance(needed, list) else "dependentSchemas"
-        schema.setdefault(keyword, {})[name] = needed
+        if isinstance(held := schema.setdefault(keyword, {}), dict):
+            held.setdefault(name, needed)

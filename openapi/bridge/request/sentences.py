@@ -193,7 +193,7 @@ class _BrokenRule:
             del path[-3:]
             self.lists_branches = False
         if is_name:
-            self._find_names(error.instance_path)
+            self._find_names(error.instance_path, error.kind.as_dict()["error"].instance)
         else:
             self._descend(path)
         self.rules = as_written(self.schemas[-1].node)
@@ -224,21 +224,21 @@ class _BrokenRule:
             elif keyword in _PARTS and not within_part:
                 self.name, within_part = self._part(keyword), True
 
-    def _find_names(self, way: list[str | int]) -> None:
-        """Finds the rule of a name by what the object with it stands in, since the library loses its way there at a
-        `$ref`. A member is named only where the contract names it."""
+    def _find_names(self, way: list[str | int], name: str) -> None:
+        """Finds the rule that a name breaks by where its object stands, since the library loses its way at a `$ref`."""
         schema = self.schemas[0]
         for key in way:
             members = schema.members()
+            # A member is named only where the contract names it.
             self.name = str(key) if key in members else self.name
             beside = "items" if isinstance(key, int) else "additionalProperties"
             schema = members[str(key)] if key in members else schema.find(beside)
         self.name = self._part("propertyNames")
-        names = schema.find("propertyNames")
-        found = [layer for layer in names.layers() if self.keyword in layer.node]
-        if not found:
-            self.keyword = "propertyNames"
-        self.schemas += found[:1] or [names]
+        names = [each.below("propertyNames") for each in schema.layers() if "propertyNames" in each.node]
+        rules = (layer for each in names for layer in each.layers() if self.keyword in layer.node)
+        found = [rule for rule in rules if not rule.is_valid(name)]
+        self.keyword = self.keyword if found else "propertyNames"
+        self.schemas += found[:1] or names[:1]
 
     def _part(self, keyword: str) -> str:
         return fill(_PARTS[keyword], {"name": re.sub("^The ", "the ", self.name)})

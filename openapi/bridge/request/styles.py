@@ -62,9 +62,9 @@ class StyleReader:
         self._ways = [*self._ways_to_read(types, media_type)]
         self.is_spread_object = self._read_spread in self._ways
         """Whether its members stand beside other parameters, so that it is not found by its name."""
-        is_asked = self.is_spread_object and parameter.get("required", False)
+        is_asked = self._ways == [self._read_spread] and parameter.get("required", False)
         self._may_be_nothing = is_asked and schema.is_valid({})
-        """Whether it must be there and may be without members, which are all that is sent of it."""
+        """Whether it must be there as an object that may have no members, which are all that is sent of it."""
         is_plain = self._ways == [self._read_primitive] and self._style not in ("label", "matrix")
         self.plain = self._coercion.meanings if is_plain else None
         """What a text that is the whole value can mean beside itself; None where the value has to be taken apart."""
