@@ -23,8 +23,8 @@ SWEEP_SECONDS = 0.25
 # The socket's buffer, which is empty while nothing is under way, takes that much at once, so that nothing is left of it
 # for poll() to write.
 _SHORT_BYTES = 4096
-# The driver asks Python's codec for the name of each column of each answer. This is the same one, without its functions
-# in Python.
+# The driver asks Python's codec for the name of each column of each answer. These are the functions in C on which that
+# codec stands.
 _UTF_8 = codecs.CodecInfo(codecs.utf_8_encode, codecs.utf_8_decode, name="utf_8_in_c")
 codecs.register({_UTF_8.name: _UTF_8}.get)
 encodings["UTF8"] = _UTF_8.name
