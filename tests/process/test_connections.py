@@ -48,11 +48,18 @@ class Recorder:
             except asyncio.CancelledError:
                 self.cancelled += 1
                 return
+        if scope["path"] == "/read":
+            while (message := await receive()).get("more_body"):
+                pass
+            if message["type"] == "http.disconnect":
+                return
         size = int(scope["query_string"] or 0)
         status = int(scope["path"].partition("/status/")[2] or 200)
         fields = [(b"location", b"/api/x"), (b"path", scope["path"].encode())]
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": scope["path"].encode() + size * b"a"})
+        # As what waits for the client to leave does.
+        await receive()
 
 
 @contextmanager
@@ -246,6 +253,31 @@ def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
         connection.socket.settimeout(1)
         with pytest.raises(TimeoutError):
             connection.socket.sendall(bytes(0x4000000))
+
+
+def test_nothing_is_asked_for_after_the_answer(shared: Service) -> None:
+    """An application that goes on after its answer has no 100 (Continue) sent, which would belong to the next one."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/early", b"Content-Length: 2", b"Expect: 100-continue"))
+        connection.answer()
+        connection.send(b"{}" + request("GET", "/plain"))
+        answer = connection.answer()
+    assert (b"/plain", ()) == (answer.body, answer.interim)
+
+
+@pytest.mark.parametrize("lines", [[], [b"Expect: 100-continue"]], ids=["plain", "expected"])
+def test_a_broken_body_that_goes_on_gets_its_answer(
+    shared: Service, lines: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that still sends what nobody reads is not cut off before it has seen its 400 (RFC 9112, section 9.6)."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/read", b"Transfer-Encoding: chunked", *lines) + b"zz\r\n")
+        for _ in range(3):
+            exchange(shared, request("GET", "/another"))
+            connection.socket.sendall(b"a")
+        assert 400 == connection.answer().status
+        assert connection.is_closed()
+    assert [] == caplog.messages
 
 
 @pytest.mark.parametrize("piece", [1000, 40])
