@@ -255,6 +255,26 @@ def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
             connection.socket.sendall(bytes(0x4000000))
 
 
+@pytest.mark.parametrize("begin", [b"O", b"GET", b"\r\nOTH"])
+def test_another_method_may_come_in_pieces(shared: Service, begin: bytes) -> None:
+    """A method that no standard has is read as any other where its name is cut, be its beginning one of theirs."""
+    with RawConnection(shared) as connection:
+        connection.send(begin)
+        # What was sent before is read before.
+        exchange(shared, request("GET", "/another"))
+        connection.send(request("HER", "/cut") + request("GET", "/plain"))
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/cut", b"/plain"] == [answer.body for answer in answers]
+
+
+def test_what_follows_connect_is_no_request(shared: Service) -> None:
+    """The answer to CONNECT is the last one, since it may have a body that is not read (RFC 9110, section 9.3.6)."""
+    with RawConnection(shared) as connection:
+        connection.send(request("CONNECT", "/tunnel", body=request("GET", "/smuggled")))
+        assert b"/tunnel" == connection.answer().body
+        assert connection.is_closed()
+
+
 def test_nothing_is_asked_for_after_the_answer(shared: Service) -> None:
     """An application that goes on after its answer has no 100 (Continue) sent, which would belong to the next one."""
     with RawConnection(shared) as connection:
