@@ -102,7 +102,7 @@ class Exchange:
             # Else its client has gone before its turn came.
             if not (self.is_gone and isinstance(error, asyncio.CancelledError)):
                 log.exception("unexpected fault after the answer had begun")
-        if not self.is_answered:
+        if not (self.is_answered or self.is_gone):
             connection.abort()
         status = self._status if self.is_answered else CLIENT_CLOSED_REQUEST
         observer.end(scope, status, perf_counter() - started, span)
@@ -126,10 +126,10 @@ class Exchange:
 
     async def receive(self) -> Message:
         """The next part of the body, or word that the client is gone or has its answer (ASGI, "Receive")."""
-        if self.expects_continue and not (self._body or self.is_whole):
+        if self.expects_continue and self._waits():
             self.connection.interim(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.expects_continue = False
-        while not (self.is_gone or self.is_answered or self._has_news()):
+        while self._waits():
             self.connection.resume()
             self._changed = self.connection.loop.create_future()
             await self._changed
@@ -144,8 +144,9 @@ class Exchange:
             await self.connection.turns.take()
         return {"type": "http.request", "body": body, "more_body": not self.is_whole}
 
-    def _has_news(self) -> bool:
-        return bool(self._body) or self.is_late or (self.is_whole and not self._was_received)
+    def _waits(self) -> bool:
+        is_over = self.is_gone or self.is_answered or self.is_late
+        return not (is_over or self._body or (self.is_whole and not self._was_received))
 
     async def send(self, message: Message) -> None:
         """Takes the answer; it leaves once it is whole, so every answer has a Content-Length (ASGI, "Send")."""

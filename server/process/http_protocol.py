@@ -33,7 +33,8 @@ _END = b"\r\n\r\n"
 # The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
 _STAND_IN = b"QUERY"
 _OTHER_METHOD = "_OTHER"
-_METHOD = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= )")
+_METHOD = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= |\Z)")
+_METHOD_BYTES = 64  # So much of a head is kept until its method is whole.
 _REQUEST_LINE = re.compile(_METHOD.pattern + rb" +[^ \r\n]+ +HTTP/1\.[01]\r?\n")
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
@@ -187,10 +188,14 @@ class HttpProtocol(ClientConnection):
             self._input, self._position = b"", 0
 
     def _wait_for_more(self) -> None:
-        """Reads on from the network, unless enough waits for the application; a request that has begun has to arrive in
-        time."""
+        """Reads on from the network, unless enough waits for the application; what has begun has to arrive in time."""
+        kept = b""
         if self._exchange is not None or self._head_bytes:
             self._tail = (self._tail + self._input)[-3:]
+            if not self._target and self._head_bytes < _METHOD_BYTES:
+                # The parser begins again with the whole method, which it may not know.
+                kept, self._tail, self._head_bytes = self._input[-self._head_bytes :], b"", 0
+                self._parser = httptools.HttpRequestParser(self)
             if not self._is_timed:
                 self._is_timed = True
                 self.deadline = self.loop.time() + self._connections.request_timeout
@@ -199,6 +204,7 @@ class HttpProtocol(ClientConnection):
             self._pause()
         elif self._is_paused:
             self.resume()
+        self._input = kept
 
     def _read_piece(self) -> None:
         start, end = self._position, self._end_of_piece()
@@ -225,10 +231,8 @@ class HttpProtocol(ClientConnection):
         data, start = self._input, self._position
         if self._body_bytes:
             return min(start + self._body_bytes, len(data))
-        if self._tail:
-            place = (self._tail + data[start : start + 3]).find(_END)
-            if place >= 0:
-                return start + place + len(_END) - len(self._tail)
+        if self._tail and (place := (self._tail + data[start : start + 3]).find(_END)) >= 0:
+            return start + place + len(_END) - len(self._tail)
         # An end may have begun in the piece before, unless that was of another request.
         begun = max(start - 3, 0) if self._head_bytes or not self._in_head else start
         place = data.find(_END, begun, start + LARGE_BYTES)
@@ -242,17 +246,22 @@ class HttpProtocol(ClientConnection):
         except httptools.HttpParserUpgrade as upgrade:
             self._position = start + upgrade.args[0]
             method = None
+            if self._exchange is not None:  # CONNECT, and what follows could be its body, or a request.
+                self._exchange.keep_alive = False
         except httptools.HttpParserCallbackError:
             raise  # Nothing is wrong with the method.
         except httptools.HttpParserError:
-            method = _METHOD.match(data, start) if self._head_bytes == end - start else None
+            first = end - self._head_bytes
+            method = _METHOD.match(data, first, end) if first >= 0 else None
             if method is None or self._headers or self._is_head():
                 raise
+            if method.end() == end < first + _METHOD_BYTES:
+                return  # More of the method may come.
         if method is not None:
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
             self._is_other_method = True
-            self._head_bytes = end - start
+            self._head_bytes = end - first
             # The piece ends with the head, so nothing is left of it where that offers an upgrade too.
             with suppress(httptools.HttpParserUpgrade):
                 self._parser.feed_data(_STAND_IN + data[method.end() : end])
@@ -269,7 +278,7 @@ class HttpProtocol(ClientConnection):
         return bool(self._target) and self._parser.get_method() == b"HEAD"
 
     def _offers_upgrade(self) -> bool:
-        # To the parser CONNECT is an upgrade too; it has no body that could be lost.
+        # To the parser CONNECT is an upgrade too; its answer is the last one.
         return self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT"
 
     def _without_offer(self) -> bytes:
@@ -277,14 +286,10 @@ class HttpProtocol(ClientConnection):
 
         A server may ignore the offer (RFC 9110, section 7.8), but not what the client meant to send.
         """
-        parser = self._parser
-        line = b"%s %s HTTP/%s" % (
-            parser.get_method(),
-            self._target,
-            parser.get_http_version().encode(),
-        )
-        lines = [line, *(name + b": " + value for name, value in self._headers if name not in _OFFER)]
-        return b"\r\n".join(lines) + _END
+        version = self._parser.get_http_version().encode()
+        line = b"%s %s HTTP/%s" % (self._parser.get_method(), self._target, version)
+        lines = (b"%s: %s" % each for each in self._headers if each[0] not in _OFFER)
+        return b"\r\n".join((line, *lines)) + _END
 
     def _go_on(self) -> None:
         """Does what comes after an answer: the rest of its request, the next one, or the end."""

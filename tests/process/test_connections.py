@@ -48,12 +48,19 @@ class Recorder:
             except asyncio.CancelledError:
                 self.cancelled += 1
                 return
+        if scope["path"] == "/read":
+            while (message := await receive()).get("more_body"):
+                pass
+            if message["type"] == "http.disconnect":
+                return
         size = int(scope["query_string"] or 0)
         status = int(scope["path"].partition("/status/")[2] or 200)
         fields = [(name.encode(), scope[name].encode()) for name in ("method", "path")]
         fields.append((b"location", b"/api/x"))
         await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": scope["path"].encode() + size * b"a"})
+        # As what waits for the client to leave does.
+        await receive()
 
 
 @contextmanager
@@ -247,6 +254,51 @@ def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
         connection.socket.settimeout(1)
         with pytest.raises(TimeoutError):
             connection.socket.sendall(bytes(0x4000000))
+
+
+@pytest.mark.parametrize("begin", [b"O", b"GET", b"\r\nOTH"])
+def test_another_method_may_come_in_pieces(shared: Service, begin: bytes) -> None:
+    """A method that no standard has is read as any other where its name is cut, be its beginning one of theirs."""
+    with RawConnection(shared) as connection:
+        connection.send(begin)
+        # What was sent before is read before.
+        exchange(shared, request("GET", "/another"))
+        connection.send(request("HER", "/cut") + request("GET", "/plain"))
+        answers = [connection.answer() for _ in range(2)]
+    assert [b"/cut", b"/plain"] == [answer.body for answer in answers]
+
+
+def test_what_follows_connect_is_no_request(shared: Service) -> None:
+    """The answer to CONNECT is the last one, since it may have a body that is not read (RFC 9110, section 9.3.6)."""
+    with RawConnection(shared) as connection:
+        connection.send(request("CONNECT", "/tunnel", body=request("GET", "/smuggled")))
+        assert b"/tunnel" == connection.answer().body
+        assert connection.is_closed()
+
+
+def test_nothing_is_asked_for_after_the_answer(shared: Service) -> None:
+    """An application that goes on after its answer has no 100 (Continue) sent, which would belong to the next one."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/early", b"Content-Length: 2", b"Expect: 100-continue"))
+        connection.answer()
+        connection.send(b"{}" + request("GET", "/plain"))
+        answer = connection.answer()
+    assert (b"/plain", ()) == (answer.body, answer.interim)
+
+
+@pytest.mark.parametrize("lines", [[], [b"Expect: 100-continue"]], ids=["plain", "expected"])
+def test_a_broken_body_that_goes_on_gets_its_answer(
+    shared: Service, lines: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that still sends what nobody reads is not cut off before it has seen its 400 (RFC 9112, section 9.6)."""
+    with RawConnection(shared) as connection:
+        connection.send(request("POST", "/read", b"Transfer-Encoding: chunked", *lines) + b"zz\r\n")
+        for _ in range(3):
+            exchange(shared, request("GET", "/another"))
+            connection.socket.sendall(b"a")
+        assert 400 == connection.answer().status
+        assert connection.is_closed()
+    assert [] == caplog.messages
 
 
 @pytest.mark.parametrize("piece", [1000, 40])
