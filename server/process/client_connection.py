@@ -199,8 +199,8 @@ class ClientConnection(asyncio.Protocol):
         if is_whole:
             self._transport.close()
         else:
-            self._transport.write_eof()
             self.deadline = self.loop.time() + LINGER_SECONDS
+            self._transport.write_eof()
 
     def _pause(self) -> None:
         if not self._is_paused:

@@ -33,8 +33,8 @@ _END = b"\r\n\r\n"
 # The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
 _STAND_IN = b"QUERY"
 _OTHER_METHOD = "_OTHER"
-_METHOD = re.compile(rb"(?:\r\n)*[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= |\Z)")
-_METHOD_BYTES = 64  # So much of a head is kept until its method is whole.
+_METHOD = re.compile(rb"(?:\r\n)*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= )|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,63}\Z)")
+_METHOD_BYTES = 64  # Less of a head than that is kept until its method is whole.
 _REQUEST_LINE = re.compile(_METHOD.pattern + rb" +[^ \r\n]+ +HTTP/1\.[01]\r?\n")
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
@@ -233,19 +233,18 @@ class HttpProtocol(ClientConnection):
             return min(start + self._body_bytes, len(data))
         if self._tail and (place := (self._tail + data[start : start + 3]).find(_END)) >= 0:
             return start + place + len(_END) - len(self._tail)
-        # An end may have begun in the piece before, unless that was of another request.
+        # An end may have begun in the piece before, if that was of this request.
         begun = max(start - 3, 0) if self._head_bytes or not self._in_head else start
         place = data.find(_END, begun, start + LARGE_BYTES)
         return min(start + LARGE_BYTES, len(data)) if place < 0 else place + len(_END)
 
     def _feed(self, start: int, end: int) -> None:
-        data = self._input
+        data, method = self._input, None
         try:
             self._parser.feed_data(data if end - start == len(data) else memoryview(data)[start:end])
             return
         except httptools.HttpParserUpgrade as upgrade:
             self._position = start + upgrade.args[0]
-            method = None
             if self._exchange is not None:  # CONNECT, and what follows could be its body, or a request.
                 self._exchange.keep_alive = False
         except httptools.HttpParserCallbackError:
@@ -255,8 +254,8 @@ class HttpProtocol(ClientConnection):
             method = _METHOD.match(data, first, end) if first >= 0 else None
             if method is None or self._headers or self._is_head():
                 raise
-            if method.end() == end < first + _METHOD_BYTES:
-                return  # More of the method may come.
+            if method.end() == end:
+                return  # More of it may come.
         if method is not None:
             self._parser = httptools.HttpRequestParser(self)
             self._forget_request()
@@ -287,9 +286,9 @@ class HttpProtocol(ClientConnection):
         A server may ignore the offer (RFC 9110, section 7.8), but not what the client meant to send.
         """
         version = self._parser.get_http_version().encode()
-        line = b"%s %s HTTP/%s" % (self._parser.get_method(), self._target, version)
-        lines = (b"%s: %s" % each for each in self._headers if each[0] not in _OFFER)
-        return b"\r\n".join((line, *lines)) + _END
+        head = [b"%s %s HTTP/%s" % (self._parser.get_method(), self._target, version)]
+        head += (b"%s: %s" % each for each in self._headers if each[0] not in _OFFER)
+        return b"\r\n".join(head) + _END
 
     def _go_on(self) -> None:
         """Does what comes after an answer: the rest of its request, the next one, or the end."""
