@@ -16,12 +16,12 @@ def python_name(name: str) -> str:
 def python_names(names: Iterable[str], reserved: Iterable[str] = ()) -> list[str]:
     """Names that stand side by side in Python: the second of two that are the same gets a number, `id` and `id_2`, and
     so does what has a reserved name; the number makes no name that another has."""
-    taken, names = dict.fromkeys(reserved), [*names]
-    kept = len(taken)
-    for name in names:
-        base = made = python_name(name)
-        number = 2
-        while made in taken or (made != base and made in names):
-            made, number = f"{base}_{number}", number + 1
-        taken[made] = None
-    return [*taken][kept:]
+    bases = [python_name(name) for name in names]
+    taken, made = set(reserved), []
+    for base in bases:
+        name, number = base, 2
+        while name in taken or (name != base and name in bases):
+            name, number = f"{base}_{number}", number + 1
+        taken.add(name)
+        made.append(name)
+    return made

@@ -91,10 +91,11 @@ def test_routes_say_that_a_key_is_asked_for() -> None:
     assert ["any credentials", "public", "public"] == [line.split(maxsplit=3)[3] for line in listed]
 
 
-def test_operations_of_one_name_in_python_have_two_handlers() -> None:
+@pytest.mark.parametrize("numbered", ["read_it_2", "read-it-2"])
+def test_operations_of_one_name_in_python_have_two_handlers(numbered: str) -> None:
     """Where operationIds differ in what no name of Python holds, the later operation's handler has a number that
     gives it no other's name."""
-    names = ("read-it", "read_it", "read_it_2")
+    names = ("read-it", "read_it", numbered)
     paths = {f"/{name}": {"get": operation(name, responses=RESPONSES)} for name in names}
     handlers = SimpleNamespace(read_it=read_mine, read_it_3=read_nothing, read_it_2=read_everybodys)
     product = Product(contract_of(document(paths)), [handlers], todo().tables)
