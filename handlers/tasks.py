@@ -20,14 +20,14 @@ from openapi.failures import IdempotencyKeyReused, QuotaReached, TaskNotFound
 from openapi.types import Deletions, Priority, Sort, Status, Task, TaskCompletion, TaskCreate, TaskUpdate
 
 NOT_MODIFIED = 304
-_TAG = f'"{SHAPE}-%x"'
+_ENTITY_TAG = f'"{SHAPE}-%x"'
 
 
 def entity_tag(task: Task) -> str:
     """The strong tag of a task: its shape and its `updated_at`, which grows with every change."""
     time = task["updated_at"] - EPOCH
     # As `db.times` counts them, without a division: a list has a tag for each of its tasks.
-    return _TAG % ((time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds)
+    return _ENTITY_TAG % ((time.days * 86_400 + time.seconds) * 1_000_000 + time.microseconds)
 
 
 def tagged(task: Task) -> Task:

@@ -16,7 +16,8 @@ INTERVAL_SECONDS = 1
 DEADLINE_SECONDS = 1
 # Users who cannot exist, as far as no `sub` may hold a slash. Where a database is spread over machines by user, each of
 # them may be asked of another machine; one that is away concerns only the users whose rows it has. Citus makes 32
-# shards, and with two to eight machines no machine has those of all four.
+# shards and deals them out in turn; so, by their hashes, with two to eight machines no machine has those of all four.
+# That was tried with two.
 _NOBODY = ("/0", "/3", "/4", "/5")
 
 

@@ -33,8 +33,9 @@ _END = b"\r\n\r\n"
 # The parser knows some methods by name, and this stands in for any other (RFC 9110, section 9.1). No operation has it.
 _STAND_IN = b"QUERY"
 _OTHER_METHOD = "_OTHER"
-_METHOD = re.compile(rb"(?:\r\n)*(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+(?= )|[!#$%&'*+.^_`|~0-9A-Za-z-]{1,63}\Z)")
 _METHOD_BYTES = 64  # Less of a head than that is kept until its method is whole.
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_METHOD = re.compile(rb"(?:\r\n)*(?:%b+(?= )|%b{1,%d}\Z)" % (_TOKEN, _TOKEN, _METHOD_BYTES - 1))
 _REQUEST_LINE = re.compile(_METHOD.pattern + rb" +[^ \r\n]+ +HTTP/1\.[01]\r?\n")
 
 # Of one connection only (RFC 9110, section 7.6.1), so they mean nothing once the upgrade is declined.
@@ -257,20 +258,19 @@ class HttpProtocol(ClientConnection):
             if method.end() == end:
                 return  # More of it may come.
         if method is not None:
-            self._parser = httptools.HttpRequestParser(self)
-            self._forget_request()
-            self._is_other_method = True
-            self._head_bytes = end - first
             # The piece ends with the head, so nothing is left of it where that offers an upgrade too.
             with suppress(httptools.HttpParserUpgrade):
-                self._parser.feed_data(_STAND_IN + data[method.end() : end])
+                self._feed_instead(_STAND_IN + data[method.end() : end], end - first, is_other_method=True)
         if self._offers_upgrade():
-            head, is_other_method = self._without_offer(), self._is_other_method
-            self._parser = httptools.HttpRequestParser(self)
-            self._forget_request()
-            self._is_other_method = is_other_method
-            self._head_bytes = len(head)
-            self._parser.feed_data(head)
+            head = self._without_offer()
+            self._feed_instead(head, len(head), self._is_other_method)
+
+    def _feed_instead(self, head: bytes, size: int, is_other_method: bool) -> None:
+        """Begins the request again with a head that is written anew, and counts as `size` bytes."""
+        self._parser = httptools.HttpRequestParser(self)
+        self._forget_request()
+        self._is_other_method, self._head_bytes = is_other_method, size
+        self._parser.feed_data(head)
 
     def _is_head(self) -> bool:
         # The parser knows of no method before the target has begun.

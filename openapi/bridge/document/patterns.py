@@ -43,16 +43,16 @@ def compilable(schema: Json) -> Json:
         return schema
     bounded = _BOUNDED.fullmatch(pattern)
     if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        return _with(schema, spelt(pattern))
+        return _with_pattern(schema, spelt(pattern))
     single, least, comma, most = bounded.groups()
     length: Json = {"minLength": int(least)}
     if most or not comma:
         length["maxLength"] = int(most or least)
     above = [*schema.get("allOf", ()), length]
-    return {**_with(schema, spelt(f"^{single}*$")), "allOf": above}
+    return {**_with_pattern(schema, spelt(f"^{single}*$")), "allOf": above}
 
 
-def _with(schema: Json, pattern: str) -> Json:
+def _with_pattern(schema: Json, pattern: str) -> Json:
     if pattern == schema["pattern"]:
         return schema
     return {WRITTEN: schema["pattern"], **schema, "pattern": pattern}
