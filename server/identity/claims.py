@@ -67,7 +67,7 @@ def read_claims(token: str, key: jwt.PyJWK, algorithm: str, rules: TokenRules) -
             },
         )
     except jwt.PyJWTError as error:
-        raise Unauthorized(f"the token is not valid: {error}") from error
+        raise Unauthorized(f"the token is not valid: {str(error)!a:.200}") from error
     for name in ("exp", "nbf", "iat"):
         # PyJWT takes whatever int() takes: "99999999999", true.
         if type(claims.get(name, 0)) not in (int, float):

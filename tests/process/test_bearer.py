@@ -208,6 +208,8 @@ HEADERS: list[object] = [
     {"alg": "HS256", "crit": ["exp"], "exp": 1},
     {"alg": "HS256", "crit": ["b64"], "b64": False},
     {"alg": "HS256", "crit": []},
+    {"alg": "HS256", "crit": ["\n\x1b[2J" + "a" * 4000]},
+    {"alg": "\n\x1b[2J" + "a" * 4000},
     {"alg": "HS256", "b64": True},
     {"alg": "HS256", "kid": None},
     {"alg": "HS256", "kid": ["a"]},
@@ -226,6 +228,16 @@ HEADERS: list[object] = [
 def test_a_header_that_breaks_a_rule_is_refused(header: object) -> None:
     """Another algorithm, any `crit` or `b64`, an odd kid, and what is no JSON object are refused."""
     assert refusal(verifier(), hs256(SECRET, claims_with(), header))
+
+
+@pytest.mark.parametrize("header", HEADERS, ids=lambda value: repr(value)[:40])
+def test_the_reason_of_a_refusal_is_one_short_line(header: object) -> None:
+    """What a token's header says neither breaks the line of the log nor reaches a terminal, and makes no line long."""
+    reason = refusal(verifier(), hs256(SECRET, claims_with(), header))
+
+    assert reason.isascii()
+    assert reason.isprintable()
+    assert len(reason) < 300
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"\xff", b"[" * 4000, b"9" * 5000])
