@@ -246,6 +246,15 @@ def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
     assert refusal(verifier(), hs256(SECRET, payload))
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-be"])
+def test_a_token_is_written_in_utf8(encoding: str) -> None:
+    """Neither header nor payload is read in another encoding (RFC 7519, section 7.2)."""
+    header, claims = (json.dumps(part).encode(encoding) for part in ({"alg": "HS256"}, claims_with()))
+
+    assert refusal(verifier(), hs256(SECRET, claims_with(), header))
+    assert refusal(verifier(), hs256(SECRET, claims))
+
+
 GOOD = hs256(SECRET, claims_with({"exp": FAR}))
 
 
