@@ -126,7 +126,7 @@ def read_header(token: str, algorithms: tuple[str, ...]) -> tuple[str | None, st
         # The header alone: PyJWT would decode a long payload too, only to throw it away.
         header = jwt.get_unverified_header(token.partition(".")[0] + "..")
     except jwt.PyJWTError as error:
-        raise Unauthorized(f"the token's header is not usable: {error}") from error
+        raise Unauthorized(f"the token's header is not usable: {str(error)!a:.200}") from error
     algorithm = header.get("alg")
     if algorithm not in algorithms:
         raise Unauthorized(f"the token's alg is {algorithm!a:.80}, not one of {', '.join(algorithms)}")

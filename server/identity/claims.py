@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import jwt
+from jwt.utils import base64url_decode
 
 from openapi.bridge.failures import Unauthorized
 from server.identity.keys import SharedSecret
@@ -67,7 +68,10 @@ def read_claims(token: str, key: jwt.PyJWK, algorithm: str, rules: TokenRules) -
             },
         )
     except jwt.PyJWTError as error:
-        raise Unauthorized(f"the token is not valid: {error}") from error
+        raise Unauthorized(f"the token is not valid: {str(error)!a:.200}") from error
+    # PyJWT reads UTF-16 and UTF-32 as well, in which JSON has NULs (RFC 7519, section 7.2).
+    if any(b"\0" in base64url_decode(part) for part in token.split(".")[:2]):
+        raise Unauthorized("the token is not written in UTF-8")
     for name in ("exp", "nbf", "iat"):
         # PyJWT takes whatever int() takes: "99999999999", true.
         if type(claims.get(name, 0)) not in (int, float):

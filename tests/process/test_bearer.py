@@ -208,6 +208,8 @@ HEADERS: list[object] = [
     {"alg": "HS256", "crit": ["exp"], "exp": 1},
     {"alg": "HS256", "crit": ["b64"], "b64": False},
     {"alg": "HS256", "crit": []},
+    {"alg": "HS256", "crit": ["\n\x1b[2J" + "a" * 4000]},
+    {"alg": "\n\x1b[2J" + "a" * 4000},
     {"alg": "HS256", "b64": True},
     {"alg": "HS256", "kid": None},
     {"alg": "HS256", "kid": ["a"]},
@@ -228,10 +230,29 @@ def test_a_header_that_breaks_a_rule_is_refused(header: object) -> None:
     assert refusal(verifier(), hs256(SECRET, claims_with(), header))
 
 
+@pytest.mark.parametrize("header", HEADERS, ids=lambda value: repr(value)[:40])
+def test_the_reason_of_a_refusal_is_one_short_line(header: object) -> None:
+    """What a token's header says neither breaks the line of the log nor reaches a terminal, and makes no line long."""
+    reason = refusal(verifier(), hs256(SECRET, claims_with(), header))
+
+    assert reason.isascii()
+    assert reason.isprintable()
+    assert len(reason) < 300
+
+
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"\xff", b"[" * 4000, b"9" * 5000])
 def test_a_payload_that_is_no_object_is_refused(payload: bytes) -> None:
     """A signature over anything but a JSON object makes no token."""
     assert refusal(verifier(), hs256(SECRET, payload))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-32-be"])
+def test_a_token_is_written_in_utf8(encoding: str) -> None:
+    """Neither header nor payload is read in another encoding (RFC 7519, section 7.2)."""
+    header, claims = (json.dumps(part).encode(encoding) for part in ({"alg": "HS256"}, claims_with()))
+
+    assert refusal(verifier(), hs256(SECRET, claims_with(), header))
+    assert refusal(verifier(), hs256(SECRET, claims))
 
 
 GOOD = hs256(SECRET, claims_with({"exp": FAR}))

@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import jsonschema_rs
 
+from openapi.bridge.document import formats
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
 from openapi.bridge.document.patterns import with_compilable
 from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look_up, pointer_to
@@ -72,7 +73,9 @@ class Schemas:
 
     def _compiled(self, node: Any) -> Validator:
         # OpenAPI's users expect a format to be a rule, not only a note.
-        return Validator(node, registry=self._registry, validate_formats=True, offline=True)
+        return Validator(
+            node, registry=self._registry, validate_formats=True, formats=formats.STRICT, offline=True
+        )
 
     def at(self, pointer: str) -> "Schema":
         """The schema at `pointer`; where none stands, what allows everything."""
