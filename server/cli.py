@@ -46,7 +46,6 @@ def group(*further: click.Command) -> click.Group:
     )
     commands: tuple[click.Command, ...] = (
         backup,
-        completion,
         contract_group,
         db_group,
         doctor,
@@ -68,8 +67,8 @@ def group(*further: click.Command) -> click.Group:
     )
 
 
-# Three of its commands are about tasks.
-cli = group(purge_command, seed, user_group)
+# Three of its commands are about tasks, and one completes this very name.
+cli = group(completion, purge_command, seed, user_group)
 
 
 def main() -> None:
