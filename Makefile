@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each sets up what it needs; PYTHON=python3.13 makes takes another Python.
+# `make help` lists the targets. Each sets up what it needs; `make PYTHON=python3.13 ...` takes another Python.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

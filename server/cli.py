@@ -90,7 +90,7 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
     os.close(filler)
     # Python has nothing to read from where it found the first one closed.
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - until the end
-    # A command that is told to end takes back what it has begun: half a file, and the programs that it has started.
+    # A command that a signal ends takes back what it has begun: half a file, and the programs that it has started.
     for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, _: sys.exit(128 + number))
