@@ -25,7 +25,7 @@ ENV PATH=/app/.venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 VOLUME /data
 WORKDIR /data
-# The number is told to orchestrators that refuse root, which cannot look up a name.
+# A number, since orchestrators that refuse root cannot look up a name.
 USER 10001
 EXPOSE 8000
 # Ready, not only alive: the embedded database is a part of the container.

@@ -1,4 +1,4 @@
-# `make help` lists the targets. Each sets up what it needs; PYTHON=python3.13 makes takes another Python.
+# `make help` lists the targets. Each sets up what it needs; `make PYTHON=python3.13 ...` takes another Python.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +31,7 @@ serve: install ## Serve on 127.0.0.1:8000, with a PostgreSQL of its own unless D
 test: $(VENV)/development ## Run the tests that are quick, in less than five minutes on two cores
 	$(PYTEST) -m "not faults"
 
-coverage: $(VENV)/development ## Run these and what kills servers at half the speed; fails if they leave out a line or branch
+coverage: $(VENV)/development ## Run the quick tests and those that kill servers, at half the speed; fails if they leave out a line or branch
 	$(BIN)/coverage erase
 	$(PYTEST) -m "not faults"
 	$(PYTEST) -m faults tests/faults tests/db

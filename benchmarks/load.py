@@ -18,7 +18,7 @@ KINDS = ("get", "list20", "list100", "mixed", "create")
 # The mixed load once more, in which a service may refuse what it has no room for.
 CROWD = "crowd"
 # The seconds that wrk has beyond those of the load, to connect and to write its result.
-PATIENCE = 30
+MARGIN = 30
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _run_wrk(running: Running, kind: str, users: Users, seconds: int, connection
         options = f"--threads 1 --connections {connections} --duration {seconds}s --timeout 10s"
         command = ["wrk", *options.split(), "--script", str(LOADS / f"{kind}.lua"), running.url]
         ended = subprocess.run(  # noqa: S603 - the command is ours and no shell reads it
-            command, env=environment, capture_output=True, text=True, timeout=seconds + PATIENCE, check=False
+            command, env=environment, capture_output=True, text=True, timeout=seconds + MARGIN, check=False
         )
         if ended.returncode != 0 or not result.exists():
             lines = (ended.stderr + ended.stdout).strip().splitlines()

@@ -46,7 +46,6 @@ def group(*further: click.Command) -> click.Group:
     )
     commands: tuple[click.Command, ...] = (
         backup,
-        completion,
         contract_group,
         db_group,
         doctor,
@@ -68,8 +67,8 @@ def group(*further: click.Command) -> click.Group:
     )
 
 
-# Three of its commands are about tasks.
-cli = group(purge_command, seed, user_group)
+# Three of its commands are about tasks, and one completes this very name.
+cli = group(completion, purge_command, seed, user_group)
 
 
 def main() -> None:
@@ -91,7 +90,7 @@ def run(product: str, name: str, commands: click.Group | None = None) -> NoRetur
     os.close(filler)
     # Python has nothing to read from where it found the first one closed.
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115 - until the end
-    # A command that is told to end takes back what it has begun: half a file, and the programs that it has started.
+    # A command that a signal ends takes back what it has begun: half a file, and the programs that it has started.
     for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, lambda number, _: sys.exit(128 + number))

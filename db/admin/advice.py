@@ -1,4 +1,4 @@
-"""What a person is told when PostgreSQL refuses: one line, without the server's words where they may hold values."""
+"""What a person reads when PostgreSQL refuses: one line, without the server's words where they may hold values."""
 
 import psycopg2
 

@@ -4,7 +4,7 @@ psycopg2 sends `SELECT todo_enter(...); <statement>` as one message, which Postg
 answers with the last result. The function puts the transaction into a role that row level security binds, and names
 the user to the policies; both end with the transaction, so a pooled connection carries nothing from one user to the
 next. A session that is the service's own stays in the role, and a setting names the user without the function, for what
-reads or creates (see docs/decisions/0003-one-round-trip.md).
+only reads or itself refuses to come late (see docs/decisions/0003-one-round-trip.md).
 """
 
 import asyncio

@@ -24,7 +24,7 @@ from db.embedded.configuration import DATABASE, PORT, SETTINGS
 from db.embedded.locks import exclusive, is_last, open_lock, share
 from db.embedded.programs import MAJOR_VERSION, EmbeddedPostgresError
 
-PATIENCE = 300  # Seconds for a start or a stop; a recovery after a crash may need many of them.
+TIMEOUT_SECONDS = 300  # For a start or a stop; a recovery after a crash may need many of them.
 STOP_SECONDS = 20  # For an end in order, of the 60 that systemd leaves the whole service.
 LONGEST_SOCKET_PATH = 107 if sys.platform == "linux" else 103  # Bytes, by sockaddr_un.
 
@@ -131,7 +131,7 @@ class _Cluster:
             return
         # A server that does not end in order (PostgreSQL 18 may hang if it is stopped while it recovers from a crash)
         # is ended as by a crash, which loses nothing that was acknowledged.
-        for mode, seconds in (("fast", STOP_SECONDS), ("immediate", PATIENCE)):
+        for mode, seconds in (("fast", STOP_SECONDS), ("immediate", TIMEOUT_SECONDS)):
             ended = self._run("pg_ctl", "stop", "-D", ".", "-m", mode, "-w", "-t", str(seconds))
             if ended.returncode == 0 or self._answer() == _SILENT:
                 break
@@ -190,7 +190,7 @@ class _Cluster:
         options = shlex.join(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
         # What a killed server left behind (its children, a lock file) may take a moment to go.
         deadline = time.monotonic() + 10
-        start = ("start", "-D", ".", "-w", "-t", str(PATIENCE), "-l", "startup.log", "-o", options)
+        start = ("start", "-D", ".", "-w", "-t", str(TIMEOUT_SECONDS), "-l", "startup.log", "-o", options)
         while (started := self._run("pg_ctl", *start)).returncode != 0:
             if time.monotonic() > deadline:
                 if socket != known_socket:

@@ -67,7 +67,8 @@ async def return_book(tenant: Tenant, id: int) -> Answer[None]:
 
 async def list_renewals(tenant: Tenant, id: int, limit: int) -> Answer[list[Renewal]]:
     """The renewals of one of the reader's loans."""
-    return Answer(await tenant.fetch(statements.list_renewals(), id=id, limit=limit))
+    rows = _found(await tenant.fetch(statements.list_renewals(), id=id, limit=limit) or None)
+    return Answer([row for row in rows if row["id"] is not None])
 
 
 async def renew_loan(tenant: Tenant, id: int, body: RenewalCreate) -> Answer[Renewal]:

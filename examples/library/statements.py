@@ -78,9 +78,9 @@ def return_book() -> ReturningDelete[Any]:
 
 @cache
 def list_renewals() -> Select[Any]:
-    """At most `limit` renewals of the reader's loan `id`, the first one first."""
-    own = and_(renewals.c.user_id == _tenant, renewals.c.loan_id == bindparam("id"))
-    return select(*_renewal).where(own).order_by(renewals.c.id).limit(bindparam("limit"))
+    """At most `limit` renewals of the reader's loan `id`, the first one first; NULLs for a loan without any."""
+    found = select(*_renewal).select_from(loans.outerjoin(renewals)).where(_this_loan)
+    return found.order_by(renewals.c.id).limit(bindparam("limit"))
 
 
 @cache

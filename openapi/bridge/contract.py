@@ -1,4 +1,4 @@
-"""The contract: `openapi.yaml`, read and checked once, and the questions that the rest of the service asks it."""
+"""A contract: an OpenAPI document, read and checked once, and the questions that the rest of a service asks it."""
 
 import json
 import re

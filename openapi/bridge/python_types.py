@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Set
 from itertools import chain
-from keyword import iskeyword
 from typing import Any
 
 from openapi.bridge.contract import Contract
@@ -105,7 +104,7 @@ def _typed_dict(name: str, schema: Json, later: set[str]) -> str:
         member: _type(rules) if member in required else f"NotRequired[{_type(rules)}]"
         for member, rules in schema["properties"].items()
     }
-    if all(map(_is_identifier, members)):
+    if all(python_name(member) == member for member in members):
         lines = [f"    {member}: {_quoted(kind, later)}" for member, kind in members.items()]
         return "\n".join([f"\n\nclass {name}(TypedDict):", *lines, "\n"])
     # Here the types are texts in any case.
@@ -115,10 +114,6 @@ def _typed_dict(name: str, schema: Json, later: set[str]) -> str:
 def _quoted(kind: str, later: Set[str]) -> str:
     """The type, in quotation marks if it names what is not known yet."""
     return kind if later.isdisjoint(re.findall(r"\w+", kind)) else repr(kind)
-
-
-def _is_identifier(name: str) -> bool:
-    return name.isidentifier() and not iskeyword(name)
 
 
 def _type(schema: Any, later: Set[str] = frozenset()) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from db.driver.database import Database
     from server.product import LoadProduct
 
-# Sends a request of one user to the operations, in this process: method, path below the user's, body and headers.
-# It returns the answer's content; a refusal is its sentence for a person.
+# Sends a request of one user to an operation, in this process: its operationId, body, headers and the parameters of its
+# path. It returns the answer's content; a refusal is its sentence for a person.
 Send = Callable[..., Awaitable[Any]]
 
 _TIMES_IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
@@ -39,15 +39,15 @@ def seed(load: "LoadProduct", user: str) -> None:
     """Give USER (demo) the tasks of an example."""
 
     async def plant(send: Send) -> int:
-        there = {task["title"] for task in await send("GET", "/tasks?limit=1000")}
+        there = {task["title"] for task in await send("list_tasks")}
         # The newest is the first of a list.
         missing = [task for task in reversed(_TASKS) if task["title"] not in there]
         for task in missing:
             fields = {name: value for name, value in task.items() if name != "status"}
             # Two who seed at once make each task once.
-            created = await send("POST", "/tasks", fields, {"Idempotency-Key": f"seed: {task['title']}"})
+            created = await send("create_task", fields, {"Idempotency-Key": f"seed: {task['title']}"})
             if "status" in task:
-                await send("PATCH", f"/tasks/{created['id']}/complete", {"status": task["status"]})
+                await send("complete_task", {"status": task["status"]}, id=created["id"])
         return len(missing)
 
     planted = _as_user(load, user, plant)
@@ -88,7 +88,7 @@ def erase(load: "LoadProduct", user: str, yes: bool) -> None:
     """Erase everything that USER has stored, for ever."""
     if not yes:
         click.confirm(f"Erase everything that {user} has stored?", abort=True)
-    _as_user(load, user, lambda send: send("DELETE", ""))
+    _as_user(load, user, lambda send: send("delete_user"))
     click.echo(f"Nothing of {user} is left.")
 
 
@@ -99,20 +99,21 @@ def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[An
         import httpx
         from starlette.routing import Router
 
-        from openapi.bridge.addresses import segment
+        from openapi.bridge.addresses import address_of
         from server.app import serve_contract
 
-        app = serve_contract(load(), database.caller, lambda _request, _token: identity, Router())
+        product = load()
+        app = serve_contract(product, database.caller, lambda _request, _token: identity, Router())
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
             base_url="http://localhost",
             headers={"Authorization": "Bearer of-this-command"},
         ) as client:
 
-            async def send(method: str, path: str, body: Any = None, headers: Any = None) -> Any:
-                answer = await client.request(
-                    method, f"/api/{segment(user)}{path}", json=body, headers=headers
-                )
+            async def send(name: str, body: Any = None, headers: Any = None, **parameters: Any) -> Any:
+                operation = product.contract.operations[name]
+                address = address_of(operation, {}, **{str(operation.owner): user}, **parameters)
+                answer = await client.request(operation.method, address, json=body, headers=headers)
                 if answer.is_error:
                     raise click.ClickException(answer.json()["error"])
                 return answer.json() if answer.content else None

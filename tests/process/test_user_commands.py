@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.contracts import edited, project_with
 from tests.support.running import PROJECT, SECRET, Service, todo_api
 
 
@@ -72,6 +73,22 @@ def test_a_user_whose_name_means_a_folder_is_one_like_others(
     run("user", "erase", user, "--yes", cwd=tmp_path, settings=settings)
     assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=settings)
     run("user", "erase", user, "--yes", cwd=tmp_path, settings=settings)
+    assert "" == run("user", "export", user, cwd=tmp_path, settings=settings)
+
+
+def test_paths_and_methods_are_the_contracts(user: str, tmp_path: Path, settings: dict[str, str]) -> None:
+    """Where the contract has the operations at other paths, the commands follow."""
+    contract = edited(
+        ("\n  /api/{user_id}:\n", "\n  /people/{user_id}:\n"),
+        ("\n  /api/{user_id}/tasks:\n", "\n  /people/{user_id}/todo:\n"),
+        ("\n  /api/{user_id}/tasks/{id}/complete:\n", "\n  /done/{id}/of/{user_id}:\n"),
+    )
+    moved = {**settings, "PYTHONPATH": str(project_with(contract, tmp_path))}
+
+    assert f"{user} has 5 new tasks.\n" == run("seed", user, cwd=tmp_path, settings=moved)
+    assert f"Nothing of {user} is left.\n" == run(
+        "user", "erase", user, "--yes", cwd=tmp_path, settings=moved
+    )
     assert "" == run("user", "export", user, cwd=tmp_path, settings=settings)
 
 

@@ -13,7 +13,7 @@ from tests.support.running import Service
 
 JSON = b"Content-Type: application/json"
 TASK = b'{"title":"Buy milk"}'
-PATIENCE_SECONDS = 10
+TIMEOUT_SECONDS = 10
 
 
 class Answer(NamedTuple):
@@ -42,7 +42,7 @@ class RawConnection:
         self._address = urlsplit(service.url).hostname, urlsplit(service.url).port
 
     def __enter__(self) -> "RawConnection":
-        self.socket = socket.create_connection(self._address, timeout=PATIENCE_SECONDS)
+        self.socket = socket.create_connection(self._address, timeout=TIMEOUT_SECONDS)
         self._stream = self.socket.makefile("rb")
         self.port = self.socket.getsockname()[1]
         return self

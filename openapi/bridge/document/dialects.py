@@ -18,7 +18,7 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 # What a fragment may have (RFC 3986, section 3.5), and a percent sign that encodes nothing.
 _IN_FRAGMENT = "/%:?@!$&'()*+,;=~"
 _PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-_LAID_OVER = ("$ref", "allOf", "anyOf", "oneOf", "discriminator")
+_APPLIED = ("$ref", "allOf", "anyOf", "oneOf", "discriminator")
 _LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 
 
@@ -84,7 +84,7 @@ def _allow_null(schema: Json) -> None:
     del schema["nullable"]
     if isinstance(schema.get("type"), str):
         schema["type"] = [*dict.fromkeys((schema["type"], "null"))]
-    laid_over = {key: schema.pop(key) for key in _LAID_OVER if key in schema}
+    laid_over = {key: schema.pop(key) for key in _APPLIED if key in schema}
     if laid_over:
         schema["anyOf"] = [laid_over, {"type": "null"}]
 

@@ -1,4 +1,4 @@
-"""An OpenAPI document as data: JSON pointers, `$ref`s, and what stands where by OpenAPI's grammar."""
+"""An OpenAPI document as data: its places, JSON pointers and `$ref`s."""
 
 from typing import Any, NamedTuple
 from urllib.parse import unquote

@@ -144,15 +144,14 @@ def fields_of(content: bytes, media_type: MediaType) -> Fields:
     """The fields of a form by name; raises BadRequest for what is no form of this media type."""
     if media_type.type != "multipart":
         pairs = pairs_of(content, "The request body", "fields", unreadable)
-        return {name: [*map(_encoded, values)] for name, values in pairs.items()}
+        return {
+            name: [Field(unquote_plus(text).encode(), encoded=text) for text in texts]
+            for name, texts in pairs.items()
+        }
     by_name: dict[str, list[Field]] = {}
     for name, field in _parts(content, media_type):
         by_name.setdefault(name, []).append(field)
     return by_name
-
-
-def _encoded(value: str) -> Field:
-    return Field(unquote_plus(value).encode(), encoded=value)
 
 
 def _parts(content: bytes, media_type: MediaType) -> list[tuple[str, Field]]:
