@@ -156,7 +156,7 @@ async def _run(
 ) -> list[Any]:
     """Sends `message` with the time by the database's clock until which it may be run, and again where the session, not
     the statement, was the reason that it was refused."""
-    clock = asyncio.get_running_loop().time
+    clock = connection.loop.time
     if clock() > connection.clock_known_until:
         await connection.learn_clock(end)
     has_learned = False

@@ -175,10 +175,12 @@ def written(status: int, fields: Fields, content: bytes, *, is_head: bool = Fals
     has_length = b"content-length" in map(_name, fields)
     if not has_length and not is_head and status not in _WITHOUT_CONTENT:
         lines.append(b"content-length: %d" % len(content))
+    lines += b"", b""
     head = b"\r\n".join(lines)
-    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (len(lines) - 1):
+    # A line break within a header makes one line more.
+    if len(head.splitlines()) != len(lines) - 1 or b"\0" in head:
         raise ValueError("a header of the answer holds a line break")
-    return b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], head, b"" if is_head else content)
+    return b"".join((_STATUS_LINES[status], head, b"" if is_head else content))
 
 
 class HeadTooLarge(Failure):
