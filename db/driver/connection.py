@@ -106,10 +106,10 @@ class Connection:
         self._descriptor = opened.fileno()
         self._is_watched = True
         self._answered: asyncio.Future[None] | None = None
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         # When its owner got it, by the clock of the event loop; for the pool to keep.
-        self.taken_at = self._loop.time()
-        self._loop.add_reader(self._descriptor, self._on_readable)
+        self.taken_at = self.loop.time()
+        self.loop.add_reader(self._descriptor, self._on_readable)
 
     @property
     def is_open(self) -> bool:
@@ -142,7 +142,7 @@ class Connection:
         """Asks for the database's time, which is then known until it has drifted, and returns what is answered beside
         it; `end` is as for `run`."""
         ((time, other),) = await self.run(question, {"process": self.process}, end)
-        now = self._loop.time()
+        now = self.loop.time()
         # The answer was on its way for a while, so the database's clock is a little later than this: what may be sent
         # until then is given up by the database too early rather than too late.
         self._clock = time - now
@@ -166,7 +166,7 @@ class Connection:
             psycopg2.Error: as the driver raises it; after a lost connection this one is closed.
             TimeoutError: if there is no answer in time.
         """
-        answered = self._answered = self._loop.create_future()
+        answered = self._answered = self.loop.create_future()
         self._deadlines.watch(answered, end)
         try:
             self._cursor.execute(text, parameters)
@@ -178,7 +178,7 @@ class Connection:
         except asyncio.CancelledError:
             # Who asked has gone. What was sent may finish; the connection is of use again after its answer, which may
             # have come in this turn of the event loop.
-            self._answered = self._loop.create_future() if self._opened.isexecuting() else None
+            self._answered = self.loop.create_future() if self._opened.isexecuting() else None
             if self._answered is not None:
                 self._deadlines.watch(self._answered, end)
             raise
@@ -209,8 +209,8 @@ class Connection:
         if self._is_watched:
             # Once only: afterwards the number is that of another socket.
             self._is_watched = False
-            self._loop.remove_reader(self._descriptor)
-            self._loop.remove_writer(self._descriptor)
+            self.loop.remove_reader(self._descriptor)
+            self.loop.remove_writer(self._descriptor)
         if self._answered is not None:
             self._deadlines.leave(self._answered)
         self._opened.close()
@@ -223,7 +223,7 @@ class Connection:
             self._advance()
 
     def _on_writable(self) -> None:
-        self._loop.remove_writer(self._descriptor)
+        self.loop.remove_writer(self._descriptor)
         self._advance()
 
     def _advance(self) -> None:
@@ -239,6 +239,6 @@ class Connection:
                 answered.set_exception(error)
             return
         if state == POLL_WRITE:
-            self._loop.add_writer(self._descriptor, self._on_writable)
+            self.loop.add_writer(self._descriptor, self._on_writable)
         elif state == POLL_OK and not answered.done():
             answered.set_result(None)

@@ -120,7 +120,7 @@ class Pool:
         if connection.is_busy:
             connection.when_finished(lambda: self.release(connection, user, slow))
             return
-        seconds = asyncio.get_running_loop().time() - connection.taken_at
+        seconds = connection.loop.time() - connection.taken_at
         self._seconds = max(_LEAST_SECONDS, self._seconds + _SMOOTHING * (seconds - self._seconds))
         if connection.is_spent:
             connection.close()
@@ -170,7 +170,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
-                connection.taken_at = asyncio.get_running_loop().time()
+                connection.taken_at = connection.loop.time()
                 return connection
         return None
 

@@ -30,6 +30,7 @@ from openapi.bridge.security import Security, Verifiers, merged, without_keys
 
 # As a number, since to look for bytes in bytes raises and catches an exception first.
 _PERCENT = ord("%")
+_PRINTABLE = bytes(range(0x20, 0x7F))
 
 
 class ContractService:
@@ -192,10 +193,9 @@ class CredentialsRequest:
             return None
         if len(values) > 1:
             raise Unauthorized(f"{name} was sent more than once")
-        text: str = values[0].decode("latin-1")
-        if key == b"authorization" and not (text.isascii() and text.isprintable()):
+        if key == b"authorization" and values[0].translate(None, _PRINTABLE):
             raise Unauthorized("the Authorization header holds what is no visible ASCII")
-        return text
+        return str(values[0], "latin-1")
 
     @property
     def query_params(self) -> dict[str, str]:

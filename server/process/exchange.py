@@ -4,7 +4,7 @@ reported of it."""
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import responses as phrases
@@ -55,6 +55,7 @@ class Exchange:
     """One request, whose body may still arrive, and its answer, which leaves as one piece.
 
     Args:
+        headers: those of the scope by their names; the last one where a name came twice.
         keep_alive: whether the connection may be used again.
         expects_continue: whether the client waits for 100 (Continue) before it sends the body.
         is_large: whether the head is, so that it waits for its turn.
@@ -62,6 +63,7 @@ class Exchange:
 
     connection: "HttpProtocol"
     scope: dict[str, Any]
+    headers: Mapping[bytes, bytes]
     keep_alive: bool
     expects_continue: bool
     is_large: bool
@@ -83,7 +85,7 @@ class Exchange:
         started = perf_counter()
         connection, scope = self.connection, self.scope
         observer, cross_origin = connection.observer, connection.cross_origin
-        method, headers = scope["method"], dict(scope["headers"])
+        method, headers = scope["method"], self.headers
         fields, span = observer.begin(method, headers)
         request_fields.set(fields)
         self._fields.append((b"x-request-id", fields["request_id"].encode("ascii")))
@@ -175,10 +177,12 @@ def written(status: int, fields: Fields, content: bytes, *, is_head: bool = Fals
     has_length = b"content-length" in map(_name, fields)
     if not has_length and not is_head and status not in _WITHOUT_CONTENT:
         lines.append(b"content-length: %d" % len(content))
+    lines += b"", b""
     head = b"\r\n".join(lines)
-    if len(head) - len(head.translate(None, b"\r\n\0")) != 2 * (len(lines) - 1):
+    # A line break within a header makes one line more.
+    if len(head.splitlines()) != len(lines) - 1 or b"\0" in head:
         raise ValueError("a header of the answer holds a line break")
-    return b"%b%b\r\n\r\n%b" % (_STATUS_LINES[status], head, b"" if is_head else content)
+    return b"".join((_STATUS_LINES[status], head, b"" if is_head else content))
 
 
 class HeadTooLarge(Failure):
@@ -195,7 +199,7 @@ class TargetTooLong(Failure):
     sentence = "The request's target is too long. Send a shorter path and query"
 
 
-def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
+def check_head(version: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
     """Lets a head pass that has one meaning only.
 
     Raises:
@@ -205,22 +209,16 @@ def check_head(version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
     """
     if version not in VERSIONS:
         raise BadRequest("The request must be HTTP/1.1 or HTTP/1.0")
-    hosts = lengths = codings = 0
-    for name, value in headers:
-        if name == b"host":
-            hosts += 1
-            if not _is_host(value):
-                raise BadRequest("The Host header must be a host name or address, with a port or without")
-        elif name == b"content-length":
-            lengths += 1
-        elif name == b"transfer-encoding":
-            codings += 1
-            if value.lower() != b"chunked":
-                raise BadRequest("Transfer-Encoding must be chunked, and nothing else")
+    names = list(map(_name, headers))
+    hosts, codings = names.count(b"host"), names.count(b"transfer-encoding")
     if hosts > 1 or (hosts == 0 and version == "1.1"):
         raise BadRequest("The request must have one Host header")
-    if codings > 1 or (codings and (lengths or version == "1.0")):
+    if hosts and not _is_host(headers[names.index(b"host")][1]):
+        raise BadRequest("The Host header must be a host name or address, with a port or without")
+    if codings > 1 or (codings and (b"content-length" in names or version == "1.0")):
         raise BadRequest("The request must say in one way how long its body is")
+    if codings and headers[names.index(b"transfer-encoding")][1].lower() != b"chunked":
+        raise BadRequest("Transfer-Encoding must be chunked, and nothing else")
 
 
 def _is_host(value: bytes) -> bool:
@@ -249,17 +247,20 @@ def read_target(target: bytes, root_path: str = "") -> tuple[str, bytes, bytes]:
     """
     if b"#" in target:
         raise BadRequest("The request's target must have no fragment (#)")
-    try:
-        url = httptools.parse_url(target)
-    except httptools.HttpParserInvalidURLError:
-        raise BadRequest("The request's target must be a path, or an http URL") from None
-    raw_path = url.path or b"/"
+    if target.startswith(b"/"):
+        raw_path, _, query = target.partition(b"?")
+    else:
+        try:
+            url = httptools.parse_url(target)
+        except httptools.HttpParserInvalidURLError:
+            raise BadRequest("The request's target must be a path, or an http URL") from None
+        raw_path, query = url.path or b"/", url.query or b""
     if len(raw_path) > MAX_PATH_BYTES:
         raise TargetTooLong
     if root_path and (raw_path + b"/").startswith(root_path.encode() + b"/"):
         raw_path = raw_path[len(root_path) :] or b"/"
     path = raw_path.decode("ascii")
-    return unquote(path) if "%" in path else path, raw_path, url.query or b""
+    return unquote(path) if "%" in path else path, raw_path, query
 
 
 def below(root_path: str, fields: Fields) -> Iterator[tuple[bytes, bytes]]:

@@ -58,7 +58,6 @@ class HttpProtocol(ClientConnection):
         self._target = b""
         self._headers = []
         self._is_other_method = False
-        self._expects_continue = False
         self._in_head = True
         self._is_timed = False
         # The last bytes of the piece before, among which an end may have begun.
@@ -102,12 +101,7 @@ class HttpProtocol(ClientConnection):
         """
         if self._in_head:
             # The parser leaves the white space after a value.
-            name, value = name.lower(), value.rstrip(b" \t")
-            self._headers.append((name, value))
-            if name == b"expect" and value.lower() == b"100-continue":
-                self._expects_continue = True
-            elif name == b"content-length":
-                self._body_bytes = int(value)
+            self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Starts the request, unless its head has to be read again."""
@@ -117,6 +111,8 @@ class HttpProtocol(ClientConnection):
         version = parser.get_http_version()
         check_head(version, self._headers)
         path, raw_path, query = read_target(self._target, self._connections.root_path)
+        headers = dict(self._headers)
+        self._body_bytes = int(headers.get(b"content-length", 0))
         is_large = self._head_bytes > LARGE_BYTES
         self._in_head, self._head_bytes = False, 0
         scope: dict[str, Any] = {
@@ -137,8 +133,8 @@ class HttpProtocol(ClientConnection):
         }
         keep_alive = version == "1.1" and parser.should_keep_alive() and not self._connections.is_stopping
         # HTTP/1.0 knows no interim answer (RFC 9110, section 10.1.1).
-        expects_continue = self._expects_continue and version == "1.1"
-        exchange = self._exchange = Exchange(self, scope, keep_alive, expects_continue, is_large)
+        expects_continue = version == "1.1" and headers.get(b"expect", b"").lower() == b"100-continue"
+        exchange = self._exchange = Exchange(self, scope, headers, keep_alive, expects_continue, is_large)
         task = self._task = self.loop.create_task(exchange.run())
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)

@@ -101,7 +101,7 @@ def test_no_line_holds_a_user_or_a_path(lines: list[dict[str, Any]]) -> None:
 def test_what_shows_a_request_by_chance_shows_nothing_of_it() -> None:
     """What runs a callback, or an application, may write a request's methods into its own line when they fail."""
     headers = [(b"authorization", b"Bearer secret")]
-    request = Exchange(cast("Any", None), {"path": TASKS, "headers": headers}, True, False, False)
+    request = Exchange(cast("Any", None), {"path": TASKS}, dict(headers), True, False, False)
 
     assert [] == [secret for secret in ("Bearer", "somebody") if secret in f"{request!r} {request.send!r}"]
 
