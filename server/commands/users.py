@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from db.driver.database import Database
     from server.product import LoadProduct
 
-# Sends a request of one user to an operation, in this process: its operationId, body, headers and the parameters of its
-# path. It returns the answer's content; a refusal is its sentence for a person.
+# Sends a request of one user to an operation, in this process: its operationId, body, headers, query and the parameters
+# of its path. It returns the answer's content; a refusal is its sentence for a person.
 Send = Callable[..., Awaitable[Any]]
 
 _TIMES_IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
@@ -39,9 +39,11 @@ def seed(load: "LoadProduct", user: str) -> None:
     """Give USER (demo) the tasks of an example."""
 
     async def plant(send: Send) -> int:
-        there = {task["title"] for task in await send("list_tasks")}
+        async def is_there(title: str) -> bool:
+            return title in [task["title"] for task in await send("list_tasks", query={"q": title})]
+
         # The newest is the first of a list.
-        missing = [task for task in reversed(_TASKS) if task["title"] not in there]
+        missing = [task for task in reversed(_TASKS) if not await is_there(task["title"])]
         for task in missing:
             fields = {name: value for name, value in task.items() if name != "status"}
             # Two who seed at once make each task once.
@@ -110,9 +112,11 @@ def _as_user(load: "LoadProduct", user: str, work: Callable[[Send], Awaitable[An
             headers={"Authorization": "Bearer of-this-command"},
         ) as client:
 
-            async def send(name: str, body: Any = None, headers: Any = None, **parameters: Any) -> Any:
+            async def send(
+                name: str, body: Any = None, headers: Any = None, query: Any = None, **path: Any
+            ) -> Any:
                 operation = product.contract.operations[name]
-                address = address_of(operation, {}, **{str(operation.owner): user}, **parameters)
+                address = address_of(operation, query or {}, **{str(operation.owner): user}, **path)
                 answer = await client.request(operation.method, address, json=body, headers=headers)
                 if answer.is_error:
                     raise click.ClickException(answer.json()["error"])
