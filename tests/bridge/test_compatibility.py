@@ -380,6 +380,7 @@ SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "token": {"type": "http", "scheme": "Bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "Key"},
+    "identity": {"type": "openIdConnect", "openIdConnectUrl": "https://a.example"},
     "login": {
         "type": "oauth2",
         "flows": {"implicit": {"authorizationUrl": "https://a.example", "scopes": {}}},
@@ -406,6 +407,12 @@ SCHEMES = {
             ["oauth2 and oauth2 scope read is not enough any more"],
         ),
         ([{"login": ["read"]}], [{"login": []}], [COMPATIBLE], ["oauth2 is enough now"]),
+        (
+            [{"identity": []}],
+            [{"bearer": []}],
+            [BREAKING, COMPATIBLE],
+            ["openIdConnect https://a.example is not enough any more", "http bearer is enough now"],
+        ),
         ([{"bearer": []}, {}], [{"bearer": []}], [BREAKING], ["a token is needed now"]),
     ],
 )

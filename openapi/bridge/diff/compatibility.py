@@ -128,8 +128,9 @@ def _alternatives(contract: Contract, operation: Operation) -> list[frozenset[st
 
 
 def _scheme(node: Json) -> str:
-    name = node.get("name", "").lower() if node.get("in") == "header" else node.get("name", "")
-    return " ".join(filter(None, (node["type"], node.get("scheme", "").lower(), node.get("in"), name)))
+    name = node.get("name", "").lower() if node.get("in") == "header" else node.get("name")
+    parts = (node["type"], node.get("scheme", "").lower(), node.get("in"), name, node.get("openIdConnectUrl"))
+    return " ".join(filter(None, parts))
 
 
 def _credentials(asked: Set[str]) -> str:
