@@ -9,7 +9,7 @@ from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, schema_holder
 from openapi.bridge.media_types import read_media_type
-from openapi.bridge.python_names import python_name
+from openapi.bridge.python_names import python_name, python_names
 from openapi.bridge.request.body import NO_BODY, BodyReader
 from openapi.bridge.request.contents import content_kind
 from openapi.bridge.request.parameters import arguments_of
@@ -61,7 +61,9 @@ def generate(contract: Contract) -> str:
     by_tag: dict[str, list[Operation]] = {}
     for operation in contract.operations.values():
         by_tag.setdefault(operation.tag, []).append(operation)
-    parts += [_protocol(contract, tag, operations) for tag, operations in by_tag.items()]
+    titles = (re.sub(r"\W", "", tag.title()) + "Handlers" for tag in by_tag)
+    names = python_names(titles, reserved=schemas)
+    parts += [_protocol(contract, *each) for each in zip(names, by_tag.values(), strict=True)]
     text = re.sub("\n{4,}", "\n\n\n", "\n".join(parts))
     return text.replace("{imports}", "\n".join(_imports(text)))
 
@@ -89,7 +91,8 @@ def _definitions(name: str, schemas: Json, later: set[str]) -> Iterator[str]:
     if name not in later:
         return
     schema = schemas[name]
-    if not isinstance(schema, dict) or "properties" not in schema:
+    is_object = isinstance(schema, dict) and schema.get("type", "object") in ("object", ["object"])
+    if not is_object or not schema.get("properties"):
         for other in re.findall(r"\w+", _QUOTED.sub("", _type(schema, later))):
             yield from _definitions(other, schemas, later)
         yield f"{name} = {_type(schema, later)}"
@@ -99,9 +102,8 @@ def _definitions(name: str, schemas: Json, later: set[str]) -> Iterator[str]:
 
 
 def _typed_dict(name: str, schema: Json, later: set[str]) -> str:
-    required = schema.get("required", [])
     members = {
-        member: _type(rules) if member in required else f"NotRequired[{_type(rules)}]"
+        member: _type(rules) if _is_required(member, schema, rules) else f"NotRequired[{_type(rules)}]"
         for member, rules in schema["properties"].items()
     }
     if all(python_name(member) == member for member in members):
@@ -109,6 +111,12 @@ def _typed_dict(name: str, schema: Json, later: set[str]) -> str:
         return "\n".join([f"\n\nclass {name}(TypedDict):", *lines, "\n"])
     # Here the types are texts in any case.
     return f"{name} = TypedDict({name!r}, {members!r})"
+
+
+def _is_required(member: str, schema: Json, rules: Any) -> bool:
+    """Whether requests and answers both have the member."""
+    one_way = isinstance(rules, dict) and True in (rules.get("readOnly"), rules.get("writeOnly"))
+    return member in schema.get("required", ()) and not one_way
 
 
 def _quoted(kind: str, later: Set[str]) -> str:
@@ -143,7 +151,8 @@ def _plain(name: str, schema: Json, later: Set[str]) -> str:
             return "bytes"
         return _FORMATS.get(schema.get("format", ""), "str")
     if name == "array":
-        return f"list[{_quoted(_type(schema.get('items', {}), later), later)}]"
+        items = {} if "prefixItems" in schema else schema.get("items", {})
+        return f"list[{_quoted(_type(items, later), later)}]"
     return _SIMPLE[name]
 
 
@@ -152,8 +161,7 @@ def _literal(value: object) -> str:
     return f'"{value}"' if is_plain else repr(value)
 
 
-def _protocol(contract: Contract, tag: str, operations: list[Operation]) -> str:
-    name = python_name(re.sub(r"\W", "", tag.title()) + "Handlers")
+def _protocol(contract: Contract, name: str, operations: list[Operation]) -> str:
     methods = [_method(contract, operation) for operation in operations]
     return "\n\n".join([f"\n\nclass {name}(Protocol[Caller]):\n" + methods[0], *methods[1:]]) + "\n"
 

@@ -98,7 +98,7 @@ def diff(old: Path, new: Path) -> None:
     """Tell how the contract NEW differs from OLD.
 
     The status is 0 where every client of OLD can go on with NEW, 1 where one may break, and 2 where a file is no
-    contract.
+    contract. Hosts, servers after the first, links, callbacks and webhooks are not compared.
     """
     from openapi.bridge.diff.compatibility import differences
 

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from openapi.bridge.diff.compatibility import Difference, differences
 from openapi.bridge.diff.narrowing import NEW_MEMBER, Effect, changes
-from openapi.bridge.document.schemas import Schemas
+from openapi.bridge.document.schemas import Schema, Schemas
 from openapi.contract import contract
 from tests.support.contracts import Json, contract_of, document, operation
 
 BREAKING, COMPATIBLE = True, False
 BOTH, SENDERS, READERS, NOBODY = (True, True), (True, False), (False, True), (False, False)
 TEXT = {"type": "string"}
+JSON, FORM, OBJECT = "application/json", "application/x-www-form-urlencoded", {"type": "object"}
+READ_ONLY, WRITE_ONLY = {"a": {"readOnly": True}}, {"a": {"writeOnly": True}}
 CANNOT_TELL = "is another, and what that means cannot be told"
 
 
@@ -59,12 +61,54 @@ def effects(old: Any, new: Any) -> list[tuple[Effect, str]]:
         ({}, {"required": ["a"]}, SENDERS, "a: is required now"),
         ({"items": TEXT}, {"items": {"type": "null"}}, BOTH, "[]: the types were string; now null"),
         ({"not": TEXT}, {"not": {"type": "null"}}, BOTH, f"not {CANNOT_TELL}"),
-        ({"anyOf": [TEXT]}, {"anyOf": [TEXT, True]}, BOTH, f"anyOf {CANNOT_TELL}"),
+        ({"anyOf": [TEXT]}, {"anyOf": [True]}, BOTH, f"anyOf {CANNOT_TELL}"),
+        ({"anyOf": [TEXT]}, {"anyOf": [TEXT, True]}, READERS, "anyOf has more schemas"),
+        ({"anyOf": [TEXT, True]}, {"anyOf": [TEXT]}, SENDERS, "anyOf has fewer schemas"),
+        ({"oneOf": [TEXT]}, {"oneOf": [TEXT, True]}, BOTH, f"oneOf {CANNOT_TELL}"),
+        ({"readOnly": True}, {}, SENDERS, "readOnly was true, is none"),
+        ({}, {"writeOnly": True}, READERS, "writeOnly was none, is true"),
         (True, False, SENDERS, "is not allowed any more"),
         (False, {}, READERS, "is allowed now"),
         ({"properties": {"a": TEXT}}, {"properties": {}}, BOTH, "a: is gone"),
         ({"properties": {}}, {"properties": {"a": TEXT}}, SENDERS, "a: is new"),
-        ({"properties": {"a": TEXT}}, {}, BOTH, "members have other rules, and what that means cannot be told"),
+        ({"properties": {"a": TEXT}}, {}, BOTH, "a: is gone"),
+        ({}, {"properties": {"a": TEXT}}, SENDERS, "a: is new"),
+        (
+            {"properties": READ_ONLY},
+            {"properties": READ_ONLY, "required": ["a"]},
+            NOBODY,
+            "a: is required now",
+        ),
+        (
+            {"properties": WRITE_ONLY, "required": ["a"]},
+            {"properties": WRITE_ONLY},
+            NOBODY,
+            "a: is not required any more",
+        ),
+        (
+            {"additionalProperties": TEXT, "unevaluatedProperties": False},
+            {"additionalProperties": TEXT},
+            BOTH,
+            f"unevaluatedProperties {CANNOT_TELL}",
+        ),
+        (
+            {"additionalProperties": TEXT, "unevaluatedProperties": False, "properties": {}},
+            {"unevaluatedProperties": False, "properties": {}},
+            BOTH,
+            f"additionalProperties {CANNOT_TELL}",
+        ),
+        (
+            {"unevaluatedItems": False},
+            {"items": TEXT, "unevaluatedItems": False},
+            BOTH,
+            f"items {CANNOT_TELL}",
+        ),
+        (
+            {"contentSchema": {"$ref": "#/components/schemas/Named"}},
+            {"contentSchema": TEXT},
+            BOTH,
+            f"contentSchema {CANNOT_TELL}",
+        ),
         (
             {"properties": {}, "additionalProperties": False},
             {"properties": {"a": TEXT}, "additionalProperties": False},
@@ -96,11 +140,59 @@ def test_each_rule_has_a_direction(old: Any, new: Any, breaks: tuple[bool, bool]
         ({"properties": {"a": {"$ref": "#/components/schemas/It"}}},) * 2,
         ({"enum": [1]}, {"const": 1}),
         (False, False),
+        ({"type": "object"}, {"type": "object", "additionalProperties": True, "properties": {}}),
+        ({}, {"readOnly": False, "uniqueItems": False, "nullable": False, "definitions": {"a": True}}),
     ],
 )
 def test_what_means_the_same_is_no_difference(old: Any, new: Any) -> None:
     """Neither texts for people nor the way in which rules are laid together make a difference."""
     assert [] == effects(old, new)
+
+
+def test_a_keyword_counts_beside_its_neighbours() -> None:
+    """What moves from one part of an `allOf` to another may mean another thing there."""
+
+    def found(keyword: str, neighbour: Json) -> list[tuple[Effect, str]]:
+        first, second = {keyword: {"maxLength": 1}}, {keyword: {"maxLength": 2}}
+        old, new = {"allOf": [first | neighbour, second]}, {"allOf": [first, second | neighbour]}
+        return effects(old, new)
+
+    assert [(BOTH, f"prefixItems {CANNOT_TELL}")] * 2 == found("items", {"prefixItems": [True]})
+    assert [(BOTH, f"contains {CANNOT_TELL}")] * 2 == found("contains", {"minContains": 0})
+    expected = [(BOTH, f"patternProperties {CANNOT_TELL}")] * 2
+    assert expected == found("additionalProperties", {"patternProperties": {"a": True}})
+
+
+def test_what_is_turned_round_by_a_part_of_its_own() -> None:
+    """Where a schema bars itself, more of it is also less."""
+    old, new = (
+        {"maxLength": limit, "properties": {"a": {"not": {"$ref": "#/components/schemas/It"}}}}
+        for limit in (5, 9)
+    )
+    expected = [(READERS, "maxLength was 5, is 9"), (BOTH, f"a: not {CANNOT_TELL}")]
+    assert sorted(expected) == sorted(effects(old, new))
+
+
+@pytest.mark.parametrize("choice", [lambda schema: schema, lambda schema: {"anyOf": [TEXT, schema]}])
+def test_schemas_that_refer_to_one_another(choice: Callable[[Json], Json]) -> None:
+    """Each is compared once, however many ways lead to it."""
+    names = [f"S{number}" for number in range(200)]
+
+    def start(**further: Any) -> Schema:
+        schemas: Json = {
+            name: {
+                "properties": {
+                    to: choice({"$ref": f"#/components/schemas/{to}"}) for to in names[at : at + 9]
+                }
+            }
+            for at, name in enumerate(names)
+        }
+        schemas[names[-1]]["properties"]["S0"] = choice({"$ref": "#/components/schemas/S0"})
+        schemas[names[-1]] |= further
+        return Schemas({"components": {"schemas": schemas}}).at("/components/schemas/S0")
+
+    assert [] == changes(start(), start())
+    assert changes(start(), start(maxLength=1))
 
 
 PLAIN = [None, True, 0, 1, 1.5, 2, 3, "", "a", "ab", "abc", [], [1], ["a", "a"], [1, 2, "a"]]
@@ -182,6 +274,25 @@ def body(media_type: str = "application/json", **fields: Any) -> Json:
     return api("post", requestBody={"content": {media_type: {"schema": TEXT}}, **fields})
 
 
+def queries(schema: Json) -> Json:
+    """A document whose operation takes that parameter with another schema, and one more."""
+    made = query(schema=schema)
+    made["paths"]["/things"]["get"]["parameters"].append({"name": "id", "in": "query", "schema": TEXT})
+    return made
+
+
+def taking(name: str, content: Json, *more: Any, **fields: Any) -> Json:
+    """A document whose operation takes a body of one media type, or of a second one too."""
+    contents = {name: content | fields, **dict([more] if more else [])}
+    return api("post", requestBody={"content": contents})
+
+
+def answering(contents: Json) -> Json:
+    """A document whose operation answers with JSON, by status."""
+    described = {status: {"description": "", "content": {JSON: each}} for status, each in contents.items()}
+    return api(responses=described)
+
+
 def answer(status: str = "200", **fields: Any) -> Json:
     """A document whose operation answers with a response like this, beside 200."""
     responses = {"200": {"description": "Done"}, status: {"description": "", **fields}}
@@ -227,12 +338,32 @@ def header(**fields: Any) -> Json:
         (
             header(),
             answer(headers={"Size": {"content": {"text/plain": {}}}}),
-            [BREAKING, BREAKING],
-            ["header size: it has a schema in another way", "header size: the media type text/plain is new"],
+            BREAKING,
+            "header size: it is written in another way",
         ),
         (header(), header(required=True), COMPATIBLE, "header size: it is required now"),
         (header(required=True), header(), BREAKING, "header size: it is not required now"),
         (header(), header(schema={**TEXT, "maxLength": 9}), COMPATIBLE, "header size: maxLength was none, is 9"),
+        (header(), header(explode=True), BREAKING, "header size: it is written in another way"),
+        (query(), query(allowEmptyValue=True), COMPATIBLE, "it may be empty now"),
+        (query(allowEmptyValue=True), query(), BREAKING, "it may not be empty now"),
+        (query(schema=OBJECT), queries(OBJECT), BREAKING, "the query parameter id is new"),
+        (query(), queries({"type": "integer"}), COMPATIBLE, "the query parameter id is new"),
+        (taking(FORM, {}), taking(FORM, {}, encoding={"a": {}}), BREAKING, "its members are written in another way"),
+        (taking(JSON, {"schema": True}), taking(JSON, {}), [], []),
+        (taking(JSON, {}), taking("Application/JSON; charset=utf-8", {}), [], []),
+        (taking(JSON, {}), taking("*/*", {}), COMPATIBLE, "the media type */* is new"),
+        (taking("*/*", {}), taking("*/*", {}, JSON, {"schema": TEXT}), BREAKING, "the types were any; now string"),
+        (answering({"4XX": {}}), answering({"4XX": {}, "404": {}}), [], []),
+        (answering({"404": {}}), answering({"4XX": {}}), COMPATIBLE, "the answer 4XX is new"),
+        (answering({"201": {}}), answering({"2XX": {}}), BREAKING, "the answer 2XX is new"),
+        (
+            answering({"default": {"schema": TEXT}}),
+            answering({"default": {"schema": TEXT}, "404": {}}),
+            BREAKING,
+            "the types were string; now any",
+        ),
+        (api(operationId="act"), api(responses={"200": {"description": "Done"}, "x-like": "y"}), [], []),
     ],
 )  # fmt: skip
 def test_operations_are_compared_part_by_part(
@@ -243,6 +374,68 @@ def test_operations_are_compared_part_by_part(
     if isinstance(sentence, str):
         breaking, sentence = [breaking], [sentence]
     assert list(zip(breaking, sentence, strict=True)) == [(each.breaking, each.sentence) for each in found]
+
+
+SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "token": {"type": "http", "scheme": "Bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "Key"},
+    "identity": {"type": "openIdConnect", "openIdConnectUrl": "https://a.example"},
+    "login": {
+        "type": "oauth2",
+        "flows": {"implicit": {"authorizationUrl": "https://a.example", "scopes": {}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaking", "sentences"),
+    [
+        ([{"bearer": []}], [{"token": []}], [], []),
+        ([{"bearer": []}], [{"bearer": []}, {"key": []}], [COMPATIBLE], ["apiKey header key is enough now"]),
+        (
+            [{"bearer": []}, {"key": []}],
+            [{"bearer": []}],
+            [BREAKING],
+            ["apiKey header key is not enough any more"],
+        ),
+        ([{"bearer": [], "key": []}], [{"key": []}], [COMPATIBLE], ["apiKey header key is enough now"]),
+        (
+            [{"login": ["read"]}],
+            [{"login": ["read", "write"]}],
+            [BREAKING],
+            ["oauth2 and oauth2 scope read is not enough any more"],
+        ),
+        ([{"login": ["read"]}], [{"login": []}], [COMPATIBLE], ["oauth2 is enough now"]),
+        (
+            [{"identity": []}],
+            [{"bearer": []}],
+            [BREAKING, COMPATIBLE],
+            ["openIdConnect https://a.example is not enough any more", "http bearer is enough now"],
+        ),
+        ([{"bearer": []}, {}], [{"bearer": []}], [BREAKING], ["a token is needed now"]),
+    ],
+)
+def test_what_was_enough_must_be_enough(
+    old: list[Json], new: list[Json], breaking: list[bool], sentences: list[str]
+) -> None:
+    """Credentials are compared by what is sent, not by the names of their schemes."""
+    documents = (api(security=security) for security in (old, new))
+    components = {"components": {"securitySchemes": SCHEMES}}
+    found = differences(*(contract_of(document | components) for document in documents))
+    assert list(zip(breaking, sentences, strict=True)) == [each[:2] for each in found]
+
+
+def test_an_operation_without_an_operation_id() -> None:
+    """It has no name that could have changed."""
+
+    def nameless(path: str, name: str) -> Json:
+        made = api(path=path, parameters=[{"name": name, "in": "path", "required": True, "schema": TEXT}])
+        del made["paths"][path]["get"]["operationId"]
+        return made
+
+    sides = nameless("/things/{id}", "id"), nameless("/things/{key}", "key")
+    assert [] == differences(*map(contract_of, sides))
 
 
 def test_the_names_of_path_parameters_are_not_sent() -> None:

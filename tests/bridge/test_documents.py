@@ -97,6 +97,16 @@ def test_a_header_that_no_message_can_have() -> None:
     assert {"X-Z": "text"} == ExampleAnswers(contract).answer(contract.operations["act"], Wish()).headers
 
 
+def test_a_link_that_leads_to_no_operation() -> None:
+    """A link to an operationId that nothing has is named, and the document is served all the same."""
+    links = {name: {"operationId": name} for name in ("act", "hook", "gone")}
+    made = operation(responses={"200": {"description": "Done", "links": links}})
+    webhooks = {"a": {"post": operation("hook")}}
+    contract = contract_of(document({"/a": {"get": made}}, webhooks=webhooks))
+    place = "#/paths/~1a/get/responses/200/links/gone"
+    assert [f"{place}: no operation has the operationId 'gone'"] == contract.notes
+
+
 def test_references_may_lead_far() -> None:
     """A chain of references is followed however long it is, and what many of them lead to is looked at once."""
     far = {f"A{index}": {"$ref": f"#/components/schemas/A{index + 1}"} for index in range(400)}

@@ -61,6 +61,9 @@ def test_the_file_is_what_the_contract_makes() -> None:
         ({"$ref": "#/components/schemas/Other"}, "Other"),
         ({"$ref": "#/components/schemas/Other/items"}, "Any"),
         ({"type": "array", "items": False}, "list[Any]"),
+        ({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}}, "list[Any]"),
+        ({"type": "object", "properties": {}}, "dict[str, Any]"),
+        ({"type": ["object", "null"], "properties": {"a": True}}, "dict[str, Any] | None"),
         (True, "Any"),
         ({}, "Any"),
     ],
@@ -79,6 +82,13 @@ def test_an_object_becomes_a_typed_dict() -> None:
     assert "class Loose(TypedDict):\n    a: NotRequired[str]\n" in generated(
         {"Loose": {"properties": {"a": members["a"]}}}
     )
+
+
+def test_members_of_one_direction() -> None:
+    """A member that requests or answers do not have need not be there, though it is required."""
+    members = {"id": {"type": "integer", "readOnly": True}, "key": {"type": "string", "writeOnly": True}}
+    text = generated({"Thing": {"required": ["id", "key"], "properties": members}})
+    assert "class Thing(TypedDict):\n    id: NotRequired[int]\n    key: NotRequired[str]\n" in text
 
 
 def test_members_need_not_be_identifiers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +268,14 @@ def test_an_operation_becomes_a_method(fields: Json, signature: str) -> None:
     """An operation's handler takes its parameters and body by name, and answers what its success says."""
     schemas = {"Time": {"type": "string", "format": "date-time"}}
     assert f"    async def act{signature}: ..." in generated(schemas, {**operation(), **fields})
+
+
+def test_tags_that_would_have_one_name() -> None:
+    """Each tag has a protocol of its own, whose name no schema has."""
+    tagged = [operation(tag, tags=[tag]) for tag in ("One-Two", "One Two", "Three")]
+    text = generated({"ThreeHandlers": {"type": "string"}}, *tagged)
+    expected = ["OneTwoHandlers", "OneTwoHandlers_2", "ThreeHandlers_2"]
+    assert expected == re.findall(r"class (\w+)\(Protocol", text)
 
 
 def test_a_tag_becomes_a_protocol() -> None:

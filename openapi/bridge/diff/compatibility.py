@@ -1,21 +1,22 @@
 """Two versions of the contract: which of their differences break the clients of the older one, and which do not.
 
 What goes over the wire is compared, and the operationIds, after which generated clients name their functions. The
-hosts of servers, links, webhooks and texts for people are not.
+hosts of servers, servers after the first, links, callbacks, webhooks and texts for people are not.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, NamedTuple
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.diff.narrowing import changes
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import Place
-from openapi.bridge.request.styles import DEFAULT_STYLES
+from openapi.bridge.document.places import Json, Place
+from openapi.bridge.media_types import read_media_type
+from openapi.bridge.request.styles import DEFAULT_STYLES, StyleReader
 
 # What decides how a parameter is read, beside its style.
-_READ_BY = ("allowReserved", "allowEmptyValue", "x-list", "x-owner")
+_READ_BY = ("allowReserved", "x-list", "x-owner")
 
 
 class Difference(NamedTuple):
@@ -75,21 +76,65 @@ def _appeared(what: str, is_new: bool, breaks: bool, part: str = "") -> Differen
 
 
 def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation]) -> Iterator[Difference]:
-    was, now = old[1], new[1]
-    if was.id != now.id:
-        yield Difference(True, f"the operationId was {was.id}, is {now.id}")
-    if was.secured != now.secured:
-        yield Difference(now.secured, f"a token is {'' if now.secured else 'not '}needed now")
+    was, now = (each.place.node.get("operationId") for _, each in (old, new))
+    if was != now:
+        yield Difference(True, f"the operationId was {was or 'none'}, is {now or 'none'}")
+    yield from _security(old, new)
     yield from _parameters(_own_parameters(*old), _own_parameters(*new))
     yield from _bodies(*(Part(contract, each.body) if each.body else None for contract, each in (old, new)))
-    olds, news = (Part(contract, each.place).parts("responses") for contract, each in (old, new))
+    olds, news = (
+        {status: Part(contract, each.place) / "responses" / status for status in each.responses}
+        for contract, each in (old, new)
+    )
     for status in dict.fromkeys((*olds, *news)):
-        if status in olds and status in news:
-            for difference in _answers(olds[status], news[status]):
+        names = (status, f"{status[0]}XX", "default")
+        before, after = (next((each[name] for name in names if name in each), None) for each in (olds, news))
+        if before and after:
+            for difference in _answers(before, after):
                 yield difference._replace(part=status)
         else:
             # Clients know a refusal by the class of its status (RFC 9110, section 15); a success they read.
-            yield _appeared(f"the answer {status}", status in news, breaks=status[0] not in "45")
+            yield _appeared(f"the answer {status}", after is not None, breaks=status[0] not in "45")
+
+
+def _security(old: tuple[Contract, Operation], new: tuple[Contract, Operation]) -> Iterator[Difference]:
+    if old[1].secured != new[1].secured:
+        yield Difference(new[1].secured, f"a token is {'' if new[1].secured else 'not '}needed now")
+        return
+    olds, news = _alternatives(*old), _alternatives(*new)
+    for each in olds:
+        # Who proves more than what is asked for is let in.
+        if not any(asked <= each for asked in news):
+            yield Difference(True, f"{_credentials(each)} is not enough any more")
+    for each in news:
+        if not any(asked <= each for asked in olds):
+            yield Difference(False, f"{_credentials(each)} is enough now")
+
+
+def _alternatives(contract: Contract, operation: Operation) -> list[frozenset[str]]:
+    """What each alternative asks for: schemes, whatever they are called, and their scopes."""
+    schemes = Part(contract, Place("/components", contract.document.get("components", {}))).parts(
+        "securitySchemes"
+    )
+    return [
+        frozenset(
+            text
+            for name, scopes in requirement.items()
+            for scheme in [_scheme(schemes[name].place.node)]
+            for text in (scheme, *(f"{scheme} scope {scope}" for scope in scopes))
+        )
+        for requirement in operation.security or ({},)
+    ]
+
+
+def _scheme(node: Json) -> str:
+    name = node.get("name", "").lower() if node.get("in") == "header" else node.get("name")
+    parts = (node["type"], node.get("scheme", "").lower(), node.get("in"), name, node.get("openIdConnectUrl"))
+    return " ".join(filter(None, parts))
+
+
+def _credentials(asked: Set[str]) -> str:
+    return " and ".join(sorted(asked)) or "no credentials"
 
 
 def _own_parameters(contract: Contract, operation: Operation) -> dict[tuple[str, str], Part]:
@@ -108,17 +153,34 @@ def _parameters(olds: dict[tuple[str, str], Part], news: dict[tuple[str, str], P
         part = news.get(key) or olds[key]
         name = f"{key[0]} parameter {part.get('name')}"
         if key not in news or key not in olds:
-            yield _appeared(f"the {name}", key in news, breaks=part.get("required", False))
+            was_taken = key[0] == "query" and any(map(_is_free, olds.values()))
+            yield _appeared(f"the {name}", key in news, breaks=part.get("required", False) or was_taken)
             continue
-        found = [*_required(olds[key], part), *_contents(olds[key], part, sent=True)]
-        if _form(olds[key]) != _form(part):
-            found.append(Difference(True, "it is written in another way"))
+        found = [*_required(olds[key], part), *_written(olds[key], part, sent=True)]
         yield from (each._replace(part=name) for each in found)
 
 
+def _is_free(parameter: Part) -> bool:
+    """Whether it takes every query parameter that no other takes."""
+    schema = parameter.contract.requests.at(f"{parameter.place.pointer}/schema")
+    return StyleReader(parameter.place.node, schema).is_free
+
+
+def _written(old: Part, new: Part, *, sent: bool) -> Iterator[Difference]:
+    """What differs in the values of a parameter or header, and in how they are written."""
+    if _form(old) == _form(new):
+        yield from _contents(old, new, sent=sent)
+    else:
+        yield Difference(True, "it is written in another way")
+    was, now = (part.get("in") == "query" and part.get("allowEmptyValue", False) for part in (old, new))
+    if was != now:
+        yield Difference(was, f"it may {'' if now else 'not '}be empty now")
+
+
 def _form(parameter: Part) -> list[Any]:
-    style = parameter.get("style", DEFAULT_STYLES[parameter.get("in")])
+    style = parameter.get("style", DEFAULT_STYLES[parameter.get("in", "header")])
     return [
+        "content" in parameter.place.node,
         style,
         parameter.get("explode", style == "form"),
         *(parameter.get(key) is True for key in _READ_BY),
@@ -150,23 +212,32 @@ def _answers(old: Part, new: Part) -> Iterator[Difference]:
             continue
         # Whoever reads a header misses it where it need not be there any more.
         found = [each._replace(breaking=not each.breaking) for each in _required(olds[name], news[name])]
-        found += _contents(olds[name], news[name], sent=False)
+        found += _written(olds[name], news[name], sent=False)
         yield from (each._replace(sentence=f"header {name}: {each.sentence}") for each in found)
     yield from _contents(old, new, sent=False)
 
 
 def _contents(old: Part, new: Part, *, sent: bool) -> Iterator[Difference]:
     """What differs in the schemas, or in the media types and theirs; `sent` tells requests from answers."""
-    has_schema = ["schema" in part.place.node for part in (old, new)]
-    if all(has_schema):
-        was, now = (part.contract.schemas.at(f"{part.place.pointer}/schema") for part in (old, new))
-        for effect, sentence in changes(was, now):
-            yield Difference(effect.senders if sent else effect.readers, sentence)
-    elif any(has_schema):
-        yield Difference(True, "it has a schema in another way")
+    was, now = (part.contract.schemas.at(f"{part.place.pointer}/schema") for part in (old, new))
+    for effect, sentence in changes(was, now):
+        yield Difference(effect.senders if sent else effect.readers, sentence)
+    if sent and old.get("encoding", {}) != new.get("encoding", {}):
+        yield Difference(True, "its members are written in another way")
     olds, news = old.parts("content"), new.parts("content")
     for media_type in dict.fromkeys((*olds, *news)):
-        if media_type in olds and media_type in news:
-            yield from _contents(olds[media_type], news[media_type], sent=sent)
+        before, after = _covering(media_type, olds), _covering(media_type, news)
+        if before and after:
+            yield from _contents(before, after, sent=sent)
         else:
-            yield _appeared(f"the media type {media_type}", media_type in news, breaks=not sent)
+            yield _appeared(f"the media type {media_type}", after is not None, breaks=not sent)
+
+
+def _covering(media_type: str, contents: Mapping[str, Part]) -> Part | None:
+    """What a content has for a media type: under its own name, or under that of the most specific range."""
+    read = read_media_type(media_type)
+    ranges = [
+        (each, key) for key in contents if (each := read_media_type(key)) and read and each.covers(read)
+    ]
+    key = max(ranges, key=lambda each: each[0].specificity, default=(None, media_type))[1]
+    return contents.get(media_type) or contents.get(key)

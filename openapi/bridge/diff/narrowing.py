@@ -1,12 +1,12 @@
 """What the change of a schema means to those who send what it describes, and to those who read it."""
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from openapi.bridge.document.patterns import WRITTEN
-from openapi.bridge.document.schemas import ALWAYS, Schema
+from openapi.bridge.document.schemas import ALWAYS, LAID_OVER, Schema, members_of
 
 
 class Effect(NamedTuple):
@@ -31,7 +31,9 @@ class Change(NamedTuple):
 
 
 Layers = list[Schema]
-Above = tuple[tuple[Any, Any], ...]
+# Two schemas, and the name of the member that they describe, for the sentences.
+Pair = tuple[Schema, Schema, str]
+Same = set[tuple[Schema, Schema]]
 
 # By keyword, what holds where it is absent, and which of several limits counts.
 _LIMITS: dict[str, tuple[int | None, Callable[..., Any]]] = {
@@ -41,33 +43,52 @@ _LIMITS: dict[str, tuple[int | None, Callable[..., Any]]] = {
 }
 # Each takes something from what is valid; which of two takes more cannot be told.
 _RESTRICTIONS = {"pattern", "format", "multipleOf", "uniqueItems", "dependentRequired"}
+# An answer has what is `readOnly` all the same, and a request what is `writeOnly`; false says as much as nothing.
+_FLAGS = {"readOnly": NARROWER, "writeOnly": WIDER, "uniqueItems": CANNOT_TELL, "nullable": CANNOT_TELL}
 # Hold schemas whose change, whatever it is, cannot be told from what the keyword makes of it.
 _OPAQUE = {"not", "if", "then", "else", "anyOf", "oneOf", "prefixItems", "contains", "propertyNames"}
-_OPAQUE |= {"dependentSchemas", "patternProperties", "unevaluatedProperties", "unevaluatedItems"}
+_OPAQUE |= {"dependentSchemas", "patternProperties", "contentSchema"}
+_OPAQUE |= {"unevaluatedProperties", "unevaluatedItems"}
 _MEMBERS = {"properties", "additionalProperties"}
+# Each of these means another thing beside another one of its group.
+_GROUPS = ({*_MEMBERS, "patternProperties"}, {"items", "prefixItems"}, {"if", "then", "else"})
+_GROUP_OF = {keyword: group for group in _GROUPS for keyword in group}
+# By keyword for what others leave over, the one for what it leaves, and how the sentences call that.
+_REST = {"items": ("unevaluatedItems", "[]"), "additionalProperties": ("unevaluatedProperties", "*")}
 _VALUES = {"enum", "const"}
 _NO_RULES = {"title", "description", "examples", "example", "deprecated", "externalDocs", "xml", "$comment"}
-_NO_RULES |= {"$defs", "$id", "$anchor", "$dynamicAnchor", "$schema", WRITTEN, *ALWAYS}
+_NO_RULES |= {"$defs", "definitions", "$id", "$anchor", "$dynamicAnchor", "$schema", WRITTEN, *ALWAYS}
 
 
-def changes(old: Schema, new: Schema, name: str = "", above: Above = ()) -> list[Change]:
+def changes(old: Schema, new: Schema) -> list[Change]:
     """How the rules of `new` differ from those of `old`, keyword by keyword of JSON Schema 2020-12.
 
-    What cannot be told to be harmless is said to break. Texts for people and extensions are no rules.
+    What cannot be told to be harmless is said to break. Texts for people and extensions are no rules. What a schema
+    refers to in several places is compared in the nearest of them.
+    """
+    return [*_changes((old, new, ""), set())]
+
+
+def _changes(first: Pair, same: Same, *, exact: bool = False) -> Iterator[Change]:
+    """The same, for what is below a name.
 
     Args:
-        name: of the member that the schemas describe, for the sentences.
+        same: what is known not to differ at all, to which this adds.
+        exact: whether it is a change, too, that one has a keyword which says as much as its absence.
     """
-    pair = (old.node, new.node)
-    if pair in above:  # A schema that holds itself.
-        return []
-    olds, news = _layers(old), _layers(new)
-    was_never, is_never = (any(layer.node is False for layer in layers) for layers in (olds, news))
-    if was_never or is_never:
-        sentence = "is allowed now" if was_never else "is not allowed any more"
-        never = Change(WIDER if was_never else NARROWER, _about(name, sentence))
-        return [] if was_never and is_never else [never]
-    return list(_Comparison(olds, news, name, (*above, pair)).changes())
+    seen = set(same) if exact else set()
+    waiting, differ = [first], False
+    for old, new, name in waiting:
+        pair = old.end(), new.end()
+        if pair not in seen:
+            seen.add(pair)
+            comparison = _Comparison(*pair, name, same, exact)
+            found = [*comparison.changes()]
+            yield from found
+            differ = differ or bool(found)
+            waiting += comparison.below
+    if exact and not differ:
+        same |= seen
 
 
 def _layers(schema: Schema) -> Layers:
@@ -76,20 +97,32 @@ def _layers(schema: Schema) -> Layers:
 
 
 class _Comparison:
-    """Two schemas, each with the layers that apply without a condition."""
+    """Two schemas, each with the layers that apply without a condition; `below` gets what else has to be compared."""
 
-    def __init__(self, olds: Layers, news: Layers, name: str, above: Above) -> None:
-        self._olds = [layer for layer in olds if isinstance(layer.node, dict)]
-        self._news = [layer for layer in news if isinstance(layer.node, dict)]
+    def __init__(self, old: Schema, new: Schema, name: str, same: Same, exact: bool) -> None:
+        sides = _layers(old), _layers(new)
+        self._never = tuple(any(layer.node is False for layer in layers) for layers in sides)
+        self._olds, self._news = (
+            [layer for layer in layers if isinstance(layer.node, dict)] for layers in sides
+        )
+        self._all = (*self._olds, *self._news)
         self._name = name
-        self._above = above
+        self._same = same
+        self._exact = exact
+        self.below: list[Pair] = []
 
     def changes(self) -> Iterator[Change]:
-        keywords = dict.fromkeys(key for layer in (*self._olds, *self._news) for key in layer.node)
+        if self._never == (True, False):
+            yield self._change(WIDER, "is allowed now")
+        if self._never == (False, True):
+            yield self._change(NARROWER, "is not allowed any more")
+        if any(self._never):
+            return
+        keywords = dict.fromkeys(key for layer in self._all for key in layer.node)
         if keywords.keys() & _VALUES:
             yield from self._sets("the values", _values)
         if keywords.keys() & _MEMBERS:
-            yield from self._pairs("members", _MEMBERS, self._members)
+            yield from self._pairs("properties", self._members)
         for keyword in keywords:
             if keyword not in _NO_RULES | _VALUES | _MEMBERS and not keyword.startswith("x-"):
                 yield from self._keyword(keyword)
@@ -102,34 +135,35 @@ class _Comparison:
         elif keyword in _LIMITS:
             yield from self._limits(keyword)
         elif keyword == "items":
-            yield from self._pairs(
-                keyword, {keyword}, lambda old, new: self._below(_one(keyword, old), _one(keyword, new), "[]")
-            )
+            yield from self._pairs(keyword, lambda old, new: self._rest(keyword, old, new))
         elif keyword in _OPAQUE:
-            yield from self._pairs(keyword, {keyword}, lambda old, new: self._opaque(keyword, old, new))
+            yield from self._pairs(keyword, lambda old, new: self._opaque(keyword, old, new))
         else:
             yield from self._others(keyword)
 
     def _change(self, effect: Effect, sentence: str, member: str = "") -> Change:
         return Change(effect, _about(self._member(member), sentence))
 
-    def _below(self, old: Schema, new: Schema, member: str = "") -> list[Change]:
-        return changes(old, new, self._member(member), self._above)
+    def _below(self, old: Schema, new: Schema, member: str = "") -> None:
+        self.below.append((old, new, self._member(member)))
 
     def _member(self, name: str) -> str:
         return f"{self._name}.{name}".strip(".")
 
-    def _pairs(
-        self, what: str, keywords: Collection[str], compare: Callable[[Schema, Schema], Iterable[Change]]
-    ) -> Iterator[Change]:
+    def _pairs(self, keyword: str, compare: Callable[[Schema, Schema], Iterator[Change]]) -> Iterator[Change]:
         """Compares layer by layer, which is right since all of them apply."""
-        olds = [layer for layer in self._olds if layer.node.keys() & keywords]
-        news = [layer for layer in self._news if layer.node.keys() & keywords]
+        group = _GROUP_OF.get(keyword, {keyword})
+        olds, news = (
+            [layer for layer in layers if layer.node.keys() & group] for layers in (self._olds, self._news)
+        )
+        if keyword not in _OPAQUE and not self._exact and not (olds and news):
+            anything = [replace(layer, node={}) for layer in olds or news]
+            olds, news = olds or anything, news or anything
         if len(olds) == len(news):
             for old, new in zip(olds, news, strict=True):
                 yield from compare(old, new)
         else:
-            yield self._change(CANNOT_TELL, f"{what} have other rules, and what that means cannot be told")
+            yield self._cannot_tell(keyword)
 
     def _sets(self, what: str, read: Callable[[Layers], set[str] | None]) -> Iterator[Change]:
         old, new = read(self._olds), read(self._news)
@@ -140,14 +174,15 @@ class _Comparison:
             yield self._change(Effect(senders=gone, readers=added), f"{what} were {was}; now {now}")
 
     def _required(self) -> Iterator[Change]:
-        old, new = (
-            dict.fromkeys(name for names in _found("required", layers) for name in names)
-            for layers in (self._olds, self._news)
+        sent, read = (
+            [_needed(layers, flag) for layers in (self._olds, self._news)]
+            for flag in ("readOnly", "writeOnly")
         )
-        for name in [name for name in new if name not in old]:
-            yield self._change(NARROWER, "is required now", name)
-        for name in [name for name in old if name not in new]:
-            yield self._change(WIDER, "is not required any more", name)
+        for name in sorted((sent[1] - sent[0]) | (read[1] - read[0])):
+            yield self._change(Effect(name in sent[1] - sent[0], readers=False), "is required now", name)
+        for name in sorted((sent[0] - sent[1]) | (read[0] - read[1])):
+            effect = Effect(senders=False, readers=name in read[0] - read[1])
+            yield self._change(effect, "is not required any more", name)
 
     def _limits(self, keyword: str) -> Iterator[Change]:
         absent, tightest = _LIMITS[keyword]
@@ -169,22 +204,49 @@ class _Comparison:
             if name not in news:
                 yield self._change(CANNOT_TELL, "is gone", name)
             elif name in olds:
-                yield from self._below(olds[name], news[name], name)
+                self._below(olds[name], news[name], name)
             else:
                 yield self._change(new_member, "is new", name)
-        was, now = (_one("additionalProperties", each) for each in (old, new))
-        is_known = False not in (was.node, now.node)
-        for effect, sentence in self._below(was, now, "*"):
-            yield Change(effect if is_known else effect._replace(readers=False), sentence)
+        if False in (others, new.node.get("additionalProperties")):
+            # Readers of the closed one know none of these members.
+            pair = (_one("additionalProperties", old), _one("additionalProperties", new), self._member("*"))
+            for effect, sentence in _changes(pair, self._same):
+                yield Change(effect._replace(readers=False), sentence)
+        else:
+            yield from self._rest("additionalProperties", old, new)
+
+    def _rest(self, keyword: str, old: Schema, new: Schema) -> Iterator[Change]:
+        """Compares what a keyword says of all members or items that no other names."""
+        unevaluated, name = _REST[keyword]
+        appeared = (keyword in old.node) != (keyword in new.node)
+        if appeared and (self._exact or _found(unevaluated, self._all)):
+            yield self._cannot_tell(keyword)
+        else:
+            self._below(_one(keyword, old), _one(keyword, new), name)
 
     def _opaque(self, keyword: str, old: Schema, new: Schema) -> Iterator[Change]:
         olds, news = old.children(keyword), new.children(keyword)
-        if olds.keys() != news.keys() or any(self._below(olds[key], news[key]) for key in olds):
-            yield self._change(CANNOT_TELL, f"{keyword} is another, and what that means cannot be told")
+        pairs = [(olds[key], news[key], "") for key in olds if key in news]
+        counts = ("minContains", "maxContains") if keyword == "contains" else ()
+        differ = any(old.node.get(count) != new.node.get(count) for count in counts)
+        if self._exact:
+            self.below += pairs
+        else:
+            differ = differ or any(True for pair in pairs for _ in _changes(pair, self._same, exact=True))
+        if keyword == "anyOf" and not differ and len(olds) != len(news):
+            effect, word = (WIDER, "more") if len(olds) < len(news) else (NARROWER, "fewer")
+            yield self._change(effect, f"anyOf has {word} schemas")
+        elif differ or olds.keys() != news.keys():
+            yield self._cannot_tell(keyword)
+
+    def _cannot_tell(self, keyword: str) -> Change:
+        return self._change(CANNOT_TELL, f"{keyword} is another, and what that means cannot be told")
 
     def _others(self, keyword: str) -> Iterator[Change]:
         olds, news = _found(keyword, self._olds), _found(keyword, self._news)
-        effect = CANNOT_TELL
+        effect = _FLAGS.get(keyword, CANNOT_TELL)
+        if keyword in _FLAGS:
+            olds, news = ([each for each in found if each is not False] for found in (olds, news))
         if keyword == "default":
             # The outermost counts, and only for those who leave the value out.
             olds, news, effect = olds[:1], news[:1], NARROWER
@@ -198,8 +260,17 @@ def _about(name: str, sentence: str) -> str:
     return f"{name}: {sentence}" if name else sentence
 
 
-def _found(keyword: str, layers: Layers) -> list[Any]:
+def _found(keyword: str, layers: Sequence[Schema]) -> list[Any]:
     return [layer.node[keyword] for layer in layers if keyword in layer.node]
+
+
+def _needed(layers: Sequence[Schema], flag: str) -> set[str]:
+    """The names of the members that have to be there, which those with a flag do not, whatever is written."""
+    members = members_of(layers)
+    names = {name for names in _found("required", layers) for name in names}
+    return {
+        name for name in names if not any(each.is_marked(flag, LAID_OVER) for each in members.get(name, ()))
+    }
 
 
 def _one(keyword: str, schema: Schema) -> Schema:

@@ -40,6 +40,8 @@ _SCHEME = ("securitySchemes", "scheme", "http")
 _KEY = ("securitySchemes", "name", "apiKey", "header")
 # What people write for `true` by the rules of YAML 1.1, or in quotation marks.
 _TRUE = ("true", "yes", "on", "1")
+# What OpenAPI lets only one of stand in an object.
+_EITHER = {"schema", "content", "operationRef", "operationId"}
 _PATTERN_OF_NAMES = ["patternProperties", "propertyNames", "format"]
 # Our own extensions, and the one of OpenAPI to JSON Schema that is a rule, by the kind of object that has them: their
 # rules, and what is said where one is broken.
@@ -71,7 +73,7 @@ def check_document(document: Any) -> tuple[Schemas, list[str]]:
     """
     if not isinstance(document, dict):
         raise ContractError("line 1: the document is not a mapping")
-    version = str(document.get("openapi", "(missing)"))
+    version = str(document.get("openapi", "(missing)"))[:100]
     if not re.fullmatch(r"3\.1\.[0-9]+(-.+)?", version):
         raise ContractError(f"#/openapi: the version {version} is not supported; it must be 3.1.x")
     objects = list(parts(document))
@@ -132,10 +134,7 @@ def _grammar_problems(document: Json) -> Iterator[str]:
             names = [name for name in names if (*path, name) not in faulty]
             if names:
                 listed = ", ".join(f"'{name}'" for name in names)
-                verb = "was" if len(names) == 1 else "were"
-                yield (
-                    f"#{pointer_to('', *path)}: Unevaluated properties are not allowed ({listed} {verb} unexpected)"
-                )
+                yield f"#{pointer_to('', *path)}: {listed} {'is' if len(names) == 1 else 'are'} not allowed here"
         else:
             yield f"#{pointer_to('', *path)}: {_one_line(error)}"
 
@@ -146,8 +145,14 @@ def _one_line(error: jsonschema_rs.ValidationError) -> str:
     if error.kind.name == "not" and kind["schema"].keys() == {"required"}:
         said = " and ".join(f'"{name}"' for name in kind["schema"]["required"])
         said += " is not allowed together with the other members"
+    elif error.kind.name == "enum":
+        value, one_of, _ = said.rpartition(" is not one of ")
+        said = value + one_of + ", ".join(map(json.dumps, kind["options"]))
     elif (branches := kind.get("context")) and all(branches):
         said = ", or ".join(dict.fromkeys(_one_line(branch[0]) for branch in branches))
+    elif branches and isinstance(error.instance, dict):
+        said = " and ".join(f'"{name}"' for name in error.instance if name in _EITHER)
+        said += " are not allowed together"
     return " ".join(said.split())[:200]
 
 
@@ -163,7 +168,7 @@ def _value_problems(objects: Sequence[tuple[str, Place]]) -> Iterator[str]:
                 yield f"{where}: it must be the URI of a dialect, such as {_DIALECT}"
             # In schemas their own meta-schema says so.
             if key == "$ref" and kind != "schemas" and not _IS_REFERENCE(value):
-                yield f"{where}: {value!r} is no URI reference (RFC 3986)"
+                yield f"{where}: {str(value)[:100]!r} is no URI reference (RFC 3986)"
             rule, sentence = _EXTENSIONS.get((kind, key), (None, ""))
             # Of responses ours are those that have a name.
             is_ours = kind != "responses" or place.pointer.startswith("/components/")

@@ -222,14 +222,18 @@ def _path_of(server: Place) -> str:
 
 
 def left_out(document: Json) -> Iterator[str]:
-    """A line for each path, server's path and header that is not served, since no message can have it, and for an
-    extension of another tool that has the name of one of ours."""
+    """A line for each path, server's path and header that is not served, since no message can have it, for an
+    extension of another tool that has the name of one of ours, and for a link that leads to no operation."""
     if isinstance(document.get("x-headers"), list):
         yield "#/x-headers: left out, since it is a list and not values by the names of headers"
     for path in document.get("paths", {}):
         if _is_unreachable(path):
             yield f"#{pointer_to('/paths', path)}: left out, since no request can have a path with '#' or '?'"
-    for kind, place in parts(document):
+    objects = list(parts(document))
+    ids = {place.node.get("operationId") for kind, place in objects if kind == "operations"}
+    for kind, place in objects:
+        if kind == "links" and place.node.get("operationId") not in {*ids, None}:
+            yield f"#{place.pointer}: no operation has the operationId {place.node['operationId']!r}"
         if kind == "servers" and "{" in _path_of(place):
             yield f"#{place.pointer}: its path is left out, since a variable in it has no default"
         names: Iterable[str] = place.node.get("headers", ()) if kind == "responses" else ()
