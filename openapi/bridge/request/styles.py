@@ -121,6 +121,12 @@ class StyleReader:
             reader.others = self.others
         return readers
 
+    @property
+    def is_free(self) -> bool:
+        """Whether this is an object whose members are whatever query parameters nobody else takes."""
+        is_open = self.is_spread_object and self._coercion.is_open
+        return is_open and self._location == "query" and self._style != "deepObject"
+
     def takes(self, sent: str) -> bool:
         """Whether a query parameter of this name, as it is sent, belongs here."""
         return self.is_named(sent) or self._is_left(sent)
@@ -130,9 +136,7 @@ class StyleReader:
         return sent == self._key or (self.is_spread_object and bool(self._path(sent)))
 
     def _is_left(self, sent: str) -> bool:
-        # An object without brackets that is open has whatever query parameters nobody else takes.
-        is_open = self.is_spread_object and self._location == "query" and self._style != "deepObject"
-        return is_open and self._coercion.is_open and not any(each.is_named(sent) for each in self.others)
+        return self.is_free and not any(other.is_named(sent) for other in self.others)
 
     def _path(self, sent: str) -> list[str]:
         """The names of the members, each in the one before it, that a parameter of this name gives: `a` and `b` for
