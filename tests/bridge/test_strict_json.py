@@ -94,6 +94,17 @@ def test_a_number_beyond_a_double_is_refused(number: str, around: str) -> None:
     assert INFINITE == refusal(around.format(number).encode())
 
 
+def test_a_whole_number_is_an_integer_however_it_is_written() -> None:
+    """To JSON Schema `1.0` is an integer, so it is one to Python, as the generated types say; what is more than a
+    double holds exactly stays as it is."""
+    text = b'[1.0, -20.00, 1e2, {"a": 3.0}, 1.5, 1e17, "1.0"]'
+    found = strict_json.loads(text)
+    assert [1, -20, 100, {"a": 3}, 1.5, 1e17, "1.0"] == found
+    assert [int, int, int, int, float, float] == [
+        type(each) for each in (*found[:3], found[3]["a"], *found[4:6])
+    ]
+
+
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity", "nan", "[NaN]", '{"a": Infinity}'])
 def test_what_is_no_number_is_refused(word: str) -> None:
     """NaN and the infinities are not JSON, though Python writes them."""

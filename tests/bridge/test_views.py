@@ -27,6 +27,15 @@ SCHEMAS = {
     "Chosen": {
         "oneOf": [{"$ref": "#/components/schemas/Plain"}, {"required": ["key"], "properties": {"key": {}}}]
     },
+    "Marked": {
+        "$ref": "#/components/schemas/Unmarked",
+        "properties": {"id": {"readOnly": True}, "secret": {"writeOnly": True}},
+    },
+    "MarkedApart": {
+        "allOf": [{"$ref": "#/components/schemas/Again"}, {"$ref": "#/components/schemas/Marked"}]
+    },
+    "Again": {"$ref": "#/components/schemas/Unmarked"},
+    "Unmarked": {**MEMBERS, "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}},
     "Dependent": {**MEMBERS, "dependentRequired": {"name": ["id"]}},
     "List": {"type": "array", "items": {"$ref": "#/components/schemas/Plain"}},
     "Nested": {"properties": {"inner": {"$ref": "#/components/schemas/List"}}},
@@ -47,7 +56,10 @@ CONTRACT = contract()
     [
         *(
             (name, lambda value: value)
-            for name in ("Plain", "Referred", "Extended", "Closed", "Chosen", "Dependent")
+            for name in (
+                *("Plain", "Referred", "Extended", "Closed", "Chosen", "Dependent"),
+                *("Marked", "MarkedApart"),
+            )
         ),
         ("List", lambda value: [value]),
         ("Nested", lambda value: {"inner": [value]}),
@@ -62,6 +74,15 @@ def test_a_member_of_one_direction_is_none_of_the_other(name: str, wrap: Any) ->
         assert validator.is_valid(wrap(right))
         assert not validator.is_valid(wrap({**sent, **answered}))
         assert not validator.is_valid(wrap({**right, "name": 1}))
+
+
+def test_who_marks_no_member_needs_them_all() -> None:
+    """What one schema marks of another that it refers to is not marked for the others that do."""
+    validator = CONTRACT.requests.validator("/components/schemas/Unmarked")
+    assert [True, False] == [
+        validator.is_valid(value)
+        for value in ({"id": 1, "name": "", "secret": ""}, {"name": "", "secret": ""})
+    ]
 
 
 def test_the_schema_of_a_member_stays_what_it_is() -> None:

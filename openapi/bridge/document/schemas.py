@@ -35,7 +35,7 @@ class Schemas:
 
     def __init__(self, document: Json) -> None:
         self.validator_of: Callable[[Schema], Validator] = cache(
-            lambda schema: self._compiled(_absolute(schema))
+            lambda schema: self._compiled(schema.absolute())
         )
         """Compiles a schema of this document, wherever it stands."""
         self.ended: dict[tuple[int, str], Schema] = {}
@@ -99,19 +99,6 @@ class Schemas:
         return "#" + quote(pointer_to("/$defs", root) + pointer.removeprefix(root), safe="/~")
 
 
-def _absolute(schema: "Schema") -> Any:
-    """A copy of a schema's node whose references do not depend on where it stands."""
-    node, start = copy_of(schema.node), schema.base.partition("#")[0]
-    for _, place in relative_to_document(parts(node, "schemas")):
-        for keyword in REFERENCES if isinstance(place.node, dict) else ():
-            if (reference := place.node.get(keyword)) is not None:
-                if keyword == "$dynamicRef":
-                    reference = schema.follow(reference).base + "#" + reference.partition("#")[2]
-                is_fragment = reference.startswith("#")
-                place.node[keyword] = start + reference if is_fragment else urljoin(schema.base, reference)
-    return node
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Schema:
     """A schema, true or false included, and where its own references lead; equal is what stands at the same place."""
@@ -125,6 +112,18 @@ class Schema:
 
     def __hash__(self) -> int:
         return id(self.node)
+
+    def absolute(self) -> Any:
+        """A copy of its node whose references do not depend on where it stands."""
+        node, start = copy_of(self.node), self.base.partition("#")[0]
+        for _, place in relative_to_document(parts(node, "schemas")):
+            for keyword in REFERENCES if isinstance(place.node, dict) else ():
+                if (reference := place.node.get(keyword)) is not None:
+                    if keyword == "$dynamicRef":
+                        reference = self.follow(reference).base + "#" + reference.partition("#")[2]
+                    is_fragment = reference.startswith("#")
+                    place.node[keyword] = start + reference if is_fragment else urljoin(self.base, reference)
+        return node
 
     def follow(self, reference: str) -> "Schema":
         """The schema that a `$ref` in this one leads to; raises ReferencingError if it leads to no schema."""

@@ -3,6 +3,7 @@ says what is wrong with a value does."""
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,7 +39,9 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
     seen: Json = copy_of(document)
     for pointer in schemas.outermost:
         if isinstance(node := look_up(seen, pointer), dict):
-            node.update(copy_of(_rewritten(schemas.at(pointer), barred, set())))
+            rewritten = copy_of(_rewritten(schemas.at(pointer), barred, set()))
+            node.clear()
+            node.update(rewritten)
     return Schemas(seen)
 
 
@@ -85,6 +88,13 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
             node[keyword] = made[None]
         elif kind == "[schemas]":
             node[keyword] = [*made.values()]
+    if "$ref" in node:
+        # What is marked here and required there is required of nobody: it has to be written anew.
+        target = schema.follow(node["$ref"])
+        if (names - _barred(target.layers(), barred)) & target.required():
+            rewritten = replace(target, node=_rewritten(target, barred, names))
+            del node["$ref"]
+            node["allOf"] = [*node.get("allOf", ()), rewritten.absolute()]
     if "required" in node:
         somewhere = names | _barred(schema.layers(), barred)
         node["required"] = [name for name in node["required"] if name not in somewhere]

@@ -140,7 +140,7 @@ class _Json(ContentReader):
 
     def read(self, content: bytes, _media_type: MediaType) -> Any:
         try:
-            read = strict_json.loads if strict_json.large_number(content) else strict_json.parse
+            read = strict_json.loads if strict_json.other_number(content) else strict_json.parse
             value = read(content)
         except ValueError as error:
             raise unreadable(strict_json.reason(error)) from None

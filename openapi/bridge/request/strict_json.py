@@ -8,11 +8,14 @@ from typing import Any
 
 import jiter
 
-# Strict but for one rule: a number may become an infinity, which only one can that `large_number` finds.
+# Strict but for two rules: a number may become an infinity, and a whole one a float. Only those that `other_number`
+# finds can.
 parse: Callable[[bytes], Any] = partial(
     jiter.from_json, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="none"
 )
-large_number = re.compile(rb"[0-9][eE]|[0-9]{309}").search
+other_number = re.compile(rb"[0-9][eE]|[0-9]{309}|\.0+(?![0-9])").search
+# A double holds each integer to here.
+_EXACT = 2**53
 
 
 class JSONError(ValueError):
@@ -20,7 +23,7 @@ class JSONError(ValueError):
 
 
 def loads(text: bytes) -> Any:
-    """The value that `text` holds, UTF-8 without a byte order mark.
+    """The value that `text` holds, UTF-8 without a byte order mark; `1.0` is the integer that it is to JSON Schema.
 
     Refused: a member named twice, NaN and infinities (also by overflow, `1e999`), lone surrogates in strings,
     values nested deeper than 200 levels, integers of more than 4,300 digits.
@@ -32,17 +35,19 @@ def loads(text: bytes) -> Any:
         value = parse(text)
     except ValueError as error:
         raise JSONError(reason(error)) from None
-    if large_number(text) and _holds_infinity(value):
-        raise JSONError("Numbers in the request body must not be larger than a double can hold")
-    return value
+    return _exact(value) if other_number(text) else value
 
 
-def _holds_infinity(value: Any) -> bool:
+def _exact(value: Any) -> Any:
     if isinstance(value, dict):
-        value = value.values()
-    elif not isinstance(value, list):
-        return isinstance(value, float) and isinf(value)
-    return any(map(_holds_infinity, value))
+        return {name: _exact(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [*map(_exact, value)]
+    if not isinstance(value, float):
+        return value
+    if isinf(value):
+        raise JSONError("Numbers in the request body must not be larger than a double can hold")
+    return int(value) if value.is_integer() and abs(value) <= _EXACT else value
 
 
 def reason(error: ValueError) -> str:
