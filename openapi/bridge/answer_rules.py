@@ -16,7 +16,7 @@ from openapi.bridge.failures import BadRequest, InternalError
 from openapi.bridge.media_types import MediaType, is_token, read_media_type
 from openapi.bridge.request.styles import ABSENT, StyleReader
 
-log = logging.getLogger("todo_api")
+log = logging.getLogger(__name__)
 
 # What is said of a message by whoever writes or forwards it (RFC 9110, sections 6.6, 7.6.1, 8.3, 8.4 and 8.6; RFC 9112,
 # section 6.1).

@@ -14,7 +14,7 @@ from openapi.bridge.failures import Failure, Forbidden, InternalError, Unauthori
 from openapi.bridge.framework import ProblemException
 from openapi.bridge.media_types import accept_of
 
-log = logging.getLogger("todo_api")
+log = logging.getLogger(__name__)
 
 
 CLIENT_IS_GONE = "the client is gone"

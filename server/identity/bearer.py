@@ -118,7 +118,8 @@ def read_header(token: str, algorithms: tuple[str, ...]) -> tuple[str | None, st
     Keys that the token brings or points to (`jwk`, `jku`, `x5u`, `x5c`) are not even looked at.
 
     Raises:
-        Unauthorized: if it is no compact JWS, has another `alg` than `algorithms`, or needs an extension.
+        Unauthorized: if it is no compact JWS, has another `alg` than `algorithms`, needs an extension, or says that it
+            is for something else than access.
     """
     if _COMPACT_JWS.fullmatch(token) is None:
         raise Unauthorized("the token is not three base64url parts with full stops between")
@@ -133,4 +134,8 @@ def read_header(token: str, algorithms: tuple[str, ...]) -> tuple[str | None, st
     # Of what `crit` may name PyJWT refuses all but the extension `b64` (RFC 7797), for which a JWT has no use.
     if "b64" in header:
         raise Unauthorized("the token's header has b64, and no extension is known here")
+    # Of a logout for example, or a proof of possession (RFC 8725, section 3.11; RFC 9068, section 2.1).
+    kind = str(header.get("typ", "")).lower().removeprefix("application/")
+    if kind.endswith("+jwt") and kind != "at+jwt":
+        raise Unauthorized(f"the token's typ is {kind!a:.80}, which no access token has")
     return header.get("kid"), algorithm

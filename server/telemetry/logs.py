@@ -26,6 +26,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
             "todo_api": {"level": settings.log_level},
+            "openapi.bridge": {"level": settings.log_level},
             "uvicorn": {"level": "WARNING"},
         },
     }

@@ -225,7 +225,7 @@ def test_faults_are_logged_with_a_traceback(caplog: pytest.LogCaptureFixture) ->
     """An unexpected fault is one error in the log, with its traceback."""
     answer_to(ValueError("details"))
     record = caplog.records[-1]
-    assert ("todo_api", logging.ERROR) == (record.name, record.levelno)
+    assert ("openapi.bridge.refusals", logging.ERROR) == (record.name, record.levelno)
     assert "ValueError: details" in caplog.text
 
 
@@ -241,7 +241,7 @@ def test_trouble_is_logged_in_one_line(
     caplog: pytest.LogCaptureFixture, error: BaseException, level: int, message: str
 ) -> None:
     """Trouble elsewhere, a refused token and a client that left are one line each, with the precise reason."""
-    caplog.set_level(logging.INFO, "todo_api")
+    caplog.set_level(logging.INFO, "openapi.bridge")
     answer_to(error)
     assert [(level, message, None)] == [(r.levelno, r.getMessage(), r.exc_info) for r in caplog.records]
 
@@ -249,7 +249,7 @@ def test_trouble_is_logged_in_one_line(
 @pytest.mark.parametrize("error", [BadRequest("No"), Forbidden(), TaskNotFound(), PathNotFound()])
 def test_a_clients_mistake_is_not_logged(caplog: pytest.LogCaptureFixture, error: Failure) -> None:
     """A refused request is the client's business alone."""
-    caplog.set_level(logging.DEBUG, "todo_api")
+    caplog.set_level(logging.DEBUG, "openapi.bridge")
     answer_to(error)
     assert [] == caplog.records
 

@@ -213,6 +213,8 @@ HEADERS: list[object] = [
     {"alg": "HS256", "b64": True},
     {"alg": "HS256", "kid": None},
     {"alg": "HS256", "kid": ["a"]},
+    {"alg": "HS256", "typ": "logout+jwt"},
+    {"alg": "HS256", "typ": "application/DPoP+JWT" + "a" * 4000 + "\n+jwt"},
     [],
     b"",
     b"{",
@@ -226,8 +228,16 @@ HEADERS: list[object] = [
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda value: repr(value)[:40])
 def test_a_header_that_breaks_a_rule_is_refused(header: object) -> None:
-    """Another algorithm, any `crit` or `b64`, an odd kid, and what is no JSON object are refused."""
+    """Another algorithm, any `crit` or `b64`, an odd kid, a token for something else than access, and what is no JSON
+    object are refused."""
     assert refusal(verifier(), hs256(SECRET, claims_with(), header))
+
+
+@pytest.mark.parametrize("typ", ["JWT", "at+jwt", "application/at+JWT", "Bearer", "", None])
+def test_a_type_that_access_tokens_may_have_is_taken(typ: str | None) -> None:
+    """An access token may say that it is one (RFC 9068), or a JWT, or nothing of its type."""
+    token = hs256(SECRET, claims_with(), {"alg": "HS256", "typ": typ})
+    assert "alice" == identity(verifier(), token)["sub"]
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda value: repr(value)[:40])

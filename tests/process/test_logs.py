@@ -28,7 +28,7 @@ FAULT = {"error": "Something went wrong on our side. The fault has been logged"}
 @pytest.fixture
 def restored() -> Iterator[None]:
     """Leaves logging as it was."""
-    loggers = [logging.getLogger(name) for name in ("", "todo_api", "uvicorn")]
+    loggers = [logging.getLogger(name) for name in ("", "todo_api", "openapi.bridge", "uvicorn")]
     states = [(logger.handlers[:], logger.level) for logger in loggers]
     yield
     for logger, (handlers, level) in zip(loggers, states, strict=True):
