@@ -323,6 +323,10 @@ def test_references_in_a_circle(components: Json, references: Json) -> None:
             "#/paths/~1{}/get: the path has a parameter without a name",
         ),
         (
+            document({"/a/{b": {"get": operation()}}),
+            "#/paths/~1a~1{b/get: the path has a brace that stands alone",
+        ),
+        (
             of_operation(parameters=[ID, QUERY, QUERY]),
             f"{THING}/parameters/2: the query parameter 'q' stands at {THING}/parameters/1 too",
         ),

@@ -154,6 +154,8 @@ def _parameters(document: Json, owners: Sequence[Place]) -> tuple[Place, ...]:
 
 def _check_template(path: str, place: Place, parameters: Sequence[Place]) -> None:
     names = re.findall(r"\{([^}]*)\}", path)
+    if re.search("[{}]", re.sub(r"\{[^{}]*\}", "", path)):
+        raise ContractError(f"#{place.pointer}: the path has a brace that stands alone")
     if "" in names:
         raise ContractError(f"#{place.pointer}: the path has a parameter without a name")
     declared = [parameter.node["name"] for parameter in parameters if parameter.node["in"] == "path"]
