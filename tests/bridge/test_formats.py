@@ -34,3 +34,26 @@ def test_a_time_is_made_of_digits(name: str, value: str) -> None:
 
     assert value == parsed(body, json.dumps(value).encode())
     assert [] == taken
+
+
+@pytest.mark.parametrize("name", ["email", "idn-email"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Jo <jo@b.co>",
+        '"Jo" <jo@b.co>',
+        " <jo@b.co>",
+        "Jo <jo@b.co> ",
+        "J\0 <jo@b.co>",
+        "Jo\r\nTo: al@b.co <jo@b.co>",
+        '"j\to"@b.co',
+    ],
+)
+def test_an_address_stands_alone(name: str, text: str) -> None:
+    """Before an email address stands no name, and in it no control character (RFC 5321, section 4.1.2, "Mailbox")."""
+    body = body_reader({"application/json": {"schema": {"type": "string", "format": name}}})
+
+    for address in ("jo@b.co", "jo+x@[127.0.0.1]", '"<j o>"@b.co'):
+        assert address == parsed(body, json.dumps(address).encode())
+    with pytest.raises(BadRequest):
+        parsed(body, json.dumps(text).encode())
