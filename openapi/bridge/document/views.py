@@ -88,7 +88,7 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
             node[keyword] = made[None]
         elif kind == "[schemas]":
             node[keyword] = [*made.values()]
-    if "$ref" in node:
+    if names and "$ref" in node:
         # What is marked here and required there is required of nobody: it has to be written anew.
         target = schema.follow(node["$ref"])
         if (names - _barred(target.layers(), barred)) & target.required():
