@@ -76,7 +76,7 @@ class Message(NamedTuple):
         plain: the statements as they are.
         shared: the same, prepared in a session that may serve others too.
         own: the same, prepared in a session of our own. There the setting that names the user to the policies stands in
-            the place of the parameter `tenant`, so that PostgreSQL does not have to compare the two.
+            the place of the parameter `tenant` beside other ones, so that PostgreSQL does not have to compare the two.
         direct: what runs `own` for a user who is entered by that setting alone; empty for what changes a row, unless it
             refuses to when it is late, since the setting lets in whatever comes.
         owning: what makes a session our own, before anything is prepared there.
@@ -173,7 +173,8 @@ def _named(text: str, values: Iterable[str], names: Names, known: Mapping[str, s
     Args:
         known: what stands for those of the `values` that it needs not be given.
     """
-    given = [value for value in values if value not in known]
+    # What has no parameter is planned once for all users, by the rows of the first one.
+    given = [value for value in values if value not in known] or [*values]
     numbered = text % {**known, **{value: f"${number}" for number, value in enumerate(given, start=1)}}
     # PostgreSQL keeps 63 bytes of a name, in which the number of a session has to have its 19.
     name = f"{names.service[:8]}_{sha256(numbered.encode()).hexdigest()[:32]}"

@@ -85,6 +85,37 @@ def test_who_marks_no_member_needs_them_all() -> None:
     ]
 
 
+def test_a_schema_may_mark_members_of_itself() -> None:
+    """What is below has the mark and what is above has not, however deep it goes."""
+    parent = {"$ref": "#/components/schemas/Tree", "properties": {"id": {"readOnly": True}}}
+    made = contract({"Tree": {"required": ["id"], "properties": {"parent": parent}}})
+    validator = made.requests.validator("/components/schemas/Tree")
+    assert [True, True, False, False] == [
+        validator.is_valid(value)
+        for value in (
+            {"id": 1, "parent": {}},
+            {"id": 1, "parent": {"parent": {}}},
+            {"parent": {}},
+            {"id": 1, "parent": {"parent": {"id": 1}}},
+        )
+    ]
+
+
+def test_what_has_a_uri_is_found_by_it_unchanged() -> None:
+    """Who refers by the same `$id`, and marks nothing, needs the members that another does not."""
+    named = {"$ref": "https://example.com/named"}
+    made = contract(
+        {
+            "Named": {"$id": "https://example.com/named", "required": ["id"]},
+            "Marked": {**named, "properties": {"id": {"readOnly": True}}},
+            "Unmarked": named,
+        }
+    )
+    assert [True, False] == [
+        made.requests.validator(f"/components/schemas/{name}").is_valid({}) for name in ("Marked", "Unmarked")
+    ]
+
+
 def test_the_schema_of_a_member_stays_what_it_is() -> None:
     """Who refers to a `readOnly` member's own schema uses it for something that may be sent."""
     assert CONTRACT.requests.validator("/components/schemas/Number").is_valid(1)

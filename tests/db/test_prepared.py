@@ -69,6 +69,18 @@ def test_a_name_is_a_digest_of_the_text() -> None:
 
 
 @played
+async def test_each_user_has_a_plan_of_their_own(database_url: str) -> None:
+    """Where a statement has no other parameter the user is one: without any PostgreSQL would plan it once, by what the
+    first user has."""
+    async with connected(database_url) as (pool, connection, user):
+        for name in (user, "nobody"):
+            await tenant_on(pool, name).fetch(statements.has_room())
+        prepared = f"{[*as_tenant(statements.has_room(), NAMES).own.statements][-1]}_{connection.session}"
+        plans = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE name = %(name)s"
+        assert [(2, 0)] == await connection.run(plans, {"name": prepared})
+
+
+@played
 async def test_functions_of_postgresql_s_and_what_only_looks_like_one(database_url: str) -> None:
     """A statement calls PostgreSQL's own function, and may use what the grammar has in the form of a function."""
     two = literal_column("2", Integer)

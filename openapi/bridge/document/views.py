@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, schemas_in
-from openapi.bridge.document.places import REFERENCES, Json, copy_of, look_up
+from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look_up
 from openapi.bridge.document.schemas import CHOICES, LAID_OVER, Schema, Schemas, members_of
 
 REQUEST, ANSWER = "readOnly", "writeOnly"
@@ -24,6 +24,10 @@ _RANGES = {
 }
 # The schemas below these apply to the same value, so a member that one names is a member in all.
 _SAME_VALUE = {"allOf", *CHOICES, "if", "then", "else"}
+# The names by which a schema is found, which what is made of it must not have as well.
+_OWN_NAMES = {"$id", "$anchor", "$dynamicAnchor"}
+# Schemas that are needed once more without requiring some members, by whose names each is followed.
+Further = list[tuple[Schema, set[str]]]
 
 
 def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
@@ -37,11 +41,18 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
         barred: `readOnly` for requests, `writeOnly` for answers.
     """
     seen: Json = copy_of(document)
+    seen.setdefault("components", {}).setdefault("schemas", {})
+    further: Further = []
     for pointer in schemas.outermost:
         if isinstance(node := look_up(seen, pointer), dict):
-            rewritten = copy_of(_rewritten(schemas.at(pointer), barred, set()))
+            rewritten = copy_of(_rewritten(schemas.at(pointer), barred, set(), further))
             node.clear()
             node.update(rewritten)
+    # The list grows meanwhile: one may need others.
+    for number, (target, names) in enumerate(further):
+        written = _rewritten(target, barred, names, further)
+        unnamed = {keyword: rule for keyword, rule in written.items() if keyword not in _OWN_NAMES}
+        seen["components"]["schemas"][f"{barred}:{number}"] = replace(target, node=unnamed).absolute()
     return Schemas(seen)
 
 
@@ -72,7 +83,7 @@ def _ways_to_choices(reference: str) -> Iterator[str]:
     return (way[: choice.end()] for choice in re.finditer("/(anyOf|oneOf)(?=/)", way))
 
 
-def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
+def _rewritten(schema: Schema, barred: str, above: set[str], further: Further) -> Any:
     if not isinstance(schema.node, dict):
         return schema.node
     node: Json = dict(schema.node)
@@ -82,19 +93,20 @@ def _rewritten(schema: Schema, barred: str, above: set[str]) -> Any:
         if keyword not in node:
             continue
         inner = names if keyword in _SAME_VALUE else set()
-        made = {key: _rewritten(branch, barred, inner) for key, branch in schema.children(keyword).items()}
+        children = schema.children(keyword)
+        made = {key: _rewritten(branch, barred, inner, further) for key, branch in children.items()}
         node[keyword] = made
         if kind == "schemas":
             node[keyword] = made[None]
         elif kind == "[schemas]":
             node[keyword] = [*made.values()]
     if names and "$ref" in node:
-        # What is marked here and required there is required of nobody: it has to be written anew.
+        # What is marked here and required there is required of nobody: the target is needed without requiring it.
         target = schema.follow(node["$ref"])
         if (names - _barred(target.layers(), barred)) & target.required():
-            rewritten = replace(target, node=_rewritten(target, barred, names))
-            del node["$ref"]
-            node["allOf"] = [*node.get("allOf", ()), rewritten.absolute()]
+            if (target, names) not in further:
+                further.append((target, names))
+            node["$ref"] = f"{BASE}#/components/schemas/{barred}:{further.index((target, names))}"
     if "required" in node:
         somewhere = names | _barred(schema.layers(), barred)
         node["required"] = [name for name in node["required"] if name not in somewhere]
