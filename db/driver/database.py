@@ -207,19 +207,18 @@ def _form(connection: Connection, message: Message, remaining: float) -> tuple[s
     """
     # Whatever enters by the function, or not at all, does so as the login, in the role with which its session began.
     as_login = "SET LOCAL role TO DEFAULT; " if connection.session else ""
-    prepared = message.own if connection.session else message.shared
-    if not (connection.prepares and prepared.statements):
+    if not (connection.prepares and message.prepared):
         return f"{as_login if connection.prepared else ''}{message.plain}", 0, False
-    if not connection.prepared.issuperset(prepared.statements):
-        preparing = prepared.preparing(connection.prepared)
+    if not connection.prepared.issuperset(message.prepared):
+        preparing = message.preparing(connection.prepared)
         if connection.session:
             preparing = f"{message.owning}; {preparing}"
-        return connection.named(f"{preparing}; {as_login}{prepared.execute}"), 0, connection.session != 0
+        return connection.named(f"{preparing}; {as_login}{message.execute}"), 0, connection.session != 0
     # The session's limit has to leave a statement that begins soon as long as there is, or a little less.
     spare = remaining - STATEMENT_SECONDS
     if message.direct and connection.session and MARGIN_SECONDS / 2 <= spare < 2 * MARGIN_SECONDS:
         return connection.named(message.direct), STATEMENT_SECONDS, False
-    return connection.named(f"{as_login}{prepared.execute}"), 0, False
+    return connection.named(f"{as_login}{message.execute}"), 0, False
 
 
 class Tenant:

@@ -1,7 +1,7 @@
 """What goes over the wire: SQLAlchemy's statements as text, compiled once for each statement."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -46,40 +46,17 @@ DIALECT: Dialect = PGDialect_psycopg2()  # type: ignore[no-untyped-call]
 DIALECT.statement_compiler = _Compiler
 
 
-class Prepared(NamedTuple):
-    """The statements of a message where they are prepared.
-
-    Args:
-        execute: what runs them.
-        statements: by a name that is a digest of its text, so that no name can ever mean two: what prepares each. In
-            the database the number of the session follows the name.
-    """
-
-    execute: str = ""
-    statements: Mapping[str, str] = {}
-
-    def preparing(self, known: set[str]) -> str:
-        """What prepares the statements that are not `known` yet.
-
-        These are known then: what prepares comes before all that could fail, but for what makes a session our own, and
-        where that fails the session is given up.
-        """
-        missing = [text for name, text in self.statements.items() if name not in known]
-        known.update(self.statements)
-        return "; ".join(missing)
-
-
 class Message(NamedTuple):
     """One or more statements that are sent as one, with `%(name)s` marks for their parameters.
 
     Args:
         plain: the statements as they are.
-        shared: the same, prepared in a session that may serve others too.
-        own: the same, prepared in a session of our own. There the setting that names the user to the policies stands in
-            the place of the parameter `tenant` beside other ones, so that PostgreSQL does not have to compare the two.
-        direct: what runs `own` for a user who is entered by that setting alone; empty for what changes a row, unless it
-            refuses to when it is late, since the setting lets in whatever comes.
+        execute: the same, where what is in `prepared` has been prepared.
+        direct: the same for a session of our own, which enters by a setting alone; empty for what changes a row, unless
+            it refuses to when it is late, since the setting lets in whatever comes.
         owning: what makes a session our own, before anything is prepared there.
+        prepared: by a name that is a digest of its text, so that no name can ever mean two: what prepares a statement.
+            In the database the number of the session follows the name.
         columns: the names of what it answers; none where they are not known before.
         constants: the values of the parameters that are its own.
         only_reads: whether it can be sent again without harm.
@@ -89,10 +66,10 @@ class Message(NamedTuple):
     """
 
     plain: str
-    shared: Prepared = Prepared()
-    own: Prepared = Prepared()
+    execute: str
     direct: str = ""
     owning: str = ""
+    prepared: Mapping[str, str] = {}
     columns: tuple[str, ...] = ()
     constants: Mapping[str, Any] = {}
     only_reads: bool = True
@@ -103,7 +80,17 @@ class Message(NamedTuple):
     @classmethod
     def of(cls, text: str) -> "Message":
         """A message of statements that only read, of which none is prepared."""
-        return cls(text)
+        return cls(text, text)
+
+    def preparing(self, known: set[str]) -> str:
+        """What prepares the statements that are not `known` yet.
+
+        These are known then: what prepares comes before all that could fail, but for what makes a session our own, and
+        where that fails the session is given up.
+        """
+        missing = [text for name, text in self.prepared.items() if name not in known]
+        known.update(self.prepared)
+        return "; ".join(missing)
 
 
 @lru_cache(maxsize=1024)
@@ -123,16 +110,16 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
     options = [part.get_execution_options() for part in parts if isinstance(part, Executable)]
     may_be_direct = only_reads or any(REFUSES_LATE in each for each in options)
     entered = f"SET LOCAL {names.setting} TO %(tenant)s"
-    user = {"tenant": f"pg_catalog.current_setting('{names.setting}', true)"}
-    entering = _named(enter, ["tenant", "not_after"], names)
-    shared = [_named(each.text, each.values, names) for each in compiled]
-    own = [_named(each.text, each.values, names, user) for each in compiled]
+    prepared = [
+        _as_prepared(enter, ["tenant", "not_after"], names),
+        *(_as_prepared(each.text, list(each.values), names) for each in compiled),
+    ]
     return Message(
         plain="; ".join([enter, *(each.text for each in compiled)]),
-        shared=_prepared([entering, *shared]),
-        own=_prepared([entering, *own]),
-        direct="; ".join([entered, *(each.execute for each in own)]) if may_be_direct else "",
+        execute="; ".join(each.execute for each in prepared),
+        direct="; ".join([entered, *(each.execute for each in prepared[1:])]) if may_be_direct else "",
         owning=f"{_OWNING}; SET ROLE {names.tenant}",
+        prepared={each.name: each.prepare for each in prepared},
         columns=tuple(str(column.key) for column in statement.exported_columns),
         constants={name: value for name, value in constants.items() if value is not None},
         only_reads=only_reads,
@@ -161,30 +148,18 @@ def _compiled(statement: ClauseElement) -> _Compiled:
     return _Compiled(str(compiled), compiled.params, json)
 
 
-class _Named(NamedTuple):
+class _Prepared(NamedTuple):
     execute: str
     name: str
     prepare: str
 
 
-def _named(text: str, values: Iterable[str], names: Names, known: Mapping[str, str] = {}) -> _Named:
-    """A statement under the name that it is prepared by.
-
-    Args:
-        known: what stands for those of the `values` that it needs not be given.
-    """
-    # What has no parameter is planned once for all users, by the rows of the first one.
-    given = [value for value in values if value not in known] or [*values]
-    numbered = text % {**known, **{value: f"${number}" for number, value in enumerate(given, start=1)}}
+def _as_prepared(text: str, values: list[str], names: Names) -> _Prepared:
+    numbered = text % {value: f"${number}" for number, value in enumerate(values, start=1)}
     # PostgreSQL keeps 63 bytes of a name, in which the number of a session has to have its 19.
     name = f"{names.service[:8]}_{sha256(numbered.encode()).hexdigest()[:32]}"
-    arguments = f"({', '.join(f'%({value})s' for value in given)})" if given else ""
+    arguments = f"({', '.join(f'%({value})s' for value in values)})" if values else ""
     # What is prepared goes through the driver's formatting too, beside the values that it is executed with.
     escaped = numbered.replace("%", "%%")
     in_session = f"{name}_{SESSION}"
-    return _Named(f"EXECUTE {in_session}{arguments}", name, f"PREPARE {in_session} AS {escaped}")
-
-
-def _prepared(statements: Sequence[_Named]) -> Prepared:
-    execute = "; ".join(each.execute for each in statements)
-    return Prepared(execute, {each.name: each.prepare for each in statements})
+    return _Prepared(f"EXECUTE {in_session}{arguments}", name, f"PREPARE {in_session} AS {escaped}")

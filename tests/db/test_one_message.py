@@ -28,7 +28,7 @@ from tests.support.operations import CASES, Case, ask, name
 from tests.support.running import Service, service_in_thread, wait_until
 from tests.support.together import together
 
-ENTER = next(iter(as_tenant(statements.get_task(), NAMES).shared.statements))
+ENTER = next(iter(as_tenant(statements.get_task(), NAMES).prepared))
 ENTRANCES = (
     rf"EXECUTE {ENTER}_[0-9]+\('{{user}}', '",
     "SET LOCAL app.user_id TO '{user}'; EXECUTE ",

@@ -63,21 +63,9 @@ async def titles_of(pool: Pool, user: str) -> list[str]:
 def test_a_name_is_a_digest_of_the_text() -> None:
     """Two statements that differ in anything have two names, and the same statement always has the same one."""
     one, other = as_tenant(select(tasks.c.id), NAMES), as_tenant(select(tasks.c.id, tasks.c.title), NAMES)
-    assert set(one.own.statements) != set(other.own.statements)
+    assert set(one.prepared) != set(other.prepared)
     as_tenant.cache_clear()
-    assert one == as_tenant(select(tasks.c.id), NAMES)
-
-
-@played
-async def test_each_user_has_a_plan_of_their_own(database_url: str) -> None:
-    """Where a statement has no other parameter the user is one: without any PostgreSQL would plan it once, by what the
-    first user has."""
-    async with connected(database_url) as (pool, connection, user):
-        for name in (user, "nobody"):
-            await tenant_on(pool, name).fetch(statements.has_room())
-        prepared = f"{[*as_tenant(statements.has_room(), NAMES).own.statements][-1]}_{connection.session}"
-        plans = "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE name = %(name)s"
-        assert [(2, 0)] == await connection.run(plans, {"name": prepared})
+    assert one.prepared == as_tenant(select(tasks.c.id), NAMES).prepared
 
 
 @played
@@ -101,7 +89,7 @@ async def test_functions_of_postgresql_s_and_what_only_looks_like_one(database_u
 
 def test_a_session_s_number_is_never_cut_off() -> None:
     """However long a service's name is, PostgreSQL keeps all of a statement's name with the number of the session."""
-    longest = [f"{name}_{2**62}" for name in as_tenant(statements.get_task(), Names("s" * 40)).own.statements]
+    longest = [f"{name}_{2**62}" for name in as_tenant(statements.get_task(), Names("s" * 40)).prepared]
     assert all(len(name) <= 63 for name in longest)
 
 
@@ -220,7 +208,7 @@ async def test_what_only_reads_enters_by_settings(database_url: str, name: str) 
     ]
     message = as_tenant(select(*shown), NAMES)
     async with connected(database_url) as (_, connection, _user):
-        preparing = f"{message.owning}; {message.own.preparing(connection.prepared)}"
+        preparing = f"{message.owning}; {message.preparing(connection.prepared)}"
         await connection.run(connection.named(preparing), {"_schema": connection.own_schema})
         entered = await connection.run(connection.named(message.direct), {"tenant": name})
         left = await connection.run(message.plain.split("; ")[1], {})
@@ -330,6 +318,6 @@ async def test_prepared_for_one_user_executed_for_another(database_url: str) -> 
     async with connected(database_url) as (pool, connection, user):
         forgetful = select(tasks.c.user_id)
         seen = [await tenant_on(pool, name).fetch(forgetful) for name in (user, "nobody", user, "nobody")]
-        names = {f"{name}_{connection.session}" for name in as_tenant(forgetful, NAMES).own.statements}
+        names = {f"{name}_{connection.session}" for name in as_tenant(forgetful, NAMES).prepared}
         assert names <= await prepared_in(connection)
     assert [[{"user_id": user}], [], [{"user_id": user}], []] == seen
