@@ -13,7 +13,7 @@ import jiter
 parse: Callable[[bytes], Any] = partial(
     jiter.from_json, allow_inf_nan=False, catch_duplicate_keys=True, cache_mode="none"
 )
-other_number = re.compile(rb"[0-9][eE]|[0-9]{309}|\.0+(?![0-9])").search
+other_number = re.compile(rb"[0-9](?:[eE]|\.0+(?![0-9])|(?<![0-9]{2})[0-9]{308})").search
 # A double holds each integer to here.
 _EXACT = 2**53
 
