@@ -82,13 +82,11 @@ def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation])
     yield from _security(old, new)
     yield from _parameters(_own_parameters(*old), _own_parameters(*new))
     yield from _bodies(*(Part(contract, each.body) if each.body else None for contract, each in (old, new)))
-    olds, news = (
-        {status: Part(contract, each.place) / "responses" / status for status in each.responses}
-        for contract, each in (old, new)
-    )
-    for status in dict.fromkeys((*olds, *news)):
-        names = (status, f"{status[0]}XX", "default")
-        before, after = (next((each[name] for name in names if name in each), None) for each in (olds, news))
+    for status in dict.fromkeys((*old[1].responses, *new[1].responses)):
+        before, after = (
+            Part(contract, each.place) / "responses" / name if (name := each.response_name(status)) else None
+            for contract, each in (old, new)
+        )
         if before and after:
             for difference in _answers(before, after):
                 yield difference._replace(part=status)

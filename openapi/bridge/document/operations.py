@@ -46,10 +46,11 @@ class Operation:
         """Whether a token must be sent."""
         return bool(self.security) and {} not in self.security
 
-    def response_name(self, status: int) -> str | None:
-        """The name under which answers of a status are declared: its number, its class (`4XX`) or `default`."""
-        names = (str(status), f"{status // 100}XX", "default")
-        return next((name for name in names if name in self.responses), None)
+    def response_name(self, status: int | str) -> str | None:
+        """The name under which answers of a status, or of what a contract may have for one, are declared: its number,
+        its class (`4XX`) or `default`."""
+        own = str(status)
+        return next((name for name in (own, f"{own[0]}XX", "default") if name in self.responses), None)
 
     def answer_type(self, status: int) -> str:
         """The media type that answers of a status are declared to have, the first of JSON or else of any kind."""

@@ -45,9 +45,7 @@ def view(document: Json, schemas: Schemas, barred: str) -> Schemas:
     further: Further = []
     for pointer in schemas.outermost:
         if isinstance(node := look_up(seen, pointer), dict):
-            rewritten = copy_of(_rewritten(schemas.at(pointer), barred, set(), further))
-            node.clear()
-            node.update(rewritten)
+            node.update(copy_of(_rewritten(schemas.at(pointer), barred, set(), further)))
     # The list grows meanwhile: one may need others.
     for number, (target, names) in enumerate(further):
         written = _rewritten(target, barred, names, further)
