@@ -30,6 +30,9 @@ SLOW_DEADLINE_SECONDS = 2.5
 # The database gives up so long before the service does, which leaves time for its answer; and a call that has no
 # connection by then is not started with less time than that.
 MARGIN_SECONDS = 0.5
+# What PostgreSQL has undone so that another message could go on is sent again after this time, since the other may be
+# slow to wake, and the two would stand in each other's way once more.
+YIELD_SECONDS = 0.1
 # No token can name it.
 NOBODY = ""
 _NOT_AFTER = "%(not_after)s"
@@ -122,7 +125,9 @@ class Database:
             try:
                 return await self._send(message, parameters, user, end)
             except psycopg2.Error as error:
-                if not (faults.is_undone(error) or (message.only_reads and faults.is_disconnect(error))):
+                if faults.is_undone(error):
+                    await asyncio.sleep(YIELD_SECONDS)
+                elif not (message.only_reads and faults.is_disconnect(error)):
                     raise
             return await self._send(message, parameters, user, end)
         except psycopg2.Error as error:

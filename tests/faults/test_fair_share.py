@@ -59,6 +59,13 @@ def process(tmp_path_factory: pytest.TempPathFactory, own_url: str) -> Iterator[
         yield process
 
 
+@pytest.fixture(autouse=True)
+def reasons(process: ServeProcess) -> Iterator[None]:
+    """Shows with a test that fails what the service has said meanwhile."""
+    yield
+    print(process.said())  # noqa: T201
+
+
 def attack(port: int, path: str, connections: int, manner: str, until: Any) -> None:
     """Asks for the path over so many connections, again and again, until the event is set."""
     head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {Service('').token(GREEDY)}\r\n\r\n".encode()
@@ -98,7 +105,8 @@ def observe(process: ServeProcess, url: str, seconds: float) -> tuple[Seen, Coun
     latencies = []
     headers = {"Authorization": f"Bearer {Service('').token(MODEST)}"}
     with httpx.Client(base_url=process.url, headers=headers, timeout=30, trust_env=False) as client:
-        path = client.post(f"/api/{MODEST}/tasks", json={"title": "Buy milk"}).headers["location"]
+        created = client.post(f"/api/{MODEST}/tasks", json={"title": "Buy milk"}).raise_for_status()
+        path = created.headers["location"]
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             begun = time.monotonic()

@@ -176,6 +176,14 @@ class ServeProcess:
             self.process.terminate()
         self.process.communicate(timeout=30)
 
+    def said(self) -> str:
+        """What the service has printed by now and nobody has read."""
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        with suppress(BlockingIOError):
+            return os.read(self.process.stdout.fileno(), 1_000_000).decode()
+        return ""
+
     def workers(self) -> set[int]:
         """The process ids of the workers, from /proc."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
