@@ -57,14 +57,12 @@ async def test_a_caller_beyond_the_queue_is_refused_at_once(database_url: str) -
 
 @played
 async def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
-    """A user who calls without end runs half of the connections, beyond a short queue gets TooManyRequests, and hides
-    neither the other half nor the next place from others."""
+    """A user who calls without end runs half of the connections and has a short queue, and hides neither the other half
+    nor the next place from others."""
     async with pool_of(database_url, size=4, queue=200) as pool:
         greedy = [asyncio.ensure_future(pool.acquire("greedy", later())) for _ in range(2 + CALLS_EACH)]
         await eventually(lambda: [True, True] == [call.done() for call in greedy[:2]])
         assert (2, CALLS_EACH) == (pool.in_use, pool.waiting)
-        with pytest.raises(TooManyRequests):
-            await pool.acquire("greedy", later())
         others = [await pool.acquire(name, later()) for name in ("modest", "modest")]
         assert (4, CALLS_EACH) == (pool.in_use, pool.waiting)
         waiting = asyncio.ensure_future(pool.acquire("another", later()))
@@ -84,6 +82,28 @@ async def test_one_user_runs_half_and_queues_a_few(database_url: str) -> None:
         assert (2, 1) == (pool.in_use, pool.waiting)
         again[2].cancel()
         await asyncio.wait(again)
+
+
+def test_who_asks_for_too_much_waits_for_the_refusal(database_url: str) -> None:
+    """A call beyond the user's queue is refused when the time is over that `Retry-After` names, and not before."""
+
+    async def check() -> None:
+        clock = asyncio.get_running_loop()
+        assert isinstance(clock, StoppedClock)
+        async with pool_of(database_url, queue=CALLS_EACH) as pool:
+            calls = [asyncio.ensure_future(pool.acquire("greedy", later())) for _ in range(1 + CALLS_EACH)]
+            refused = asyncio.ensure_future(pool.acquire("greedy", later()))
+            await calls[0]
+            assert not refused.done()
+            clock.now += int(TooManyRequests().headers["Retry-After"])
+            with pytest.raises(TooManyRequests):
+                await refused
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+
+    with asyncio.Runner(loop_factory=StoppedClock) as runner:
+        runner.run(check())
 
 
 def test_calls_are_served_as_they_came(database_url: str) -> None:
