@@ -11,7 +11,6 @@ import jsonschema_rs
 
 from openapi.bridge.document import formats
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
-from openapi.bridge.document.patterns import with_compilable
 from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look_up, pointer_to
 
 # What a Reference Object may have (OpenAPI 3.1, "Reference Object").
@@ -41,7 +40,7 @@ class Schemas:
         self.ended: dict[tuple[int, str], Schema] = {}
         """Those that apply no schema without end, by identity, as far as it has been found out."""
         self.followed: dict[object, Any] = {}
-        self._register(with_compilable(document))
+        self._register(document)
         if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
 
