@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -86,12 +87,7 @@ class Schemas:
 
     def _root(self, pointer: str) -> str:
         """The outermost schema in which the one at `pointer` stands."""
-        above = pointer
-        while above:
-            above = above.rpartition("/")[0]
-            if above in self._all:
-                pointer = above
-        return pointer
+        return next(way for way in accumulate(pointer.split("/"), "{}/{}".format) if way in self._all)
 
     def _fragment(self, pointer: str) -> str:
         root = self._root(pointer)
