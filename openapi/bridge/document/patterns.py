@@ -10,9 +10,12 @@ from openapi.bridge.document.places import Json
 
 # Where the author's pattern stands beside the one that is matched.
 WRITTEN = "$pattern"
-# A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
+# A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can. Python makes no
+# number of more digits.
 _LARGEST_BOUND = 1000
-_BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
+_BOUNDED = re.compile(
+    r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{([0-9]{1,4300})(?:(,)([0-9]{0,4300}))?\}\$", re.DOTALL
+)
 # The class of no character and that of all, another class, what is escaped, and a brace that begins no quantifier.
 _PARTS = re.compile(r"\[\^?\]|(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|\{(?!\d+(?:,\d*)?\})", re.DOTALL)
 # The library has other words for these; such a brace stands for itself. Nobody means a Z by `\Z`, which is Python's.
