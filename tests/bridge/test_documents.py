@@ -321,6 +321,17 @@ def test_a_fault_in_another_file_is_named_there(tmp_path: Path) -> None:
     assert ('b.yaml#/Q/schema/minimum: "5" is not of type "number"',) == refused.value.problems
 
 
+@pytest.mark.parametrize("section", [None, [], "text"])
+def test_components_that_are_no_mapping(tmp_path: Path, section: Any) -> None:
+    """Components of another form are named, also where something of another file would be one of them."""
+    parameters = [{"$ref": "other.yaml#/Q"}]
+    made = document({"/a": {"get": operation(parameters=parameters)}}, components={"parameters": section})
+    other = {"Q": {"name": "q", "in": "query", "schema": {}}}
+    with pytest.raises(ContractError) as refused:
+        Contract.load(written(tmp_path, {"openapi.yaml": made, "other.yaml": other}))
+    assert refused.value.problems[0].startswith("#/components/parameters: ")
+
+
 WRONG: Json = {
     "openapi": "3.1.0",
     "info": {"title": "Many faults"},
