@@ -139,7 +139,7 @@ def _check(
         parts = [_check(item, (*above, node), sizes) for item in node.value]
     else:
         _check_scalar(node, line)
-    sizes[node] = 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)
+    sizes[node] = 1 + sum(size for size, _ in parts), max((1 + depth for _, depth in parts), default=0)
     return sizes[node]
 
 
