@@ -263,7 +263,7 @@ def test_a_document_may_be_split(tmp_path: Path) -> None:
         assert ("GET /a", "limit", "Done") == (
             read.id,
             read.parameters[0].node["name"],
-            read.responses["200"]["description"],
+            read.responses["200"].node["description"],
         )
         assert change.body is not None
         validator = whole.schemas.validator(f"{change.body.pointer}/content/application~1json/schema")

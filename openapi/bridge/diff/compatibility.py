@@ -84,7 +84,7 @@ def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation])
     yield from _bodies(*(Part(contract, each.body) if each.body else None for contract, each in (old, new)))
     for status in dict.fromkeys((*old[1].responses, *new[1].responses)):
         before, after = (
-            Part(contract, each.place) / "responses" / name if (name := each.response_name(status)) else None
+            Part(contract, place) if (place := each.response(status)) else None
             for contract, each in (old, new)
         )
         if before and after:

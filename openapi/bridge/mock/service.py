@@ -128,7 +128,7 @@ class _MockWriter(AnswerWriter):
         self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
     ) -> WrittenAnswer:
         refused = super().refuse(failure, accept, operation)
-        if operation is None or operation.response_name(refused.status) is None:
+        if operation is None or operation.response(refused.status) is None:
             return refused
         try:
             example = self._answers.answer(operation, Wish(code=refused.status))
