@@ -70,9 +70,9 @@ def _operations(contract: Contract) -> dict[tuple[str, str], Operation]:
     return {(each.method, re.sub(r"\{[^}]*\}", "{}", each.path)): each for each in operations}
 
 
-def _appeared(what: str, is_new: bool, breaks: bool, part: str = "") -> Difference:
+def _appeared(what: str, is_new: bool, breaks: bool) -> Difference:
     """What only one of the contracts has: whoever used it misses it, and `breaks` says whether a new one does harm."""
-    return Difference(breaks or not is_new, f"{what} is {'new' if is_new else 'gone'}", part)
+    return Difference(breaks or not is_new, f"{what} is {'new' if is_new else 'gone'}")
 
 
 def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation]) -> Iterator[Difference]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product, repeat
-from math import prod
+from math import inf, prod
 from sys import maxsize
 from typing import Any, TypeVar
 
@@ -102,11 +102,11 @@ class Rules:
     def all(self, keyword: str) -> list[Any]:
         return [layer.node[keyword] for layer in self._layers if keyword in layer.node]
 
-    def most(self, keyword: str, default: float) -> float:
-        return max(self.all(keyword), default=default)
+    def most(self, keyword: str) -> float:
+        return max(self.all(keyword), default=0)
 
-    def least(self, keyword: str, default: float) -> float:
-        return min(self.all(keyword), default=default)
+    def least(self, keyword: str) -> float:
+        return min(self.all(keyword), default=inf)
 
     def given(self) -> Iterator[Any]:
         """The values that the schema's author has written down."""
