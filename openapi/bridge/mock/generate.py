@@ -133,8 +133,7 @@ def _object(rules: Rules, depth: int) -> Iterator[Any]:
         yield _filled(rules, whole, least, depth)
     few = {name: value for name, value in whole.items() if name in required}
     yield _filled(rules, few, least, depth)
-    for name in optional:
-        yield {**few, **({name: whole[name]} if name in whole else {})}
+    yield from ({**few, name: whole[name]} for name in optional if name in whole)
     # Where several are wanted that differ.
     for name in whole if depth < _DEPTH else ():
         yield from ({**whole, name: value} for value in _values(rules.member(name), depth + 1))

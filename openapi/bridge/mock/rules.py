@@ -110,10 +110,8 @@ class Rules:
 
     def given(self) -> Iterator[Any]:
         """The values that the schema's author has written down."""
-        for values in self.all("examples"):
-            yield from values if isinstance(values, list) else ()
-        yield from chain(self.all("example"), self.all("const"), chain.from_iterable(self.all("enum")))
-        yield from self.all("default")
+        written = (*self.all("examples"), self.all("example"), self.all("const"), *self.all("enum"))
+        return chain(*written, self.all("default"))
 
     def types(self) -> list[str]:
         """The types that a value may have, null last."""
