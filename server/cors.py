@@ -37,7 +37,7 @@ class CrossOrigin:
         responses = [response for operation in operations for response in operation.responses.values()]
         # The browser itself reads what CORS answers.
         exposed = sorted(
-            {name for response in responses for name in response.get("headers", {}) if is_token(name)}
+            {name for response in responses for name in response.node.get("headers", {}) if is_token(name)}
             - {"Access-Control-Allow-Origin"}
         )
         self._exposed = ", ".join(exposed).encode("latin-1")

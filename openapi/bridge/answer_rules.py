@@ -77,13 +77,13 @@ class AnswerRules:
 
     def __init__(self, contract: Contract, operation: Operation, added: Set[str] = frozenset()) -> None:
         self._responses = {
-            status: _Response(contract, contract.follow(operation.place / "responses" / status), added)
-            for status in operation.responses
+            place.pointer: _Response(contract, place, added) for place in operation.responses.values()
         }
-        self._name = operation.response_name
+        self._place_of = operation.response
 
     def _response(self, status: int) -> _Response | None:
-        return self._responses.get(self._name(status) or "")
+        place = self._place_of(status)
+        return self._responses[place.pointer] if place else None
 
     def visible(self, status: int, body: Any, media_type: str) -> Any:
         """`body` without the members that are `writeOnly` (OpenAPI 3.1, "Fixed Fields" of the Schema Object)."""

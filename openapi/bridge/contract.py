@@ -122,11 +122,11 @@ class Contract:
         """
         components = self.document.get("components", {}).get("responses", {})
         refusals = {
-            name: self._refusal(int(status), response)
+            name: self._refusal(int(status), response.node)
             for operation in self.operations.values()
             for status, response in operation.responses.items()
             for name, component in components.items()
-            if self.follow(Place("", component)).node is response and status.isdecimal()
+            if self.follow(Place("", component)).node is response.node and status.isdecimal()
         }
         if (sentence := self.document.get("x-path-not-found")) is not None:
             refusals[PathNotFound.__name__] = Refusal(PathNotFound.status_code, sentence)

@@ -6,7 +6,7 @@ from typing import Any
 
 from openapi.bridge.contract import Contract
 from openapi.bridge.document.operations import Operation
-from openapi.bridge.document.places import pointer_to
+from openapi.bridge.document.places import Place, pointer_to
 from openapi.bridge.document.schemas import Schema
 from openapi.bridge.failures import Refusal
 from openapi.bridge.media_types import JSON, read_media_type
@@ -54,19 +54,18 @@ class ErrorBodies:
 
     def _find_form(self, operation_id: str | None, status: int) -> tuple[str, Schema] | None:
         operations = self._contract.operations
-        if operation_id is not None and (name := operations[operation_id].response_name(status)):
-            return self._form_in(operations[operation_id], name)
+        if operation_id is not None and (response := operations[operation_id].response(status)):
+            return self._form_in(response)
         errors = (
-            self._form_in(operation, name)
+            self._form_in(response)
             for operation in operations.values()
-            for name in operation.responses
+            for name, response in operation.responses.items()
             if name[0] in "45d"
         )
         return next((form for form in errors if form is not None), None)
 
-    def _form_in(self, operation: Operation, name: str) -> tuple[str, Schema] | None:
-        """The media type and the schema of the JSON that a response of the operation declares."""
-        response = self._contract.follow(operation.place / "responses" / name)
+    def _form_in(self, response: Place) -> tuple[str, Schema] | None:
+        """The media type and the schema of the JSON that a response declares."""
         for key, node in response.node.get("content", {}).items():
             media_type = read_media_type(key)
             if media_type is not None and media_type.is_json and "schema" in node:

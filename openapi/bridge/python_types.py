@@ -192,8 +192,9 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
 
 
 def _answer(operation: Operation) -> str:
-    body = _content(operation.responses.get(operation.response_name(operation.success) or "", {}))
-    bodiless = any("content" not in response for response in operation.responses.values())
+    response = operation.response(operation.success)
+    body = _content(response.node) if response else "None"
+    bodiless = any("content" not in each.node for each in operation.responses.values())
     return f"{body} | None" if bodiless and body != "None" else body
 
 

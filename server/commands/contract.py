@@ -60,7 +60,7 @@ def check(file: Path) -> None:
 
     There is a line for each thing that is wrong, with its place; the status is 0 where nothing is, else 2.
     """
-    count = len(_mock(file).operations)
+    count = len(_mock(file).contract.operations)
     click.echo(f"{file}: sound, {count} operation{'' if count == 1 else 's'}")
 
 

@@ -108,7 +108,7 @@ def test_each_answer_shows_the_headers_of_its_own(chromium: Chrome, service: Ser
     names = block.find_elements(By.CSS_SELECTOR, "table.headers tbody td:first-child")
     every = {"X-Request-Id", "Access-Control-Allow-Origin"}
     (create,) = (each for each in contract().operations.values() if each.id == "create_task")
-    assert set().union(*(response["headers"] for response in create.responses.values())) - every == {
+    assert set().union(*(response.node["headers"] for response in create.responses.values())) - every == {
         name.text for name in names
     }
     assert all(name in find(chromium, ".information-container").text for name in every)

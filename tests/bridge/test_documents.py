@@ -263,7 +263,7 @@ def test_a_document_may_be_split(tmp_path: Path) -> None:
         assert ("GET /a", "limit", "Done") == (
             read.id,
             read.parameters[0].node["name"],
-            read.responses["200"]["description"],
+            read.responses["200"].node["description"],
         )
         assert change.body is not None
         validator = whole.schemas.validator(f"{change.body.pointer}/content/application~1json/schema")
@@ -319,6 +319,17 @@ def test_a_fault_in_another_file_is_named_there(tmp_path: Path) -> None:
     with pytest.raises(ContractError) as refused:
         Contract.load(written(tmp_path, files))
     assert ('b.yaml#/Q/schema/minimum: "5" is not of type "number"',) == refused.value.problems
+
+
+@pytest.mark.parametrize("section", [None, [], "text"])
+def test_components_that_are_no_mapping(tmp_path: Path, section: Any) -> None:
+    """Components of another form are named, also where something of another file would be one of them."""
+    parameters = [{"$ref": "other.yaml#/Q"}]
+    made = document({"/a": {"get": operation(parameters=parameters)}}, components={"parameters": section})
+    other = {"Q": {"name": "q", "in": "query", "schema": {}}}
+    with pytest.raises(ContractError) as refused:
+        Contract.load(written(tmp_path, {"openapi.yaml": made, "other.yaml": other}))
+    assert refused.value.problems[0].startswith("#/components/parameters: ")
 
 
 WRONG: Json = {

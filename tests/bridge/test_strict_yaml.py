@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openapi.bridge.document import strict_yaml
+from openapi.bridge.request import strict_json
 
 # Characters that YAML allows in a text (YAML 1.2, section 5.1); JSON as the standard library writes it escapes fewer.
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]))
@@ -100,6 +101,12 @@ def test_what_would_not_end_is_refused(text: str, line: str) -> None:
     """Neither brackets nor aliases, of which few lines can stand for billions, end the program or fill its memory."""
     with pytest.raises(strict_yaml.YAMLError, match=line):
         strict_yaml.parse_yaml(text)
+
+
+def test_what_is_nested_as_deep_as_json_may_be() -> None:
+    """A value may stand in as many lists and mappings as in JSON, whose text is the same."""
+    text = "[" * strict_yaml.MAX_DEPTH + "1" + "]" * strict_yaml.MAX_DEPTH
+    assert strict_json.loads(text.encode()) == strict_yaml.parse_yaml(text)
 
 
 def test_an_empty_text_is_nothing() -> None:

@@ -132,6 +132,10 @@ def test_the_grammar_of_openapi(made: Json, expected: str) -> None:
     assert expected == fault_of(made)
 
 
+# Python makes no number of so many.
+DIGITS = "9" * 5000
+
+
 @pytest.mark.parametrize(
     ("schema", "expected"),
     [
@@ -140,6 +144,8 @@ def test_the_grammar_of_openapi(made: Json, expected: str) -> None:
         ({"items": [True]}, '/items: [true] is not of types "boolean", "object"'),
         ({"exclusiveMinimum": True}, '/exclusiveMinimum: true is not of type "number"'),
         ({"pattern": "^[^/+$"}, '/pattern: "^[^/+$" is not a "regex"'),
+        ({"pattern": "^[a-z]{5000}$", "allOf": 5}, '/allOf: 5 is not of type "array"'),
+        ({"pattern": f"^.{{{DIGITS}}}$"}, f'/pattern: "^.{{{DIGITS}}}$" is not a "regex"'),
         ({"$ref": "::"}, '/$ref: "::" is not a "uri-reference"'),
         ({"$schema": "a b"}, '/$schema: "a b" is not a "uri"'),
         ({"x-messages": {"type": ["A", 5]}}, "/x-messages: it must hold sentences by keyword"),

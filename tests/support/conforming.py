@@ -109,7 +109,7 @@ def _declared_anywhere() -> frozenset[str]:
     """The names of all headers that the contract declares for some answer: each has a meaning where it stands."""
     operations = contract().operations.values()
     responses = [response for operation in operations for response in operation.responses.values()]
-    return frozenset(name.lower() for response in responses for name in response.get("headers", {}))
+    return frozenset(name.lower() for response in responses for name in response.node.get("headers", {}))
 
 
 def _check_json(response: httpx.Response, schema: str) -> None:

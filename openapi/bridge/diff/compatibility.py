@@ -70,9 +70,9 @@ def _operations(contract: Contract) -> dict[tuple[str, str], Operation]:
     return {(each.method, re.sub(r"\{[^}]*\}", "{}", each.path)): each for each in operations}
 
 
-def _appeared(what: str, is_new: bool, breaks: bool, part: str = "") -> Difference:
+def _appeared(what: str, is_new: bool, breaks: bool) -> Difference:
     """What only one of the contracts has: whoever used it misses it, and `breaks` says whether a new one does harm."""
-    return Difference(breaks or not is_new, f"{what} is {'new' if is_new else 'gone'}", part)
+    return Difference(breaks or not is_new, f"{what} is {'new' if is_new else 'gone'}")
 
 
 def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation]) -> Iterator[Difference]:
@@ -84,7 +84,7 @@ def _operation(old: tuple[Contract, Operation], new: tuple[Contract, Operation])
     yield from _bodies(*(Part(contract, each.body) if each.body else None for contract, each in (old, new)))
     for status in dict.fromkeys((*old[1].responses, *new[1].responses)):
         before, after = (
-            Part(contract, each.place) / "responses" / name if (name := each.response_name(status)) else None
+            Part(contract, place) if (place := each.response(status)) else None
             for contract, each in (old, new)
         )
         if before and after:

@@ -142,7 +142,8 @@ class _Comparison:
             yield from self._others(keyword)
 
     def _change(self, effect: Effect, sentence: str, member: str = "") -> Change:
-        return Change(effect, _about(self._member(member), sentence))
+        name = self._member(member)
+        return Change(effect, f"{name}: {sentence}" if name else sentence)
 
     def _below(self, old: Schema, new: Schema, member: str = "") -> None:
         self.below.append((old, new, self._member(member)))
@@ -254,10 +255,6 @@ class _Comparison:
             effect = NARROWER if news else WIDER
         if json.dumps(olds, sort_keys=True) != json.dumps(news, sort_keys=True):
             yield self._change(effect, _said(keyword, olds, news))
-
-
-def _about(name: str, sentence: str) -> str:
-    return f"{name}: {sentence}" if name else sentence
 
 
 def _found(keyword: str, layers: Sequence[Schema]) -> list[Any]:

@@ -202,7 +202,7 @@ def _pattern_problems(places: Sequence[Place]) -> Iterator[str]:
     for place in places:
         names = place.node.get("patternProperties")
         written = [("patternProperties", name) for name in names] if isinstance(names, dict) else []
-        for key, pattern in (("pattern", place.node.get("pattern")), *written):
+        for key, pattern in (("pattern", patterns.as_written(place.node).get("pattern")), *written):
             if isinstance(pattern, str) and (said := fault(pattern)):
                 yield f"#{place.pointer}/{key}: {said}"
 

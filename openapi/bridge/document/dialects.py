@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.patterns import spelt
+from openapi.bridge.document.patterns import compilable, spelt
 from openapi.bridge.document.places import REFERENCES, Json, copy_of, pointer_to
 from openapi.bridge.document.resources import divide
 
@@ -27,8 +27,8 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
 
     A schema is of the dialect that it names itself, or else of that of the schema around it, or of the document
     (OpenAPI 3.1, "Specifying Schema Dialects"). What is no URI is left for the checks to refuse. A parameter of a
-    media type without a schema gets one that takes everything. Patterns of names are in the words of the library that
-    matches them, and what a pointer to `/paths/~1things~1{id}` for example has to encode in a URI is encoded.
+    media type without a schema gets one that takes everything. Patterns are in the words of the library that matches
+    them, and what a pointer to `/paths/~1things~1{id}` for example has to encode in a URI is encoded.
     """
     if not isinstance(document, dict):
         return document, []
@@ -56,6 +56,7 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
                 }
             if draft := _DRAFT.fullmatch(dialect or ""):
                 _rewrite(node, int(draft[1] or 8))
+            node.update(compilable(node))
         elif kind == "parameters":
             contents = node.get("content")
             for content in contents.values() if isinstance(contents, dict) else ():

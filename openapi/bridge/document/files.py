@@ -182,8 +182,9 @@ class _Bundler:
         pointer, node = _found(self._files[file], fragment, kind)
         if not isinstance(node, dict | bool):
             raise ContractError(f"leads to what is not among {kind}")
-        components = self._document.setdefault("components", {})
-        section = components.setdefault(kind, {}) if isinstance(components, dict) else {}
+        section = self._document
+        for key in ("components", kind):
+            section = held if isinstance(held := section.setdefault(key, {}), dict) else {}
         wanted = (keys_of(pointer) or [""])[-1] or PurePosixPath(file).stem
         base = re.sub(r"[^A-Za-z0-9._-]+", "_", wanted).strip("_") or kind
         name, number = base, 2

@@ -13,11 +13,12 @@ SECTIONS = (
     *("securitySchemes", "links", "callbacks", "pathItems"),
 )
 _PARAMETER = {"schema": "schemas", "examples": "{examples}", "content": "{mediaTypes}"}
-# The kinds of objects by the keys below which they stand: {} is a map of them and [] a list.
+# The kinds of objects by the keys below which they stand: {} is a map of them by names of any form, <> one in which
+# those that begin with x- are extensions, and [] a list.
 _BELOW: dict[str, dict[str, str]] = {
     "document": {
         "servers": "[servers]",
-        "paths": "{paths}",
+        "paths": "<pathItems>",
         "webhooks": "{pathItems}",
         "components": "components",
     },
@@ -30,7 +31,7 @@ _BELOW: dict[str, dict[str, str]] = {
     "operations": {
         "parameters": "[parameters]",
         "requestBody": "requestBodies",
-        "responses": "{responses}",
+        "responses": "<responses>",
         "callbacks": "{callbacks}",
         "servers": "[servers]",
     },
@@ -70,9 +71,7 @@ def parts(node: Any, kind: str = "document", pointer: str = "") -> Iterator[tupl
     if not isinstance(node, dict) or ("$ref" in node and kind not in ("schemas", "pathItems")):
         return
     if kind == "callbacks":
-        for expression in node:
-            if not expression.startswith("x-"):
-                yield from parts(node[expression], "pathItems", (place / expression).pointer)
+        yield from _parts_below(place, "<pathItems>")
     for key, below in _BELOW.get(kind, {}).items():
         if key in node:
             yield from _parts_below(place / key, below)
@@ -96,17 +95,12 @@ def relative_to_document(objects: Iterable[tuple[str, Place]]) -> Iterator[tuple
 
 
 def _parts_below(place: Place, kind: str) -> Iterator[tuple[str, Place]]:
-    if kind[0] == "{" and isinstance(place.node, dict):
-        # In the Paths and Responses Objects an extension stands beside the names, elsewhere any name may be chosen.
-        extended = kind in ("{paths}", "{responses}") and not place.pointer.startswith(
-            "/components/responses"
-        )
-        names = [name for name in place.node if not (extended and name.startswith("x-"))]
-        kind = "pathItems" if kind == "{paths}" else kind[1:-1]
-        for name in names:
-            yield from parts(place.node[name], kind, (place / name).pointer)
+    if kind[0] in "{<" and isinstance(place.node, dict):
+        for name, node in place.node.items():
+            if kind[0] == "{" or not name.startswith("x-"):
+                yield from parts(node, kind[1:-1], (place / name).pointer)
     elif kind[0] == "[" and isinstance(place.node, list):
         for index, node in enumerate(place.node):
             yield from parts(node, kind[1:-1], (place / index).pointer)
-    elif kind[0] not in "{[":
+    elif kind[0] not in "{<[":
         yield from parts(place.node, kind, place.pointer)

@@ -36,7 +36,7 @@ class Operation:
     tag: str
     parameters: tuple[Place, ...]
     body: Place | None
-    responses: Mapping[str, Json]
+    responses: Mapping[str, Place]
     security: tuple[Json, ...]
     owner: str | None
     success: int
@@ -46,16 +46,17 @@ class Operation:
         """Whether a token must be sent."""
         return bool(self.security) and {} not in self.security
 
-    def response_name(self, status: int | str) -> str | None:
-        """The name under which answers of a status, or of what a contract may have for one, are declared: its number,
-        its class (`4XX`) or `default`."""
+    def response(self, status: int | str) -> Place | None:
+        """What is declared for answers of a status, or of what a contract may have for one: by its number, its class
+        (`4XX`) or `default`."""
         own = str(status)
-        return next((name for name in (own, f"{own[0]}XX", "default") if name in self.responses), None)
+        names = (own, f"{own[0]}XX", "default")
+        return next((self.responses[name] for name in names if name in self.responses), None)
 
     def answer_type(self, status: int) -> str:
         """The media type that answers of a status are declared to have, the first of JSON or else of any kind."""
-        response = self.responses.get(self.response_name(status) or "", {})
-        written = [key for key in response.get("content", {}) if "*" not in key]
+        response = self.response(status)
+        written = [key for key in (response.node.get("content", {}) if response else ()) if "*" not in key]
         of_json = (key for key in written if (read := read_media_type(key)) and read.is_json)
         return next(chain(of_json, written), JSON)
 
@@ -119,7 +120,7 @@ def _operation(document: Json, path: str, items: Sequence[Place], place: Place, 
     if faults:
         raise ContractError(*faults)
     responses = {
-        status: follow(document, place / "responses" / status).node
+        status: follow(document, place / "responses" / status)
         for status in place.node.get("responses", {})
         if not status.startswith("x-")
     }
@@ -189,7 +190,7 @@ def _owner(place: Place, parameters: Sequence[Place], security: Sequence[Json]) 
     return str(owners[0]["name"])
 
 
-def _success(responses: Mapping[str, Json]) -> int:
+def _success(responses: Iterable[str]) -> int:
     """The lowest status of a success that is declared, by itself or by its class; else 200."""
     declared = [status for status in sorted(responses) if re.fullmatch("[23][0-9X]{2}", status)]
     return int(declared[0].replace("X", "0")) if declared else 200

@@ -6,14 +6,16 @@ from typing import Any
 
 import jsonschema_rs
 
-from openapi.bridge.document.grammar import parts, schemas_in
-from openapi.bridge.document.places import Json, copy_of, look_up
+from openapi.bridge.document.places import Json
 
 # Where the author's pattern stands beside the one that is matched.
 WRITTEN = "$pattern"
-# A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can.
+# A larger bound makes an expression of megabytes for some classes, so it becomes a length where it can. Python makes no
+# number of more digits.
 _LARGEST_BOUND = 1000
-_BOUNDED = re.compile(r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{(\d+)(,?)(\d*)\}\$", re.DOTALL)
+_BOUNDED = re.compile(
+    r"\^(\\[dDsSwW]|\.|\[(?:\\.|[^\]\\])+\])\{([0-9]{1,4300})(?:(,)([0-9]{0,4300}))?\}\$", re.DOTALL
+)
 # The class of no character and that of all, another class, what is escaped, and a brace that begins no quantifier.
 _PARTS = re.compile(r"\[\^?\]|(\[(?:\\.|[^\]\\])+\])|\\[pPu]\{[^}]*\}|\\.|\{(?!\d+(?:,\d*)?\})", re.DOTALL)
 # The library has other words for these; such a brace stands for itself. Nobody means a Z by `\Z`, which is Python's.
@@ -38,42 +40,24 @@ _CLASS_PARTS = re.compile(r"(\\[dDsSwW])-(?!\])|\\.|-(?=\\[dDsSwW])", re.DOTALL)
 
 def compilable(schema: Json) -> Json:
     """A schema that means the same as `schema` by itself, and whose `pattern` the library compiles if it can be."""
-    pattern = schema.get("pattern")
-    if not isinstance(pattern, str):
+    pattern, above = schema.get("pattern"), schema.get("allOf", [])
+    if not isinstance(pattern, str) or not isinstance(above, list):
         return schema
+    changes: Json = {"pattern": spelt(pattern)}
     bounded = _BOUNDED.fullmatch(pattern)
-    if bounded is None or max(int(bounded[2]), int(bounded[4] or 0)) <= _LARGEST_BOUND:
-        return _with_pattern(schema, spelt(pattern))
-    single, least, comma, most = bounded.groups()
-    length: Json = {"minLength": int(least)}
-    if most or not comma:
-        length["maxLength"] = int(most or least)
-    above = [*schema.get("allOf", ()), length]
-    return {**_with_pattern(schema, spelt(f"^{single}*$")), "allOf": above}
-
-
-def _with_pattern(schema: Json, pattern: str) -> Json:
-    if pattern == schema["pattern"]:
-        return schema
-    return {WRITTEN: schema["pattern"], **schema, "pattern": pattern}
+    if bounded is not None and max(int(bounded[2]), int(bounded[4] or 0)) > _LARGEST_BOUND:
+        single, least, comma, most = bounded.groups()
+        length: Json = {"minLength": int(least)}
+        if most or not comma:
+            length["maxLength"] = int(most or least)
+        changes = {"pattern": spelt(f"^{single}*$"), "allOf": [*above, length]}
+    return schema if changes["pattern"] == pattern else {WRITTEN: pattern, **schema, **changes}
 
 
 def as_written(schema: Any) -> Json:
     """The rules of a schema with the pattern that its author wrote; of true and false there are none."""
     rules: Json = schema if isinstance(schema, dict) else {}
     return {**rules, "pattern": rules[WRITTEN]} if WRITTEN in rules else rules
-
-
-def with_compilable(document: Json) -> Json:
-    """The document, or a copy of it in which the patterns of schemas are as the library needs them."""
-    made = ((place, compilable(place.node)) for place in schemas_in(parts(document)))
-    changed = {place.pointer: schema for place, schema in made if schema != place.node}
-    if changed:
-        document = copy_of(document)
-    for pointer, schema in changed.items():
-        changes = {key: schema[key] for key in ("pattern", WRITTEN, "allOf") if key in schema}
-        look_up(document, pointer).update(changes)
-    return document
 
 
 def spelt(pattern: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
@@ -11,7 +12,6 @@ import jsonschema_rs
 
 from openapi.bridge.document import formats
 from openapi.bridge.document.grammar import SCHEMA_KEYWORDS, parts, relative_to_document
-from openapi.bridge.document.patterns import with_compilable
 from openapi.bridge.document.places import BASE, REFERENCES, Json, copy_of, look_up, pointer_to
 
 # What a Reference Object may have (OpenAPI 3.1, "Reference Object").
@@ -41,7 +41,7 @@ class Schemas:
         self.ended: dict[tuple[int, str], Schema] = {}
         """Those that apply no schema without end, by identity, as far as it has been found out."""
         self.followed: dict[object, Any] = {}
-        self._register(with_compilable(document))
+        self._register(document)
         if any(isinstance(node, dict) and "$id" in node for node in self._all.values()):
             self._register(self._linked())
 
@@ -87,12 +87,7 @@ class Schemas:
 
     def _root(self, pointer: str) -> str:
         """The outermost schema in which the one at `pointer` stands."""
-        above = pointer
-        while above:
-            above = above.rpartition("/")[0]
-            if above in self._all:
-                pointer = above
-        return pointer
+        return next(way for way in accumulate(pointer.split("/"), "{}/{}".format) if way in self._all)
 
     def _fragment(self, pointer: str) -> str:
         root = self._root(pointer)

@@ -1,5 +1,6 @@
 """YAML as OpenAPI 3.1 asks for it (section "Format"): what JSON can say, and no key twice."""
 
+import json
 import re
 from math import isinf
 from typing import Any
@@ -62,15 +63,11 @@ def parse_yaml(text: str) -> Any:
     spare = (code for code in _PRIVATE if chr(code) not in text and f"{code:x}" not in escapes)
     stand_ins = dict(zip((ord(each) for each in _LINE_ENDS if each in text), spare, strict=False))
     value = _parsed(text.translate(stand_ins), _Loader)
-    return _translated(value, {code: meant for meant, code in stand_ins.items()}) if stand_ins else value
-
-
-def _translated(value: Any, table: dict[int, int]) -> Any:
-    if isinstance(value, dict):
-        return {key.translate(table): _translated(member, table) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_translated(item, table) for item in value]
-    return value.translate(table) if isinstance(value, str) else value
+    if not stand_ins:
+        return value
+    # All of these stand as they are in a string of JSON.
+    meant = {code: end for end, code in stand_ins.items()}
+    return json.loads(json.dumps(value, ensure_ascii=False).translate(meant))
 
 
 def _parsed(text: str, loading: type[_Loader | _SlowLoader]) -> Any:
@@ -142,7 +139,7 @@ def _check(
         parts = [_check(item, (*above, node), sizes) for item in node.value]
     else:
         _check_scalar(node, line)
-    sizes[node] = 1 + sum(size for size, _ in parts), 1 + max((depth for _, depth in parts), default=0)
+    sizes[node] = 1 + sum(size for size, _ in parts), max((1 + depth for _, depth in parts), default=0)
     return sizes[node]
 
 

@@ -68,8 +68,8 @@ class ExampleAnswers:
 
     def answer(self, operation: Operation, wish: Wish) -> Answer[Any]:
         """An answer that the contract allows; raises NoExample if none was found."""
-        status = wish.code if wish.code and operation.response_name(wish.code) else operation.success
-        response = self.response(operation, status)
+        status = wish.code if wish.code and operation.response(wish.code) else operation.success
+        response = operation.response(status)
         if response is None:
             return Answer(None, status=status)
         headers = dict(self._headers(response))
@@ -83,11 +83,6 @@ class ExampleAnswers:
             value = _raw(value, media_type, schema)
         # Else null would be no body.
         return Answer(b"null" if value is None else value, headers, status, media_type)
-
-    def response(self, operation: Operation, status: int) -> Place | None:
-        """The response that the operation declares for a status."""
-        name = operation.response_name(status)
-        return self._contract.follow(operation.place / "responses" / name) if name else None
 
     def _headers(self, response: Place) -> Iterator[tuple[str, str]]:
         for name in response.node.get("headers", {}):

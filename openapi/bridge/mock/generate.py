@@ -5,7 +5,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from fractions import Fraction
 from itertools import chain, count, islice, product
-from math import ceil, floor, gcd, inf, lcm
+from math import ceil, floor, gcd, lcm
 from typing import Any
 
 from openapi.bridge.document.schemas import Schema
@@ -93,8 +93,8 @@ def _made(rules: Rules, depth: int) -> Iterator[Any]:
 
 
 def _array(rules: Rules, depth: int) -> Iterator[Any]:
-    least = int(rules.most("minItems", 0))
-    most = rules.least("maxItems", inf)
+    least = int(rules.most("minItems"))
+    most = rules.least("maxItems")
     contained = [*islice(rules.contained(), _MOST_PARTS + 1)]
     prefix = max(map(len, rules.all("prefixItems")), default=0)
     wanted = max(least, int(min(most, prefix + len(contained))) if contained else 0)
@@ -123,7 +123,7 @@ def _object(rules: Rules, depth: int) -> Iterator[Any]:
     required = dict.fromkeys(chain.from_iterable(rules.all("required")))
     named = dict.fromkeys(chain.from_iterable(rules.all("properties")))
     optional = [name for name in named if name not in required] if depth < _DEPTH else []
-    least = int(rules.most("minProperties", 0))
+    least = int(rules.most("minProperties"))
     if least > _MOST_PARTS:
         return
     whole = _members(rules, [*named, *required], required, depth)
@@ -133,8 +133,7 @@ def _object(rules: Rules, depth: int) -> Iterator[Any]:
         yield _filled(rules, whole, least, depth)
     few = {name: value for name, value in whole.items() if name in required}
     yield _filled(rules, few, least, depth)
-    for name in optional:
-        yield {**few, **({name: whole[name]} if name in whole else {})}
+    yield from ({**few, name: whole[name]} for name in optional if name in whole)
     # Where several are wanted that differ.
     for name in whole if depth < _DEPTH else ():
         yield from ({**whole, name: value} for value in _values(rules.member(name), depth + 1))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import replace
 from itertools import chain, islice, product, repeat
-from math import prod
+from math import inf, prod
 from sys import maxsize
 from typing import Any, TypeVar
 
@@ -102,18 +102,16 @@ class Rules:
     def all(self, keyword: str) -> list[Any]:
         return [layer.node[keyword] for layer in self._layers if keyword in layer.node]
 
-    def most(self, keyword: str, default: float) -> float:
-        return max(self.all(keyword), default=default)
+    def most(self, keyword: str) -> float:
+        return max(self.all(keyword), default=0)
 
-    def least(self, keyword: str, default: float) -> float:
-        return min(self.all(keyword), default=default)
+    def least(self, keyword: str) -> float:
+        return min(self.all(keyword), default=inf)
 
     def given(self) -> Iterator[Any]:
         """The values that the schema's author has written down."""
-        for values in self.all("examples"):
-            yield from values if isinstance(values, list) else ()
-        yield from chain(self.all("example"), self.all("const"), chain.from_iterable(self.all("enum")))
-        yield from self.all("default")
+        written = (*self.all("examples"), self.all("example"), self.all("const"), *self.all("enum"))
+        return chain(*written, self.all("default"))
 
     def types(self) -> list[str]:
         """The types that a value may have, null last."""

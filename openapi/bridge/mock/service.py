@@ -53,7 +53,6 @@ class MockService:
                     place.node.pop("x-owner", None)
             contract = Contract(json.dumps(without))
         self.contract = contract
-        self.operations = contract.operations
         servers = (place for kind, place in parts(contract.document) if kind == "servers")
         self._bases = sorted({"", *map(base_path, servers)})
         self._answers = ExampleAnswers(contract, added)
@@ -85,7 +84,7 @@ class MockService:
         return max([(path, raw_path), *ways], key=fit)
 
     def _handler(self, operation_id: str) -> Handler:
-        operation = self.operations[operation_id]
+        operation = self.contract.operations[operation_id]
 
         async def answer(_caller: object, /, **_arguments: object) -> Answer[Any]:
             return self._answers.answer(operation, _WISH.get())
@@ -128,7 +127,7 @@ class _MockWriter(AnswerWriter):
         self, failure: Failure, accept: bytes = b"", operation: Operation | None = None
     ) -> WrittenAnswer:
         refused = super().refuse(failure, accept, operation)
-        if operation is None or operation.response_name(refused.status) is None:
+        if operation is None or operation.response(refused.status) is None:
             return refused
         try:
             example = self._answers.answer(operation, Wish(code=refused.status))

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from itertools import product, zip_longest
-from math import inf
 from random import Random
 from typing import Any
 
@@ -23,10 +22,10 @@ _MOST_REPEATS = 5_000
 
 def texts(rules: Rules) -> Iterator[str]:
     """Texts that may be valid by the rules."""
-    least = int(rules.most("minLength", 0))
+    least = int(rules.most("minLength"))
     if least > _MOST_CHARACTERS:
         return
-    most = int(min(rules.least("maxLength", inf), least + 1000))
+    most = int(min(rules.least("maxLength"), least + 1000))
     for name in rules.all("format"):
         for text in SAMPLES.get(name, ()):
             # Base64 has its characters by fours, and what fills the last four at its end.
