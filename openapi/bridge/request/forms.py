@@ -131,7 +131,7 @@ class _Member:
         if self._is_json or (field.is_json and "string" not in self._types):
             try:
                 value = strict_json.loads(field.content)
-            except strict_json.JSONError:
+            except ValueError:
                 if "string" not in self._types:
                     raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
             else:

@@ -164,7 +164,7 @@ class StyleReader:
         charset = "latin-1" if self._location in ("header", "cookie") else "utf-8"
         try:
             return strict_json.loads(self.decode(text).encode(charset))
-        except strict_json.JSONError:
+        except ValueError:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
