@@ -23,9 +23,9 @@ def validator(schema: Any, **components: Any) -> SpeakingValidator:
 
 def refusal(schema: Any, value: Any, **components: Any) -> BadRequest:
     """How `value` is refused where `schema` asks for something else."""
-    with pytest.raises(BadRequest) as refused:
-        validator(schema, **components).check(value)
-    return refused.value
+    subject = validator(schema, **components)
+    assert not subject.is_valid(value)
+    return subject.refusal(value)
 
 
 def sentence(schema: Any, value: Any, **components: Any) -> str:
@@ -371,11 +371,6 @@ def test_what_is_missing_altogether(schema: Any, expected: str) -> None:
     assert (expected, "required") == (missing.reason, next(missing.violations()).code)
 
 
-def test_a_valid_value_says_nothing() -> None:
-    """A value that keeps the rules passes without a word."""
-    assert validator({"type": "integer"}).check(5) is None  # type: ignore[func-returns-value]
-
-
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=8, max_size=30).map(
     lambda text: f"secret{text}"
 )
@@ -391,12 +386,8 @@ SCHEMAS = sorted(contract().document["components"]["schemas"])
 )
 def test_no_sentence_repeats_what_was_sent(schema: str, value: Any) -> None:
     """Whatever is sent for a schema of the contract, the sentence holds nothing of it."""
-    said = ""
-    try:
-        SpeakingValidator(contract(), f"/components/schemas/{schema}", BODY).check(value)
-    except BadRequest as refusal:
-        said = refusal.reason
-    assert "secret" not in said
+    subject = SpeakingValidator(contract(), f"/components/schemas/{schema}", BODY)
+    assert subject.is_valid(value) or "secret" not in subject.refusal(value).reason
 
 
 def test_a_sentence_names_the_members_that_may_be_given() -> None:

@@ -145,12 +145,12 @@ class _Parameter:
         except BadRequest as refused:
             # It can be read in no way, so no rule of its schema is broken.
             raise BadRequest(refused.reason, [Violation(refused.reason, "style", None, self.name)]) from None
-        if value is not ABSENT and self._takes_empty and texts.get(self.key) in ([""], ("",)):
-            # The contract allows an empty value; where its schema does not, no value is meant.
-            value = value if self._validator.is_valid(value) else ABSENT
         if value is not ABSENT:
-            self._validator.check(value)
-            return self._defaults.fill(value)
+            if self._validator.is_valid(value):
+                return self._defaults.fill(value)
+            # The contract allows an empty value; where its schema does not, no value is meant.
+            if not (self._takes_empty and texts.get(self.key) == [""]):
+                raise self._validator.refusal(value)
         if self._required:
             raise self._validator.missing()
         return self._defaults.of_nothing()

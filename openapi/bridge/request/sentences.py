@@ -82,11 +82,6 @@ class SpeakingValidator:
         self._validator = contract.requests.validator(pointer)
         self.is_valid: Callable[[Any], bool] = self._validator.is_valid
 
-    def check(self, value: Any) -> None:
-        """Returns if `value` is valid; raises `refusal` if not."""
-        if not self.is_valid(value):
-            raise self.refusal(value)
-
     def refusal(self, value: Any) -> BadRequest:
         """The refusal of a value that is not valid, with all violations.
 
