@@ -12,13 +12,11 @@ from openapi.bridge.request.sentences import SpeakingValidator
 from openapi.contract import contract
 from tests.support.contracts import contract_of, document
 
-BODY = "The request body"
-
 
 def validator(schema: Any, **components: Any) -> SpeakingValidator:
     """A validator of `schema` in a contract with further named schemas."""
     made = contract_of(document(components={"schemas": {"Subject": schema, **components}}))
-    return SpeakingValidator(made, "/components/schemas/Subject", BODY)
+    return SpeakingValidator(made, "/components/schemas/Subject")
 
 
 def refusal(schema: Any, value: Any, **components: Any) -> BadRequest:
@@ -386,7 +384,7 @@ SCHEMAS = sorted(contract().document["components"]["schemas"])
 )
 def test_no_sentence_repeats_what_was_sent(schema: str, value: Any) -> None:
     """Whatever is sent for a schema of the contract, the sentence holds nothing of it."""
-    subject = SpeakingValidator(contract(), f"/components/schemas/{schema}", BODY)
+    subject = SpeakingValidator(contract(), f"/components/schemas/{schema}")
     assert subject.is_valid(value) or "secret" not in subject.refusal(value).reason
 
 

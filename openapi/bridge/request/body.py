@@ -16,7 +16,8 @@ from openapi.bridge.failures import (
     Violation,
 )
 from openapi.bridge.media_types import MediaType, read_media_type
-from openapi.bridge.request.contents import BODY, ContentReader, Defaults, content_kind, content_readers
+from openapi.bridge.request.contents import ContentReader, Defaults, content_kind, content_readers
+from openapi.bridge.request.sentences import BODY
 
 # The server puts this into a request's `state` (ASGI's lifespan state) when it has waited for it long enough.
 TOOK_TOO_LONG = "took_too_long"

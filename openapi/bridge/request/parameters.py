@@ -127,7 +127,7 @@ class _Parameter:
         is_copied = isinstance(self.default, dict | list)
         self.is_read_always = self._required or is_copied or self.reader.is_spread_object
         self._takes_empty = node.get("allowEmptyValue", False) and self.location == "query"
-        self._validator = SpeakingValidator(contract, pointer, self.name, self.name)
+        self._validator = SpeakingValidator(contract, pointer, self.name)
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""

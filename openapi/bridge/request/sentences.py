@@ -15,6 +15,8 @@ from openapi.bridge.document.places import REFERENCES, pointer_to
 from openapi.bridge.document.schemas import CHOICES, Schema
 from openapi.bridge.failures import BadRequest, Violation
 
+BODY = "The request body"
+
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
 _MANY_PARTS = 1000
 # To find out which branch of a choice a value is meant for, all that is wrong by each has to be listed.
@@ -70,13 +72,12 @@ class SpeakingValidator:
 
     Args:
         pointer: where the schema stands in the contract.
-        name: what the value is called where no member of it is concerned, such as "The request body".
         parameter: the name of the parameter whose value it is, None for a body.
     """
 
-    def __init__(self, contract: Contract, pointer: str, name: str, parameter: str | None = None) -> None:
+    def __init__(self, contract: Contract, pointer: str, parameter: str | None = None) -> None:
         self._schema = contract.requests.at(pointer)
-        self._name = name
+        self._name = BODY if parameter is None else parameter
         self._parameter = parameter
         self._faults = cache(lambda: contract.faults.validator(pointer))
         self._validator = contract.requests.validator(pointer)
