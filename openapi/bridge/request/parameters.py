@@ -15,7 +15,7 @@ from openapi.bridge.request.contents import Defaults
 from openapi.bridge.request.cookies import read_cookies
 from openapi.bridge.request.percent_encoding import pairs_of
 from openapi.bridge.request.sentences import SpeakingValidator
-from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
+from openapi.bridge.request.styles import ABSENT, StyleReader, Texts
 
 # An unknown parameter has whatever name the client gave it.
 _LONGEST_NAME = 100
@@ -116,9 +116,9 @@ class _Parameter:
         schema = contract.requests.at(pointer)
         self.name: str = node["name"]
         self.location: str = node["in"]
-        self.key = key_of(node)
         self.argument = argument
         self.reader = StyleReader(node, schema)
+        self.key = self.reader.key
         self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
         self._defaults = Defaults(schema)

@@ -46,7 +46,8 @@ class StyleReader:
         self.name: str = parameter["name"]
         self._subject = capital(self.name)
         self._location: str = parameter["in"]
-        self._key = key_of(parameter)
+        self.key = self.name.lower() if self._location == "header" else self.name
+        """The name under which its texts are found."""
         self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
         self._explode: bool = parameter.get("explode", self._style == "form")
         self._schema = schema
@@ -133,7 +134,7 @@ class StyleReader:
 
     def is_named(self, sent: str) -> bool:
         """Whether a query parameter of this name is this one, or a member of it that its schema names."""
-        return sent == self._key or (self.is_spread_object and bool(self._path(sent)))
+        return sent == self.key or (self.is_spread_object and bool(self._path(sent)))
 
     def _is_left(self, sent: str) -> bool:
         return self.is_free and not any(other.is_named(sent) for other in self.others)
@@ -168,7 +169,7 @@ class StyleReader:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
-        given = texts.get(self._key)
+        given = texts.get(self.key)
         if given is None:
             return ABSENT
         if self._location == "cookie":
@@ -182,10 +183,10 @@ class StyleReader:
     def _read_spread(self, texts: Texts) -> Any:
         tree: dict[str, Any] = {}
         # An object without members has no form of its own; Schemathesis writes it as its name alone.
-        is_empty = self._key in texts and not any(texts[self._key])
+        is_empty = self.key in texts and not any(texts[self.key])
         for sent, given in texts.items():
             names = self._path(sent)
-            if not names and self._is_left(sent) and not (is_empty and sent == self._key):
+            if not names and self._is_left(sent) and not (is_empty and sent == self.key):
                 names = [sent]
             if not names:
                 continue
@@ -198,7 +199,7 @@ class StyleReader:
             if last in holder:
                 raise self._repeated()
             holder[last] = [self.decode(text) for text in given]
-        if self._key in texts and self._key not in tree and not is_empty:
+        if self.key in texts and self.key not in tree and not is_empty:
             raise BadRequest(f"{self._subject} must come as one parameter for each member")
         if not (tree or is_empty or self._may_be_nothing):
             return ABSENT
@@ -241,7 +242,7 @@ class StyleReader:
 
     def _one(self, texts: Texts, *, is_object: bool = False) -> str | None:
         """The text without what its style puts before it, or None."""
-        given = texts.get(self._key)
+        given = texts.get(self.key)
         if given is None:
             return None
         if len(given) > 1 and not self._is_list:
@@ -280,9 +281,3 @@ def _keys(sent: str, name: str) -> list[str]:
     if not (sent.startswith(f"{name}[") and sent.endswith("]")):
         return []
     return sent[len(name) + 1 : -1].split("][", _DEEPEST)
-
-
-def key_of(parameter: Json) -> str:
-    """The name under which a parameter's texts are found: headers in lower case."""
-    name: str = parameter["name"]
-    return name.lower() if parameter["in"] == "header" else name
