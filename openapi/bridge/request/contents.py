@@ -118,7 +118,6 @@ class ContentReader(ABC):
         """The valid value; raises BadRequest for content that has no valid value."""
 
     def _check(self, value: Any) -> None:
-        # What is valid, as most bodies are, passes one file fewer.
         if not self._validator.is_valid(value):
             raise self._validator.refusal(value)
 
