@@ -96,6 +96,8 @@ class StyleReader:
         Raises:
             BadRequest: where it cannot be read.
         """
+        if not (self.key in texts or self.is_spread_object):
+            return ABSENT
         if self.plain is not None or (len(self._ways) == 1 and not self._alone):
             return self._ways[0](texts)
         read = self._outcomes(texts)
@@ -110,7 +112,8 @@ class StyleReader:
         return read[0] if read else ABSENT
 
     def _outcomes(self, texts: Texts) -> list[Any]:
-        return [each for way in self._ways if (each := _outcome(way, texts)) is not ABSENT]
+        ways = (way for way in self._ways if self.key in texts or way == self._read_spread)
+        return [each for way in ways if (each := _outcome(way, texts)) is not ABSENT]
 
     @cached_property
     def _alone(self) -> "list[StyleReader]":
@@ -154,31 +157,24 @@ class StyleReader:
         return []
 
     def _read_primitive(self, texts: Texts) -> Any:
-        text = self._one(texts)
-        return ABSENT if text is None else self._coercion.convert(self.decode(text))
+        return self._coercion.convert(self.decode(self._one(texts)))
 
     def _read_json(self, texts: Texts) -> Any:
-        text = self._one(texts)
-        if text is None:
-            return ABSENT
         # Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
         charset = "latin-1" if self._location in ("header", "cookie") else "utf-8"
         try:
-            return strict_json.loads(self.decode(text).encode(charset))
+            return strict_json.loads(self.decode(self._one(texts)).encode(charset))
         except ValueError:
             raise BadRequest(f"{self._subject} must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
-        given = texts.get(self.key)
-        if given is None:
-            return ABSENT
+        given = texts[self.key]
         if self._location == "cookie":
             given = given[0].split(f"&{self.name}=")
         return self._coercion.value([self.decode(text) for text in given])
 
     def _read_array(self, texts: Texts) -> Any:
-        parts = self._parts(texts)
-        return ABSENT if parts is None else self._coercion.value(parts)
+        return self._coercion.value(self._parts(texts))
 
     def _read_spread(self, texts: Texts) -> Any:
         tree: dict[str, Any] = {}
@@ -210,8 +206,6 @@ class StyleReader:
 
     def _read_object(self, texts: Texts) -> Any:
         parts = self._parts(texts, is_object=True)
-        if parts is None:
-            return ABSENT
         if len(parts) % 2 if not self._explode else not all("=" in part for part in parts):
             raise BadRequest(f"{self._subject} must be pairs of a name and a value")
         pairs = (
@@ -219,18 +213,18 @@ class StyleReader:
             if self._explode
             else zip(parts[::2], parts[1::2], strict=True)
         )
-        members: dict[str, str] = {}
+        members: dict[str, Any] = {}
         for name, text in pairs:
             if name in members:
                 raise BadRequest(f"{self._subject} must name each member once")
-            members[name] = text
-        return {name: self._coercion.member(name).convert(text) for name, text in members.items()}
+            members[name] = self._coercion.member(name).convert(text)
+        return members
 
-    def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str] | None:
-        """The parts of a value that its style joins, or None."""
+    def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str]:
+        """The parts of a value that its style joins."""
         text = self._one(texts, is_object=is_object)
         if not text:
-            return text if text is None else []
+            return []
         delimiter = self._punctuation(is_object=is_object)[1]
         if self._style == "label" and delimiter not in text:
             # OpenAPI 3.1.0 has dots where 3.1.1 has commas, as RFC 6570 does.
@@ -240,11 +234,9 @@ class StyleReader:
             parts = parts[0].split(delimiter)
         return [part.strip(" \t") for part in parts] if self._location == "header" else parts
 
-    def _one(self, texts: Texts, *, is_object: bool = False) -> str | None:
-        """The text without what its style puts before it, or None."""
-        given = texts.get(self.key)
-        if given is None:
-            return None
+    def _one(self, texts: Texts, *, is_object: bool = False) -> str:
+        """The text without what its style puts before it."""
+        given = texts[self.key]
         if len(given) > 1 and not self._is_list:
             raise self._repeated()
         text, prefix = ", ".join(given), self._punctuation(is_object=is_object)[0]
