@@ -220,10 +220,13 @@ def test_a_name_that_breaks_a_named_type(rules: Any, expected: str) -> None:
         "properties": {
             "size": {"$ref": "#/components/schemas/Map"},
             "sizes": {"items": {"propertyNames": rules}},
+            "others": {"patternProperties": {"^o": {"propertyNames": rules}}},
         }
     }
     assert f"The name of a member of size {expected}" in sentence(schema, {"size": {"other": 1}}, **named)
     assert f"The name of a member of sizes {expected}" in sentence(schema, {"sizes": [{"other": 1}]}, **named)
+    nested = {"others": {"of": {"other": 1}}}
+    assert f"The name of a member of others {expected}" in sentence(schema, nested, **named)
 
 
 @pytest.mark.parametrize(
