@@ -140,11 +140,7 @@ class _Parameter:
                     break
             if self._validator.is_valid(value):
                 return value
-        try:
-            value = self.reader.read(texts)
-        except BadRequest as refused:
-            # It can be read in no way, so no rule of its schema is broken.
-            raise BadRequest(refused.reason, [Violation(refused.reason, "style", None, self.name)]) from None
+        value = self.reader.read(texts)
         if value is not ABSENT:
             if self._validator.is_valid(value):
                 return self._defaults.fill(value)

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import BadRequest
+from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.coercion import coercion_of, ways
@@ -36,15 +36,16 @@ class StyleReader:
     Args:
         parameter: the contract's parameter object.
         schema: its schema.
+        pointer: the JSON pointer to it where it is a member of a form.
     """
 
     others: "Sequence[StyleReader]" = ()
     """The readers of the query parameters beside this one."""
 
-    def __init__(self, parameter: Json, schema: Schema) -> None:
+    def __init__(self, parameter: Json, schema: Schema, pointer: str | None = None) -> None:
         self._parameter = parameter
+        self._pointer = pointer
         self.name: str = parameter["name"]
-        self._subject = capital(self.name)
         self._location: str = parameter["in"]
         self.key = self.name.lower() if self._location == "header" else self.name
         """The name under which its texts are found."""
@@ -120,7 +121,7 @@ class StyleReader:
         """What reads the value by each branch alone: the same text may be a number in one and a text in another."""
         # What a media type says is the same by each.
         branches = () if "content" in self._parameter else ways(self._schema)
-        readers = [StyleReader(self._parameter, way) for way in branches]
+        readers = [StyleReader(self._parameter, way, self._pointer) for way in branches]
         for reader in readers:
             reader.others = self.others
         return readers
@@ -165,7 +166,7 @@ class StyleReader:
         try:
             return strict_json.loads(self.decode(self._one(texts)).encode(charset))
         except ValueError:
-            raise BadRequest(f"{self._subject} must be valid JSON") from None
+            raise self._refusal("must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
         given = texts[self.key]
@@ -191,23 +192,23 @@ class StyleReader:
             for name in above:
                 holder = holder.setdefault(name, {})
                 if not isinstance(holder, dict):
-                    raise self._repeated()
+                    raise self._refusal("must be given once")
             if last in holder:
-                raise self._repeated()
+                raise self._refusal("must be given once")
             holder[last] = [self.decode(text) for text in given]
         if self.key in texts and self.key not in tree and not is_empty:
-            raise BadRequest(f"{self._subject} must come as one parameter for each member")
+            raise self._refusal("must come as one parameter for each member")
         if not (tree or is_empty or self._may_be_nothing):
             return ABSENT
         try:
             return self._coercion.value(tree)
         except ValueError:
-            raise self._repeated() from None
+            raise self._refusal("must be given once") from None
 
     def _read_object(self, texts: Texts) -> Any:
         parts = self._parts(texts, is_object=True)
         if len(parts) % 2 if not self._explode else not all("=" in part for part in parts):
-            raise BadRequest(f"{self._subject} must be pairs of a name and a value")
+            raise self._refusal("must be pairs of a name and a value")
         pairs = (
             [part.partition("=")[::2] for part in parts]
             if self._explode
@@ -216,7 +217,7 @@ class StyleReader:
         members: dict[str, Any] = {}
         for name, text in pairs:
             if name in members:
-                raise BadRequest(f"{self._subject} must name each member once")
+                raise self._refusal("must name each member once")
             members[name] = self._coercion.member(name).convert(text)
         return members
 
@@ -238,13 +239,13 @@ class StyleReader:
         """The text without what its style puts before it."""
         given = texts[self.key]
         if len(given) > 1 and not self._is_list:
-            raise self._repeated()
+            raise self._refusal("must be given once")
         text, prefix = ", ".join(given), self._punctuation(is_object=is_object)[0]
         if text.startswith(prefix):
             return text[len(prefix) :]
         if self._style == "matrix" and text == f";{self.name}":
             return ""
-        raise BadRequest(f"{self._subject} must begin with '{prefix}'")
+        raise self._refusal(f"must begin with '{prefix}'")
 
     def _punctuation(self, *, is_object: bool) -> tuple[str, str]:
         """What stands before the value and between its parts."""
@@ -257,8 +258,11 @@ class StyleReader:
             return assignment, assignment if self._explode else ","
         return "", _DELIMITERS.get(self._style, ",")
 
-    def _repeated(self) -> BadRequest:
-        return BadRequest(f"{self._subject} must be given once")
+    def _refusal(self, rule: str) -> BadRequest:
+        # It can be read in no way, so no rule of its schema is broken.
+        sentence = f"{capital(self.name)} {rule}"
+        parameter = self.name if self._pointer is None else None
+        return BadRequest(sentence, [Violation(sentence, "style", self._pointer, parameter)])
 
 
 def _outcome(way: Callable[[Texts], Any], texts: Texts) -> Any:
