@@ -10,7 +10,7 @@ from openapi.bridge.document.operations import Operation
 from openapi.bridge.document.places import ContractError, Json, schema_holder
 from openapi.bridge.media_types import read_media_type
 from openapi.bridge.python_names import python_name, python_names
-from openapi.bridge.request.body import NO_BODY, BodyReader
+from openapi.bridge.request.body import BodyReader
 from openapi.bridge.request.contents import content_kind
 from openapi.bridge.request.parameters import arguments_of
 
@@ -187,7 +187,7 @@ def _arguments(contract: Contract, operation: Operation) -> Iterator[str]:
     if operation.body:
         body = _content(operation.body.node)
         is_required = operation.body.node.get("required")
-        always = is_required or BodyReader(contract, operation.body).parse(NO_BODY) is not None
+        always = is_required or BodyReader(contract, operation.body).parse(None) is not None
         yield f"body: {body if always else _union([body, 'None'])}"
 
 

@@ -57,7 +57,7 @@ class _Handler(AbstractSecurityHandler):
         return self._reader(security_scheme, _with_scopes(self._verifier, required_scopes))
 
     def _reader(self, _scheme: Json, verifier: Verifier) -> Any:
-        """What finds the credentials in a request and hands them to the verifier."""
+        """What finds the credentials in a request and hands them to the verifier; without more, the verifier itself."""
         return self._get_verify_func(verifier)
 
     def _generic_check(self, func: Verifier, exception_msg: str) -> Verifier:
@@ -95,16 +95,11 @@ class _OtherHttp(_Handler):
         return verify
 
 
-class _MutualTls(_Handler):
-    def _reader(self, _scheme: Json, verifier: Verifier) -> Any:
-        return verifier
-
-
 _HANDLERS: dict[str, type[_Handler]] = {
     **dict.fromkeys(("bearer", *_BEARER_KINDS), _Bearer),
     "basic": _Basic,
     "apiKey": _ApiKey,
-    "mutualTLS": _MutualTls,
+    "mutualTLS": _Handler,
 }
 
 

@@ -18,7 +18,6 @@ from openapi.bridge.failures import BadRequest, Forbidden, MethodNotAllowed, Una
 from openapi.bridge.media_types import accept_of, preferred
 from openapi.bridge.operation import CallerOf, Handler, bind
 from openapi.bridge.refusals import Refuser
-from openapi.bridge.request.body import NO_BODY
 from openapi.bridge.routing import (
     OpenAPI31Specification,
     Path,
@@ -140,7 +139,7 @@ class ContractService:
             raise Forbidden
 
         body = served.body
-        received = NO_BODY if body is None else await body.receive(scope, receive)
+        received = None if body is None else await body.receive(scope, receive)
         try:
             arguments = served.parameters.read(scope)
         except BadRequest as refused:

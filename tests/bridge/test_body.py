@@ -32,7 +32,8 @@ def receive(messages: Iterable[Message], *headers: tuple[bytes, bytes], **scope:
     async def next_message() -> Message:
         return next(waiting)
 
-    return asyncio.run(reader({}).receive({"headers": headers, **scope}, next_message)).content
+    received = asyncio.run(reader({}).receive({"headers": headers, **scope}, next_message))
+    return received.content if received else b""
 
 
 def chunks(*parts: bytes) -> list[Message]:

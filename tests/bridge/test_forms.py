@@ -222,6 +222,16 @@ def test_a_string_that_is_json_is_a_text(types: Any, sent: str, expected: Any) -
     assert {"a": expected} == parsed(body_reader({"multipart/form-data": media_type}), content, MULTIPART)
 
 
+@pytest.mark.parametrize(("sent", "code"), [("home=a&home=b", "style"), ("age=1&age=2", "content")])
+def test_a_field_that_cannot_be_read_is_named(sent: str, code: str) -> None:
+    """What is wrong with a field is reported with the pointer to its member, also of one that has a style."""
+    reader = form({"home": {"explode": False}}, URLENCODED)
+    with pytest.raises(BadRequest) as refused:
+        parsed(reader, sent.encode(), URLENCODED)
+    (violation,) = refused.value.violations()
+    assert (code, f"/{sent.partition('=')[0]}") == (violation.code, violation.pointer)
+
+
 def test_a_part_keeps_to_the_media_types_of_its_encoding() -> None:
     """A part of another media type than its encoding object names is refused with those that are taken."""
     reader = form({"file": {"contentType": "image/png, image/jpeg"}})

@@ -36,8 +36,8 @@ def refusal(text: bytes) -> str | None:
     """The sentence with which `text` is refused, None if it is read."""
     try:
         strict_json.loads(text)
-    except strict_json.JSONError as error:
-        return str(error)
+    except ValueError as error:
+        return strict_json.reason(error)
     return None
 
 

@@ -51,9 +51,9 @@ def parse(text: str, is_json: bool = False) -> Any:
         # YAML takes escapes of characters beyond U+FFFF, which are pairs in JSON, for two characters.
         try:
             return strict_json.loads(text.encode())
-        except strict_json.JSONError as error:
+        except ValueError as error:
             if is_json:
-                raise ContractError(_json_fault(text, str(error))) from None
+                raise ContractError(_json_fault(text, strict_json.reason(error))) from None
     try:
         return strict_yaml.parse_yaml(text)
     except strict_yaml.YAMLError as error:

@@ -16,7 +16,8 @@ from openapi.bridge.failures import (
     Violation,
 )
 from openapi.bridge.media_types import MediaType, read_media_type
-from openapi.bridge.request.contents import BODY, ContentReader, Defaults, content_kind, content_readers
+from openapi.bridge.request.contents import ContentReader, Defaults, content_kind, content_readers
+from openapi.bridge.request.sentences import BODY
 
 # The server puts this into a request's `state` (ASGI's lifespan state) when it has waited for it long enough.
 TOOK_TOO_LONG = "took_too_long"
@@ -28,14 +29,11 @@ _NO_CODING = {b"", b"identity"}
 
 
 class ReceivedBody(NamedTuple):
-    """A body as it was sent and what reads it; no `reader` where there is no body."""
+    """A body as it was sent and what reads it."""
 
     content: bytes
-    media_type: MediaType | None = None
-    reader: ContentReader | None = None
-
-
-NO_BODY = ReceivedBody(b"")
+    media_type: MediaType
+    reader: ContentReader
 
 
 class BodyReader:
@@ -69,8 +67,8 @@ class BodyReader:
         first = pointer_to(body.pointer, "content", next(iter(body.node["content"]), ""), "schema")
         self._defaults = Defaults(contract.requests.at(first))
 
-    async def receive(self, scope: Scope, receive: Receive) -> ReceivedBody:
-        """The whole body as it was sent.
+    async def receive(self, scope: Scope, receive: Receive) -> ReceivedBody | None:
+        """The whole body as it was sent, None where there is none.
 
         Raises:
             RequestTimeout: if the server has given up waiting for the rest of it.
@@ -88,11 +86,11 @@ class BodyReader:
                 codings.update(coding.strip(b" \t").lower() for coding in value.split(b","))
         content = await self._receive_all(scope, receive)
         if not content and not content_types:
-            return NO_BODY
+            return None
         is_encoded = not codings <= _NO_CODING
         choice = None if is_encoded else self._choose(content_types or [_UNNAMED])
         if not content:
-            return choice if choice and choice.reader and choice.reader.takes_empty else NO_BODY
+            return choice if choice and choice.reader.takes_empty else None
         if choice is None:
             raise UnsupportedMediaType(self._media_types, scope.get("method", ""), is_encoded=is_encoded)
         return ReceivedBody(content, choice.media_type, choice.reader)
@@ -130,13 +128,13 @@ class BodyReader:
                 return ReceivedBody(b"", media_type, reader) if accepted else None
         return None
 
-    def parse(self, received: ReceivedBody) -> Any:
+    def parse(self, received: ReceivedBody | None) -> Any:
         """The valid value with the contract's defaults filled in; of no body, the schema's own default.
 
         Raises:
             BadRequest: with the contract's sentence for the rule that the body breaks.
         """
-        if received.reader is not None and received.media_type is not None:
+        if received is not None:
             return received.reader.read(received.content, received.media_type)
         if self._required:
             sentence = f"{BODY} is required, as {self._media_types}"

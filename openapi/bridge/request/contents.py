@@ -14,10 +14,9 @@ from openapi.bridge.media_types import MediaType
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.coercion import coercion_of, ways
 from openapi.bridge.request.forms import Form, fields_of
-from openapi.bridge.request.sentences import SpeakingValidator
+from openapi.bridge.request.sentences import BODY, SpeakingValidator
 from openapi.bridge.request.xml import parse_xml, value_of
 
-BODY = "The request body"
 Reader = TypeVar("Reader")
 
 _UTF_8 = ("utf-8", "utf8")
@@ -110,7 +109,7 @@ class ContentReader(ABC):
     def __init__(self, contract: Contract, media_type: Place) -> None:
         pointer = f"{media_type.pointer}/schema"
         self._schema = contract.requests.at(pointer)
-        self._validator = SpeakingValidator(contract, pointer, BODY)
+        self._validator = SpeakingValidator(contract, pointer)
         self._types = self._schema.types()
         self._fill = Defaults(self._schema).fill
 
@@ -119,7 +118,6 @@ class ContentReader(ABC):
         """The valid value; raises BadRequest for content that has no valid value."""
 
     def _check(self, value: Any) -> None:
-        # What is valid, as most bodies are, passes one file fewer.
         if not self._validator.is_valid(value):
             raise self._validator.refusal(value)
 

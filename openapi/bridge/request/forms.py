@@ -64,7 +64,8 @@ class Form:
         for name, member in schema.members().items():
             rules = encoding.get(name, {})
             if any(keyword in rules for keyword in _STYLE_KEYWORDS):
-                self._styled[name] = StyleReader({**rules, "name": name, "in": "query"}, member)
+                parameter = {**rules, "name": name, "in": "query"}
+                self._styled[name] = StyleReader(parameter, member, pointer_to("", name))
             self._members[name] = _Member(name, member, rules.get("contentType", ""))
         for reader in self._styled.values():
             reader.others = [other for other in self._styled.values() if other is not reader]
@@ -131,7 +132,7 @@ class _Member:
         if self._is_json or (field.is_json and "string" not in self._types):
             try:
                 value = strict_json.loads(field.content)
-            except strict_json.JSONError:
+            except ValueError:
                 if "string" not in self._types:
                     raise unreadable(f"{self._subject} must be valid JSON", self._pointer) from None
             else:

@@ -15,7 +15,7 @@ from openapi.bridge.request.contents import Defaults
 from openapi.bridge.request.cookies import read_cookies
 from openapi.bridge.request.percent_encoding import pairs_of
 from openapi.bridge.request.sentences import SpeakingValidator
-from openapi.bridge.request.styles import ABSENT, StyleReader, Texts, key_of
+from openapi.bridge.request.styles import ABSENT, StyleReader, Texts
 
 # An unknown parameter has whatever name the client gave it.
 _LONGEST_NAME = 100
@@ -116,9 +116,9 @@ class _Parameter:
         schema = contract.requests.at(pointer)
         self.name: str = node["name"]
         self.location: str = node["in"]
-        self.key = key_of(node)
         self.argument = argument
         self.reader = StyleReader(node, schema)
+        self.key = self.reader.key
         self._plain = self.reader.plain
         self._required: bool = node.get("required", False)
         self._defaults = Defaults(schema)
@@ -127,7 +127,7 @@ class _Parameter:
         is_copied = isinstance(self.default, dict | list)
         self.is_read_always = self._required or is_copied or self.reader.is_spread_object
         self._takes_empty = node.get("allowEmptyValue", False) and self.location == "query"
-        self._validator = SpeakingValidator(contract, pointer, self.name, self.name)
+        self._validator = SpeakingValidator(contract, pointer, self.name)
 
     def read(self, texts: Texts) -> Any:
         """The typed, valid value from the texts of its location; the default or None where it is absent."""
@@ -140,17 +140,13 @@ class _Parameter:
                     break
             if self._validator.is_valid(value):
                 return value
-        try:
-            value = self.reader.read(texts)
-        except BadRequest as refused:
-            # It can be read in no way, so no rule of its schema is broken.
-            raise BadRequest(refused.reason, [Violation(refused.reason, "style", None, self.name)]) from None
-        if value is not ABSENT and self._takes_empty and texts.get(self.key) in ([""], ("",)):
-            # The contract allows an empty value; where its schema does not, no value is meant.
-            value = value if self._validator.is_valid(value) else ABSENT
+        value = self.reader.read(texts)
         if value is not ABSENT:
-            self._validator.check(value)
-            return self._defaults.fill(value)
+            if self._validator.is_valid(value):
+                return self._defaults.fill(value)
+            # The contract allows an empty value; where its schema does not, no value is meant.
+            if not (self._takes_empty and texts.get(self.key) == [""]):
+                raise self._validator.refusal(value)
         if self._required:
             raise self._validator.missing()
         return self._defaults.of_nothing()

@@ -15,6 +15,8 @@ from openapi.bridge.document.places import REFERENCES, pointer_to
 from openapi.bridge.document.schemas import CHOICES, Schema
 from openapi.bridge.failures import BadRequest, Violation
 
+BODY = "The request body"
+
 # Of a value with more parts only the first violation is found: each costs microseconds, and there may be as many.
 _MANY_PARTS = 1000
 # To find out which branch of a choice a value is meant for, all that is wrong by each has to be listed.
@@ -70,22 +72,16 @@ class SpeakingValidator:
 
     Args:
         pointer: where the schema stands in the contract.
-        name: what the value is called where no member of it is concerned, such as "The request body".
         parameter: the name of the parameter whose value it is, None for a body.
     """
 
-    def __init__(self, contract: Contract, pointer: str, name: str, parameter: str | None = None) -> None:
+    def __init__(self, contract: Contract, pointer: str, parameter: str | None = None) -> None:
         self._schema = contract.requests.at(pointer)
-        self._name = name
+        self._name = BODY if parameter is None else parameter
         self._parameter = parameter
         self._faults = cache(lambda: contract.faults.validator(pointer))
         self._validator = contract.requests.validator(pointer)
         self.is_valid: Callable[[Any], bool] = self._validator.is_valid
-
-    def check(self, value: Any) -> None:
-        """Returns if `value` is valid; raises `refusal` if not."""
-        if not self.is_valid(value):
-            raise self.refusal(value)
 
     def refusal(self, value: Any) -> BadRequest:
         """The refusal of a value that is not valid, with all violations.
@@ -180,22 +176,22 @@ class _BrokenRule:
     def __init__(self, schema: Schema, name: str, error: ValidationError) -> None:
         self.name = name
         self.schemas = [schema]
+        is_name = error.kind.name == "propertyNames"
+        # What is wrong with a name stands in an error within the error.
+        broken = error.kind.as_dict()["error"] if is_name else error
         # The first step is from the validator's own `$ref` into the contract; the last is the keyword, save where
         # a schema is just `false`.
-        path = list(error.evaluation_path[1:])
-        is_false = error.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
+        path = list(broken.evaluation_path[1:])
+        is_false = broken.kind.name == "falseSchema" and path[-1:] != ["additionalProperties"]
         member = path[-1] if is_false and path[-2:-1] == ["dependentSchemas"] else None
-        self.keyword = "false" if is_false else str(path.pop())
-        is_name = error.kind.name == "propertyNames"
+        refusing = "propertyNames" if is_name else "false"
+        self.keyword = refusing if is_false else str(path.pop())
         self.lists_branches = self.keyword in CHOICES and not is_name
-        if self.lists_branches and path[-3:-2] + path[-1:] == ["allOf", "else"]:
+        if self.keyword in CHOICES and path[-3:-2] + path[-1:] == ["allOf", "else"]:
             # The condition that stands for the choice where faults are looked for.
             del path[-3:]
             self.lists_branches = False
-        if is_name:
-            self._find_names(error.instance_path, error.kind.as_dict()["error"].instance)
-        else:
-            self._descend(path)
+        self._descend(path)
         self.rules = as_written(self.schemas[-1].node)
         self.is_null = self.keyword == "type" and error.instance is None
         if error.kind.name == "required":
@@ -211,7 +207,7 @@ class _BrokenRule:
             self.pointer = self.pointer.rpartition("/")[0]
 
     def _descend(self, path: list[str | int]) -> None:
-        within_part = False
+        part = None
         while path:
             schema, keyword = self.schemas[-1], str(path.pop(0))
             if keyword in REFERENCES:
@@ -220,28 +216,11 @@ class _BrokenRule:
             keys = [keyword] if SCHEMA_KEYWORDS[keyword] == "schemas" else [keyword, path.pop(0)]
             self.schemas.append(schema.below(*keys))
             if keyword == "properties":
-                self.name, within_part = str(keys[1]), False
-            elif keyword in _PARTS and not within_part:
-                self.name, within_part = self._part(keyword), True
-
-    def _find_names(self, way: list[str | int], name: str) -> None:
-        """Finds the rule that a name breaks by where its object stands, since the library loses its way at a `$ref`."""
-        schema = self.schemas[0]
-        for key in way:
-            members = schema.members()
-            # A member is named only where the contract names it.
-            self.name = str(key) if key in members else self.name
-            beside = "items" if isinstance(key, int) else "additionalProperties"
-            schema = members[str(key)] if key in members else schema.find(beside)
-        self.name = self._part("propertyNames")
-        names = [each.below("propertyNames") for each in schema.layers() if "propertyNames" in each.node]
-        rules = (layer for each in names for layer in each.layers() if self.keyword in layer.node)
-        found = [rule for rule in rules if not rule.is_valid(name)]
-        self.keyword = self.keyword if found else "propertyNames"
-        self.schemas += found[:1] or names[:1]
-
-    def _part(self, keyword: str) -> str:
-        return fill(_PARTS[keyword], {"name": re.sub("^The ", "the ", self.name)})
+                self.name, part = str(keys[1]), None
+            elif keyword in _PARTS and (part is None or keyword == "propertyNames"):
+                part = _PARTS[keyword]
+        if part is not None:
+            self.name = fill(part, {"name": re.sub("^The ", "the ", self.name)})
 
     def named_branch(self, value: Any) -> int | None:
         """The index of the branch of a choice that its discriminator names for a value (OpenAPI 3.1, "Discriminator

@@ -16,10 +16,13 @@ parse: Callable[[bytes], Any] = partial(
 other_number = re.compile(rb"[0-9](?:[eE]|\.0+(?![0-9])|(?<![0-9]{2})[0-9]{308})").search
 # A double holds each integer to here.
 _EXACT = 2**53
-
-
-class JSONError(ValueError):
-    """The text is not strict JSON; the message is a sentence for the client that does not echo the text."""
+# By what an error says. The first also repeats a name that was sent, so it comes before the others.
+_SENTENCES = {
+    "duplicate key": "An object in the request body must not name a member twice",
+    "recursion": "The request body must not be nested deeper than 200 levels",
+    "out of range": "Integers in the request body must have 4300 digits or less",
+    "infinite": "Numbers in the request body must not be larger than a double can hold",
+}
 
 
 def loads(text: bytes) -> Any:
@@ -29,12 +32,9 @@ def loads(text: bytes) -> Any:
     values nested deeper than 200 levels, integers of more than 4,300 digits.
 
     Raises:
-        JSONError: for anything but strict JSON.
+        ValueError: for anything but strict JSON; `reason` says what is wrong.
     """
-    try:
-        value = parse(text)
-    except ValueError as error:
-        raise JSONError(reason(error)) from None
+    value = parse(text)
     return _exact(value) if other_number(text) else value
 
 
@@ -46,19 +46,11 @@ def _exact(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     if isinf(value):
-        raise JSONError("Numbers in the request body must not be larger than a double can hold")
+        raise ValueError("infinite")
     return int(value) if value.is_integer() and abs(value) <= _EXACT else value
 
 
 def reason(error: ValueError) -> str:
-    """The sentence for what `parse` or `loads` has raised."""
-    text = str(error)
-    if isinstance(error, JSONError):
-        return text
-    if "duplicate key" in text:
-        return "An object in the request body must not name a member twice"
-    if "recursion" in text:
-        return "The request body must not be nested deeper than 200 levels"
-    if "out of range" in text:
-        return "Integers in the request body must have 4300 digits or less"
-    return "The request body must be valid JSON (RFC 8259) in UTF-8"
+    """The sentence for what `parse` or `loads` has raised, which does not echo the text."""
+    found = (sentence for fault, sentence in _SENTENCES.items() if fault in str(error))
+    return next(found, "The request body must be valid JSON (RFC 8259) in UTF-8")

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from openapi.bridge.document.places import Json
 from openapi.bridge.document.schemas import Schema
-from openapi.bridge.failures import BadRequest
+from openapi.bridge.failures import BadRequest, Violation
 from openapi.bridge.media_types import MediaType, read_media_type
 from openapi.bridge.request import strict_json
 from openapi.bridge.request.coercion import coercion_of, ways
@@ -36,17 +36,19 @@ class StyleReader:
     Args:
         parameter: the contract's parameter object.
         schema: its schema.
+        pointer: the JSON pointer to it where it is a member of a form.
     """
 
     others: "Sequence[StyleReader]" = ()
     """The readers of the query parameters beside this one."""
 
-    def __init__(self, parameter: Json, schema: Schema) -> None:
+    def __init__(self, parameter: Json, schema: Schema, pointer: str | None = None) -> None:
         self._parameter = parameter
+        self._pointer = pointer
         self.name: str = parameter["name"]
-        self._subject = capital(self.name)
         self._location: str = parameter["in"]
-        self._key = key_of(parameter)
+        self.key = self.name.lower() if self._location == "header" else self.name
+        """The name under which its texts are found."""
         self._style: str = parameter.get("style", DEFAULT_STYLES[self._location])
         self._explode: bool = parameter.get("explode", self._style == "form")
         self._schema = schema
@@ -95,6 +97,8 @@ class StyleReader:
         Raises:
             BadRequest: where it cannot be read.
         """
+        if not (self.key in texts or self.is_spread_object):
+            return ABSENT
         if self.plain is not None or (len(self._ways) == 1 and not self._alone):
             return self._ways[0](texts)
         read = self._outcomes(texts)
@@ -109,14 +113,15 @@ class StyleReader:
         return read[0] if read else ABSENT
 
     def _outcomes(self, texts: Texts) -> list[Any]:
-        return [each for way in self._ways if (each := _outcome(way, texts)) is not ABSENT]
+        ways = (way for way in self._ways if self.key in texts or way == self._read_spread)
+        return [each for way in ways if (each := _outcome(way, texts)) is not ABSENT]
 
     @cached_property
     def _alone(self) -> "list[StyleReader]":
         """What reads the value by each branch alone: the same text may be a number in one and a text in another."""
         # What a media type says is the same by each.
         branches = () if "content" in self._parameter else ways(self._schema)
-        readers = [StyleReader(self._parameter, way) for way in branches]
+        readers = [StyleReader(self._parameter, way, self._pointer) for way in branches]
         for reader in readers:
             reader.others = self.others
         return readers
@@ -133,7 +138,7 @@ class StyleReader:
 
     def is_named(self, sent: str) -> bool:
         """Whether a query parameter of this name is this one, or a member of it that its schema names."""
-        return sent == self._key or (self.is_spread_object and bool(self._path(sent)))
+        return sent == self.key or (self.is_spread_object and bool(self._path(sent)))
 
     def _is_left(self, sent: str) -> bool:
         return self.is_free and not any(other.is_named(sent) for other in self.others)
@@ -153,39 +158,32 @@ class StyleReader:
         return []
 
     def _read_primitive(self, texts: Texts) -> Any:
-        text = self._one(texts)
-        return ABSENT if text is None else self._coercion.convert(self.decode(text))
+        return self._coercion.convert(self.decode(self._one(texts)))
 
     def _read_json(self, texts: Texts) -> Any:
-        text = self._one(texts)
-        if text is None:
-            return ABSENT
         # Bytes reach us as Latin-1 in headers (RFC 9110, section 5.5), decoded from UTF-8 elsewhere.
         charset = "latin-1" if self._location in ("header", "cookie") else "utf-8"
         try:
-            return strict_json.loads(self.decode(text).encode(charset))
-        except strict_json.JSONError:
-            raise BadRequest(f"{self._subject} must be valid JSON") from None
+            return strict_json.loads(self.decode(self._one(texts)).encode(charset))
+        except ValueError:
+            raise self._refusal("must be valid JSON") from None
 
     def _read_repeated(self, texts: Texts) -> Any:
-        given = texts.get(self._key)
-        if given is None:
-            return ABSENT
+        given = texts[self.key]
         if self._location == "cookie":
             given = given[0].split(f"&{self.name}=")
         return self._coercion.value([self.decode(text) for text in given])
 
     def _read_array(self, texts: Texts) -> Any:
-        parts = self._parts(texts)
-        return ABSENT if parts is None else self._coercion.value(parts)
+        return self._coercion.value(self._parts(texts))
 
     def _read_spread(self, texts: Texts) -> Any:
         tree: dict[str, Any] = {}
         # An object without members has no form of its own; Schemathesis writes it as its name alone.
-        is_empty = self._key in texts and not any(texts[self._key])
+        is_empty = self.key in texts and not any(texts[self.key])
         for sent, given in texts.items():
             names = self._path(sent)
-            if not names and self._is_left(sent) and not (is_empty and sent == self._key):
+            if not names and self._is_left(sent) and not (is_empty and sent == self.key):
                 names = [sent]
             if not names:
                 continue
@@ -194,42 +192,40 @@ class StyleReader:
             for name in above:
                 holder = holder.setdefault(name, {})
                 if not isinstance(holder, dict):
-                    raise self._repeated()
+                    raise self._refusal("must be given once")
             if last in holder:
-                raise self._repeated()
+                raise self._refusal("must be given once")
             holder[last] = [self.decode(text) for text in given]
-        if self._key in texts and self._key not in tree and not is_empty:
-            raise BadRequest(f"{self._subject} must come as one parameter for each member")
+        if self.key in texts and self.key not in tree and not is_empty:
+            raise self._refusal("must come as one parameter for each member")
         if not (tree or is_empty or self._may_be_nothing):
             return ABSENT
         try:
             return self._coercion.value(tree)
         except ValueError:
-            raise self._repeated() from None
+            raise self._refusal("must be given once") from None
 
     def _read_object(self, texts: Texts) -> Any:
         parts = self._parts(texts, is_object=True)
-        if parts is None:
-            return ABSENT
         if len(parts) % 2 if not self._explode else not all("=" in part for part in parts):
-            raise BadRequest(f"{self._subject} must be pairs of a name and a value")
+            raise self._refusal("must be pairs of a name and a value")
         pairs = (
             [part.partition("=")[::2] for part in parts]
             if self._explode
             else zip(parts[::2], parts[1::2], strict=True)
         )
-        members: dict[str, str] = {}
+        members: dict[str, Any] = {}
         for name, text in pairs:
             if name in members:
-                raise BadRequest(f"{self._subject} must name each member once")
-            members[name] = text
-        return {name: self._coercion.member(name).convert(text) for name, text in members.items()}
+                raise self._refusal("must name each member once")
+            members[name] = self._coercion.member(name).convert(text)
+        return members
 
-    def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str] | None:
-        """The parts of a value that its style joins, or None."""
+    def _parts(self, texts: Texts, *, is_object: bool = False) -> list[str]:
+        """The parts of a value that its style joins."""
         text = self._one(texts, is_object=is_object)
         if not text:
-            return text if text is None else []
+            return []
         delimiter = self._punctuation(is_object=is_object)[1]
         if self._style == "label" and delimiter not in text:
             # OpenAPI 3.1.0 has dots where 3.1.1 has commas, as RFC 6570 does.
@@ -239,19 +235,17 @@ class StyleReader:
             parts = parts[0].split(delimiter)
         return [part.strip(" \t") for part in parts] if self._location == "header" else parts
 
-    def _one(self, texts: Texts, *, is_object: bool = False) -> str | None:
-        """The text without what its style puts before it, or None."""
-        given = texts.get(self._key)
-        if given is None:
-            return None
+    def _one(self, texts: Texts, *, is_object: bool = False) -> str:
+        """The text without what its style puts before it."""
+        given = texts[self.key]
         if len(given) > 1 and not self._is_list:
-            raise self._repeated()
+            raise self._refusal("must be given once")
         text, prefix = ", ".join(given), self._punctuation(is_object=is_object)[0]
         if text.startswith(prefix):
             return text[len(prefix) :]
         if self._style == "matrix" and text == f";{self.name}":
             return ""
-        raise BadRequest(f"{self._subject} must begin with '{prefix}'")
+        raise self._refusal(f"must begin with '{prefix}'")
 
     def _punctuation(self, *, is_object: bool) -> tuple[str, str]:
         """What stands before the value and between its parts."""
@@ -264,8 +258,11 @@ class StyleReader:
             return assignment, assignment if self._explode else ","
         return "", _DELIMITERS.get(self._style, ",")
 
-    def _repeated(self) -> BadRequest:
-        return BadRequest(f"{self._subject} must be given once")
+    def _refusal(self, rule: str) -> BadRequest:
+        # It can be read in no way, so no rule of its schema is broken.
+        sentence = f"{capital(self.name)} {rule}"
+        parameter = self.name if self._pointer is None else None
+        return BadRequest(sentence, [Violation(sentence, "style", self._pointer, parameter)])
 
 
 def _outcome(way: Callable[[Texts], Any], texts: Texts) -> Any:
@@ -280,9 +277,3 @@ def _keys(sent: str, name: str) -> list[str]:
     if not (sent.startswith(f"{name}[") and sent.endswith("]")):
         return []
     return sent[len(name) + 1 : -1].split("][", _DEEPEST)
-
-
-def key_of(parameter: Json) -> str:
-    """The name under which a parameter's texts are found: headers in lower case."""
-    name: str = parameter["name"]
-    return name.lower() if parameter["in"] == "header" else name
