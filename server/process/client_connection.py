@@ -49,7 +49,8 @@ class ClientConnection(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # connection_made comes first
-        self._input = b""
+        # What has come, of which the first bytes are read already.
+        self._input, self._position = b"", 0
         self._is_paused = False
         # Nothing that comes is read any more.
         self._is_ended = False
@@ -155,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Reads on from the network, once all that has come from there is read."""
-        if self._is_paused and not (self._is_ended or self._input):
+        if self._is_paused and not self._is_ended and self._position >= len(self._input):
             self._is_paused = False
             self._transport.resume_reading()
 

@@ -141,7 +141,7 @@ def test_a_signal_ends_a_rolling_restart_too(serve: Any) -> None:
 
 
 def test_the_end_of_its_terminal_ends_the_service(own_url: str, tmp_path: Path) -> None:
-    """With several workers and with metrics too, a service whose terminal is closed stops, and leaves no worker behind."""
+    """With several workers and metrics too, a service whose terminal is closed stops, and leaves no worker behind."""
     master, slave = pty.openpty()
     process = ServeProcess(
         cwd=tmp_path,
