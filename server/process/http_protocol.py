@@ -58,7 +58,6 @@ class HttpProtocol(ClientConnection):
         self._headers = []
         self._is_other_method = False
         self._in_head = True
-        self._is_timed = False
         # What has come of the head or, after the last part of a body, of chunk extensions and trailers.
         self._head_bytes = 0
         # What a Content-Length has left of the body.
@@ -167,6 +166,7 @@ class HttpProtocol(ClientConnection):
                     break
                 self._exchange = None
                 self._forget_request()
+                self._is_timed = False
                 self.deadline = self.loop.time() + self._connections.keep_alive
             if self._position == len(self._input):
                 self._wait_for_more()
