@@ -143,6 +143,6 @@ def ask(url: str, texts: Sequence[str], parameters: Mapping[str, Any]) -> list[l
 
     async def run() -> list[list[Any]]:
         with closing(Database(Pool(url, size=1, queue=0), Names("lint"), deadline=60)) as database:
-            return [await database.run(Message.of(text), parameters) for text in texts]
+            return [await database.run(Message(text), parameters) for text in texts]
 
     return asyncio.run(run())

@@ -18,13 +18,7 @@ from server.setting_rules import Reason, setting, source_of_keys
 
 ENV_FILE = Path(".env")
 # What is called otherwise on the command line.
-OPTIONS = {
-    "host": "--host",
-    "port": "--port",
-    "web_concurrency": "--workers",
-    "log_level": "--log-level",
-    "data_dir": "--data-dir",
-}
+_OPTIONS = {"web_concurrency": "workers"}
 HOST_RULE = "must be an IP address or a host name, such as 127.0.0.1"
 _PORT = "must be a whole number from 1 to 65535"
 _SECONDS = "must be a number of seconds above 0, up to 3600"
@@ -171,7 +165,8 @@ class Settings:
                 each.metadata["check"](value, values)
                 values[each.name] = value
             except ValueError as error:
-                name = OPTIONS[each.name] if each.name in options else each.name.upper()
+                option = _OPTIONS.get(each.name, each.name).replace("_", "-")
+                name = f"--{option}" if each.name in options else each.name.upper()
                 faults.append(f"{name} {error if isinstance(error, Reason) else each.metadata['rule']}")
         if faults:
             raise SettingsError("\n".join(faults))

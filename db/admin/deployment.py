@@ -8,16 +8,8 @@ import psycopg2
 
 from db.driver.opening import open_connection
 from db.driver.url import libpq_parameters
+from db.embedded.configuration import QUIET
 
-# With these the server's log holds nothing that users send.
-_QUIET = {
-    "log_statement": "none",
-    "log_min_duration_statement": "-1",
-    "log_min_messages": "log",
-    "log_min_error_statement": "panic",
-    "log_error_verbosity": "terse",
-    "log_parameter_max_length_on_error": "0",
-}
 _QUESTION = """
 SELECT pg_backend_pid(), current_setting('server_version'),
        (SELECT extversion FROM pg_extension WHERE extname = 'citus'),
@@ -64,7 +56,7 @@ def describe(url: str) -> Deployment:
         way = "reached directly (a proxy that changes nothing cannot be told)"
     else:
         way = "behind a pooler such as PgBouncer (how it pools cannot be told)"
-    settings = zip(_QUIET.items(), found, strict=True)
+    settings = zip(QUIET.items(), found, strict=True)
     changes = [f"{name} = {wanted}" for (name, wanted), value in settings if value != wanted]
     log = "PostgreSQL's holds nothing that users send"
     if changes:
@@ -75,6 +67,6 @@ def describe(url: str) -> Deployment:
 async def _ask(url: str) -> tuple[int, tuple[Any, ...], bool]:
     """The process that the connection was given, the answer, and whether Citus has any of the tables."""
     with closing(await open_connection(libpq_parameters(url))) as connection:
-        (row,) = await connection.run(_QUESTION, {"settings": list(_QUIET)})
+        (row,) = await connection.run(_QUESTION, {"settings": list(QUIET)})
         is_used = row[2] is not None and (await connection.run(_IS_USED, {}))[0][0]
         return connection.process, row, is_used

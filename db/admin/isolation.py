@@ -81,8 +81,8 @@ async def _ask(url: str, metadata: MetaData, names: Names) -> dict[str, Any]:
     parameters = {"tables": list(columns), "conditions": conditions}
     question = _AS_TENANT.format(enter=names.enter, tenant=names.tenant, setting=names.setting)
     with closing(Database(Pool(url, size=1, queue=0), names)) as database:
-        (schemas,) = await database.run(Message.of(_OPEN_SCHEMAS), {})
-        (found,) = await database.run(Message.of(question), parameters)
+        (schemas,) = await database.run(Message(_OPEN_SCHEMAS), {})
+        (found,) = await database.run(Message(question), parameters)
         return {**schemas, **found, "unread": await _unread(database, list(metadata.tables))}
 
 
@@ -91,7 +91,7 @@ async def _unread(database: Database, tables: list[str]) -> str | None:
     try:
         for table in tables:
             read = _READ.format(enter=database.names.enter, table=table)
-            await database.run(Message.of(read), {})
+            await database.run(Message(read), {})
     except Failure as failure:
         return f"{table} cannot be read: {failure.reason}"
     return None

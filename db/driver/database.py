@@ -67,7 +67,7 @@ class Database:
         # The users whose row is known to be there.
         self.registered: set[str] = set()
         self.known_users = known_users
-        asked = Message.of("SELECT 1") if probe is None else as_tenant(probe, names)
+        asked = Message("SELECT 1") if probe is None else as_tenant(probe, names)
         self._readiness = Readiness(pool.parameters, asked)
 
     def caller(self, identity: Mapping[str, Any] | None) -> "Database | Tenant":

@@ -66,7 +66,7 @@ class Message(NamedTuple):
     """
 
     plain: str
-    execute: str
+    execute: str = ""
     direct: str = ""
     owning: str = ""
     prepared: Mapping[str, str] = {}
@@ -76,11 +76,6 @@ class Message(NamedTuple):
     inserts: bool = False
     slow: bool = False
     json: frozenset[str] = frozenset()
-
-    @classmethod
-    def of(cls, text: str) -> "Message":
-        """A message of statements that only read, of which none is prepared."""
-        return cls(text, text)
 
     def preparing(self, known: set[str]) -> str:
         """What prepares the statements that are not `known` yet.
@@ -131,9 +126,7 @@ def as_tenant(statement: ReturnsRows, names: Names, before: tuple[Insert, ...] =
 
 def as_purger(statement: ReturnsRows, names: Names) -> Message:
     """The message that enters the role which reaches only what has expired, and runs `statement`."""
-    return Message.of(f"SELECT {names.enter_purger}(); {_compiled(statement).text}")._replace(
-        only_reads=False
-    )
+    return Message(f"SELECT {names.enter_purger}(); {_compiled(statement).text}", only_reads=False)
 
 
 class _Compiled(NamedTuple):

@@ -3,6 +3,17 @@
 DATABASE = "todo"
 PORT = 5432  # No port is opened; the number is part of the socket's name.
 
+# Nothing that a user has sent is written down: no failed statement and no error, whose message or detail may quote a
+# value (the service logs the SQLSTATE), and of a crash not what the process was running.
+QUIET = {
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length_on_error": "0",
+}
+
 SETTINGS = {
     "port": str(PORT),
     "listen_addresses": "",
@@ -29,13 +40,6 @@ SETTINGS = {
     "log_file_mode": "0600",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # Nothing that a user has sent is written down: no failed statement and no error, whose message or detail may
-    # quote a value (the service logs the SQLSTATE), and of a crash not what the process was running.
-    "log_statement": "none",
-    "log_min_duration_statement": "-1",
-    "log_min_messages": "log",
-    "log_min_error_statement": "panic",
-    "log_error_verbosity": "terse",
+    **QUIET,
     "log_parameter_max_length": "0",
-    "log_parameter_max_length_on_error": "0",
 }

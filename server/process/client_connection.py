@@ -49,7 +49,8 @@ class ClientConnection(asyncio.Protocol):
         self._server_state = server_state
         self._app_state = app_state
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # connection_made comes first
-        self._input = b""
+        # What has come, of which the first bytes are read already.
+        self._input, self._position = b"", 0
         self._is_paused = False
         # Nothing that comes is read any more.
         self._is_ended = False
@@ -155,7 +156,7 @@ class ClientConnection(asyncio.Protocol):
 
     def resume(self) -> None:
         """Reads on from the network, once all that has come from there is read."""
-        if self._is_paused and not (self._is_ended or self._input):
+        if self._is_paused and not self._is_ended and self._position >= len(self._input):
             self._is_paused = False
             self._transport.resume_reading()
 
@@ -172,7 +173,9 @@ class ClientConnection(asyncio.Protocol):
         request_id = self.observer.refused(answer.status)
         fields = [*self._server_state.default_headers, *answer.fields, (b"x-request-id", request_id)]
         if self.cross_origin is not None:
-            fields += self.cross_origin.fields(self._origin())
+            # The parser may have stumbled before it told of the header.
+            found = _ORIGIN.search(self._input)
+            fields += self.cross_origin.fields(headers.get(b"origin", found and found[1].strip()))
         fields.append((b"connection", b"close"))
         self._transport.write(written(answer.status, fields, answer.content, is_head=self._is_head()))
         self._end()
@@ -180,11 +183,6 @@ class ClientConnection(asyncio.Protocol):
     def _is_head(self) -> bool:
         """Whether the request has a method whose answers have no content, as far as it was read."""
         raise NotImplementedError
-
-    def _origin(self) -> bytes | None:
-        """What the head names as its origin, also where the parser has stumbled before it told of the header."""
-        found = _ORIGIN.search(self._input)
-        return dict(self._headers).get(b"origin", found and found[1].strip())
 
     def _go_on(self) -> None:
         """Does what comes after an answer; whoever reads requests knows what that is."""

@@ -51,7 +51,6 @@ class HttpProtocol(ClientConnection):
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self._parser = httptools.HttpRequestParser(self)
-        self._position = 0
         self._forget_request()
 
     def _forget_request(self) -> None:
@@ -59,9 +58,6 @@ class HttpProtocol(ClientConnection):
         self._headers = []
         self._is_other_method = False
         self._in_head = True
-        self._is_timed = False
-        # The last bytes of the piece before, among which an end may have begun.
-        self._tail = b""
         # What has come of the head or, after the last part of a body, of chunk extensions and trailers.
         self._head_bytes = 0
         # What a Content-Length has left of the body.
@@ -70,8 +66,7 @@ class HttpProtocol(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """Reads what has come, as far as it may."""
         if not self._is_ended:
-            self._input = self._input[self._position :] + data if self._input else data
-            self._position = 0
+            self._input += data
             self._read()
 
     def answer(self, exchange: Exchange, status: int, fields: Fields, content: bytes) -> None:
@@ -171,6 +166,7 @@ class HttpProtocol(ClientConnection):
                     break
                 self._exchange = None
                 self._forget_request()
+                self._is_timed = False
                 self.deadline = self.loop.time() + self._connections.keep_alive
             if self._position == len(self._input):
                 self._wait_for_more()
@@ -186,22 +182,23 @@ class HttpProtocol(ClientConnection):
 
     def _wait_for_more(self) -> None:
         """Reads on from the network, unless enough waits for the application; what has begun has to arrive in time."""
-        kept = b""
-        if self._exchange is not None or self._head_bytes:
-            self._tail = (self._tail + self._input)[-3:]
-            if not self._target and self._head_bytes < _METHOD_BYTES:
-                # The parser begins again with the whole method, which it may not know.
-                kept, self._tail, self._head_bytes = self._input[-self._head_bytes :], b"", 0
-                self._parser = httptools.HttpRequestParser(self)
-            if not self._is_timed:
-                self._is_timed = True
-                self.deadline = self.loop.time() + self._connections.request_timeout
-        self._input, self._position = b"", 0
         if self._exchange is not None and self._exchange.is_full:
             self._pause()
         elif self._is_paused:
             self.resume()
-        self._input = kept
+        if self._exchange is None and not self._head_bytes:
+            self._input, self._position = b"", 0
+            return
+        # Among its last bytes an end may have begun, or a method.
+        self._input = self._input[-_METHOD_BYTES:]
+        self._position = len(self._input)
+        if not self._target and self._head_bytes < _METHOD_BYTES:
+            # The parser begins again with the whole method, which it may not know.
+            self._position, self._head_bytes = self._position - self._head_bytes, 0
+            self._parser = httptools.HttpRequestParser(self)
+        if not self._is_timed:
+            self._is_timed = True
+            self.deadline = self.loop.time() + self._connections.request_timeout
 
     def _read_piece(self) -> None:
         start, end = self._position, self._end_of_piece()
@@ -228,8 +225,6 @@ class HttpProtocol(ClientConnection):
         data, start = self._input, self._position
         if self._body_bytes:
             return min(start + self._body_bytes, len(data))
-        if self._tail and (place := (self._tail + data[start : start + 3]).find(_END)) >= 0:
-            return start + place + len(_END) - len(self._tail)
         # An end may have begun in the piece before, if that was of this request.
         begun = max(start - 3, 0) if self._head_bytes or not self._in_head else start
         place = data.find(_END, begun, start + LARGE_BYTES)

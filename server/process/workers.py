@@ -9,7 +9,6 @@ import threading
 from collections.abc import Set
 from multiprocessing import parent_process, resource_tracker
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -99,10 +98,8 @@ def _pass_on_signals(workers: Workers, ends_with_terminal: bool) -> None:
 
 
 def _replace_when_changed(workers: Workers, watched: Set[Path]) -> None:
-    from watchfiles import DefaultFilter, watch
+    from watchfiles import PythonFilter, watch
 
-    def is_source(change: Any, path: str) -> bool:
-        return path.endswith((".py", ".yaml")) and DefaultFilter()(change, path)
-
-    for _ in watch(*watched, watch_filter=is_source, stop_event=workers.should_exit):
+    sources = PythonFilter(extra_extensions=[".yaml"])
+    for _ in watch(*watched, watch_filter=sources, stop_event=workers.should_exit):
         workers.signal_queue.append(signal.SIGHUP)

@@ -163,7 +163,7 @@ def metrics_server(host: str, port: int, folder: Path) -> Iterator[None]:
     registry = CollectorRegistry()
     registry.register(_LiveWorkers(folder))
     # The server's thread must leave signals to those who wait for them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         server = _Server(host, port)
         server.set_app(make_wsgi_app(registry))

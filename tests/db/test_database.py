@@ -21,8 +21,8 @@ from tests.support.running import wait_until
 
 CREATE = statements.create_task(("title",))
 MINE = select(tasks.c.title)
-TIME_LEFT = Message.of("SELECT date_part('epoch', %(not_after)s - clock_timestamp()) AS seconds")
-ENTER_LATE = Message.of(f"SELECT pg_sleep(0.3); SELECT {NAMES.enter}('late', %(not_after)s)")
+TIME_LEFT = Message("SELECT date_part('epoch', %(not_after)s - clock_timestamp()) AS seconds")
+ENTER_LATE = Message(f"SELECT pg_sleep(0.3); SELECT {NAMES.enter}('late', %(not_after)s)")
 AN_HOUR_AGO = "SELECT date_part('epoch', clock_timestamp()) - 3600, NULL"
 
 
@@ -148,7 +148,7 @@ async def test_a_user_who_is_erased_while_registered(own_url: str) -> None:
 async def test_what_a_deadlock_has_undone_is_tried_again(own_url: str) -> None:
     """A message that PostgreSQL gives up, since it and another wait for each other, is run when that one has ended."""
     run(own_url, "CREATE TABLE counts AS SELECT name, 0 AS count FROM unnest(ARRAY['a', 'b']) AS name")
-    both = Message.of(
+    both = Message(
         "UPDATE counts SET count = count + 1 WHERE name = 'a'; UPDATE counts SET count = count + 1 WHERE name = 'b'"
     )
     async with pool_of(own_url) as pool:

@@ -56,7 +56,7 @@ def service(pooled: str) -> Iterator[Service]:
 
 def test_no_read_shows_another_user_s_row(pooled: str, record_testsuite_property: Any) -> None:
     """Of thousands of reads without an owner, by 24 users at once over 3 connections, each shows the reader's own."""
-    message = Message.of(f"SELECT todo_enter(%(tenant)s); {EVERYTHING}")
+    message = Message(f"SELECT todo_enter(%(tenant)s); {EVERYTHING}")
 
     async def read_all() -> list[Counter[tuple[str, ...]]]:
         pool = Pool(pooled, size=len(USERS), queue=0)

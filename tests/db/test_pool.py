@@ -16,8 +16,8 @@ from openapi.bridge.failures import TooManyRequests, Unavailable
 from tests.support.played import played
 from tests.support.pools import StoppedClock, eventually, later, pool_of
 
-SLOW = Message.of("SELECT pg_sleep(60)")
-PROCESS = Message.of("SELECT pg_backend_pid() AS id")
+SLOW = Message("SELECT pg_sleep(60)")
+PROCESS = Message("SELECT pg_backend_pid() AS id")
 
 
 async def process_of(pool: Pool, user: object = None) -> int:
@@ -182,7 +182,7 @@ async def test_failures_free_their_place(database_url: str) -> None:
     async with pool_of(database_url) as pool:
         for _ in range(3):
             with pytest.raises(Exception, match="DivisionByZero"):
-                await Database(pool, NAMES).run(Message.of("SELECT 1 / 0"), {})
+                await Database(pool, NAMES).run(Message("SELECT 1 / 0"), {})
             with pytest.raises(Unavailable, match="deadline"):
                 await Database(pool, NAMES, deadline=0.05).run(SLOW, {})
         assert 0 < await process_of(pool)
@@ -259,7 +259,7 @@ async def test_what_was_sent_may_finish(database_url: str) -> None:
     """The message of a call that is cancelled runs to its end, and then its connection serves the next one."""
     async with pool_of(database_url, queue=1) as pool:
         before = await process_of(pool)
-        sent = asyncio.ensure_future(Database(pool, NAMES).run(Message.of("SELECT pg_sleep(0.3)"), {}))
+        sent = asyncio.ensure_future(Database(pool, NAMES).run(Message("SELECT pg_sleep(0.3)"), {}))
         await asyncio.sleep(0.05)
         sent.cancel()
         await asyncio.wait([sent])
@@ -267,7 +267,7 @@ async def test_what_was_sent_may_finish(database_url: str) -> None:
         assert before == await process_of(pool)
         # Its answer is an error, or never comes.
         for text in ("SELECT pg_sleep(0.1), 1 / (random() * 0)::int", SLOW.plain):
-            sent = asyncio.ensure_future(Database(pool, NAMES, deadline=1.2).run(Message.of(text), {}))
+            sent = asyncio.ensure_future(Database(pool, NAMES, deadline=1.2).run(Message(text), {}))
             await asyncio.sleep(0.05)
             sent.cancel()
             assert before == await process_of(pool) or text == SLOW.plain
@@ -334,7 +334,7 @@ async def test_connections_that_are_lost_together(database_url: str) -> None:
         for user, connection in enumerate(both):
             pool.release(connection, user)
         # Long in these sessions only, so that the repeat in another one is answered at once.
-        slow = Message.of(
+        slow = Message(
             f"SELECT pg_sleep(CASE WHEN pg_backend_pid() IN {tuple(processes)} THEN 60 ELSE 0 END)::text"
         )
         calls = [asyncio.ensure_future(Database(pool, NAMES).run(slow, {}, user)) for user in range(2)]
@@ -360,7 +360,7 @@ async def test_a_message_larger_than_the_socket_takes(database_url: str) -> None
     """A message that goes out in many pieces arrives whole."""
     async with pool_of(database_url) as pool:
         assert [{"length": 8_000_000}] == await Database(pool, NAMES).run(
-            Message.of("SELECT length(%(text)s) AS length"), {"text": 8_000_000 * "a"}
+            Message("SELECT length(%(text)s) AS length"), {"text": 8_000_000 * "a"}
         )
 
 

@@ -19,7 +19,7 @@ async def test_one_machine_that_is_away_takes_no_server_out(
     database_url: str, machines: int, away: int
 ) -> None:
     """Whichever machine of Citus is away, at least one of the four users is another's, so the service is ready."""
-    asked = Message.of(f"SELECT 1 / ({SHARD} %% {machines} - {away})")
+    asked = Message(f"SELECT 1 / ({SHARD} %% {machines} - {away})")
     readiness = Readiness(libpq_parameters(database_url), asked)
     try:
         await readiness.check()

@@ -35,7 +35,7 @@ def test_requests_on_shared_connections_see_their_own_rows(database_url: str) ->
         run(database_url, "INSERT INTO tasks (user_id, title) VALUES (%s, 'A task')", name)
         run(database_url, "INSERT INTO idempotency_keys VALUES (%s, 'key', 'fingerprint', 1)", name)
     forgetful = [select(users.c.id), select(tasks.c.user_id), select(idempotency_keys.c.user_id)]
-    without_entering = Message.of("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
+    without_entering = Message("SELECT user_id FROM tasks WHERE user_id = ANY(%(names)s)")
 
     async def look(database: Database, name: str) -> tuple[set[str], set[str]]:
         own_view = database.caller({"sub": name, "email": None})

@@ -144,7 +144,7 @@ def answer_of(url: str, *texts: str) -> list[Any]:
 
     async def ask() -> list[Any]:
         async with pool_of(url) as pool:
-            return [await Database(pool, NAMES).run(Message.of(text), {}) for text in texts]
+            return [await Database(pool, NAMES).run(Message(text), {}) for text in texts]
 
     return asyncio.run(ask())
 

@@ -404,11 +404,11 @@ def test_an_option_wins_over_the_environment(tmp_path: Path) -> None:
     """What is wrong on the command line is reported by the option's name, and settings that it does not have are read
     from the environment and from the file that it names."""
     (tmp_path / "own.env").write_text("LOG_FORMAT=xml\nPORT=0\n")
-    options = ("--port", "http", "--workers", "0", "--env-file", "own.env")
+    options = ("--port", "http", "--workers", "0", "--log-level", "loud", "--env-file", "own.env")
     lines = refusal("serve", *options, cwd=tmp_path, PORT="8000", KEEP_ALIVE="0")
 
     named = [line.removeprefix("error: ").partition(" must ")[0] for line in lines]
-    assert ["--port", "--workers", "KEEP_ALIVE", "LOG_FORMAT"] == named
+    assert ["--port", "--workers", "KEEP_ALIVE", "--log-level", "LOG_FORMAT"] == named
 
 
 def test_the_help_of_serve_has_every_setting(tmp_path: Path) -> None:

@@ -256,14 +256,15 @@ def test_a_body_that_nobody_takes_waits_in_the_network(framing: bytes) -> None:
             connection.socket.sendall(bytes(0x4000000))
 
 
-@pytest.mark.parametrize("begin", [b"O", b"GET", b"\r\nOTH"])
-def test_another_method_may_come_in_pieces(shared: Service, begin: bytes) -> None:
-    """A method that no standard has is read as any other where its name is cut, be its beginning one of theirs."""
+@pytest.mark.parametrize(("method", "cut"), [("OTHER", 1), ("GETHER", 3), ("\r\nOTHER", 5), ("PRI", 6)])
+def test_another_method_may_come_in_pieces(shared: Service, method: str, cut: int) -> None:
+    """A method that no standard has, or another protocol, is read as any other where its name or its target is cut."""
+    content = request(method, "/cut")
     with RawConnection(shared) as connection:
-        connection.send(begin)
+        connection.send(content[:cut])
         # What was sent before is read before.
         exchange(shared, request("GET", "/another"))
-        connection.send(request("HER", "/cut") + request("GET", "/plain"))
+        connection.send(content[cut:] + request("GET", "/plain"))
         answers = [connection.answer() for _ in range(2)]
     assert [b"/cut", b"/plain"] == [answer.body for answer in answers]
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.support.clusters import run
-from tests.support.running import SECRET, ServeProcess, Service, is_free, wait_until
+from tests.support.running import SECRET, ServeProcess, Service, free_port, is_free, wait_until
 
 pytestmark = [
     pytest.mark.faults,
@@ -141,10 +141,14 @@ def test_a_signal_ends_a_rolling_restart_too(serve: Any) -> None:
 
 
 def test_the_end_of_its_terminal_ends_the_service(own_url: str, tmp_path: Path) -> None:
-    """With several workers too, a service whose terminal is closed stops, and leaves no worker behind."""
+    """With several workers and metrics too, a service whose terminal is closed stops, and leaves no worker behind."""
     master, slave = pty.openpty()
     process = ServeProcess(
-        cwd=tmp_path, DATABASE_URL=own_url, AUTH_JWT_SECRET=SECRET.decode(), WEB_CONCURRENCY="2"
+        cwd=tmp_path,
+        DATABASE_URL=own_url,
+        AUTH_JWT_SECRET=SECRET.decode(),
+        WEB_CONCURRENCY="2",
+        METRICS_PORT=str(free_port()),
     )
     process.take_terminal(slave)
     with process:
