@@ -52,6 +52,7 @@ def of_member(rules: Any, value: Any) -> str:
         ({"maxLength": 2}, "abc", "Size must be 2 characters or less"),
         ({"pattern": "^a+$"}, "b", "Size must match the pattern ^a+$"),
         ({"pattern": "^[\\w-.]{2}$"}, "b", "Size must match the pattern ^[\\w-.]{2}$"),
+        ({"pattern": "^\\<$", "$pattern": "b"}, "b", "Size must match the pattern ^\\<$"),
         ({"pattern": "^[a-z]{1,5000}$"}, "B", "Size must match the pattern ^[a-z]{1,5000}$"),
         ({"format": "uuid"}, "b", "Size must have the format uuid"),
         ({"enum": ["S", "M"]}, "L", "Size must be 'S' or 'M'"),

@@ -144,6 +144,7 @@ DIGITS = "9" * 5000
         ({"items": [True]}, '/items: [true] is not of types "boolean", "object"'),
         ({"exclusiveMinimum": True}, '/exclusiveMinimum: true is not of type "number"'),
         ({"pattern": "^[^/+$"}, '/pattern: "^[^/+$" is not a "regex"'),
+        ({"pattern": "[", "$pattern": "a"}, '/pattern: "[" is not a "regex"'),
         ({"pattern": "^[a-z]{5000}$", "allOf": 5}, '/allOf: 5 is not of type "array"'),
         ({"pattern": f"^.{{{DIGITS}}}$"}, f'/pattern: "^.{{{DIGITS}}}$" is not a "regex"'),
         ({"$ref": "::"}, '/$ref: "::" is not a "uri-reference"'),

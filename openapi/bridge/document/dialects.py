@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from openapi.bridge.document.grammar import parts
-from openapi.bridge.document.patterns import compilable, spelt
+from openapi.bridge.document.patterns import WRITTEN, compilable, spelt
 from openapi.bridge.document.places import REFERENCES, Json, copy_of, pointer_to
 from openapi.bridge.document.resources import divide
 
@@ -56,6 +56,8 @@ def in_2020_12(document: Any) -> tuple[Any, list[str]]:
                 }
             if draft := _DRAFT.fullmatch(dialect or ""):
                 _rewrite(node, int(draft[1] or 8))
+            # A keyword of ours, which says nothing where an author has it.
+            node.pop(WRITTEN, None)
             node.update(compilable(node))
         elif kind == "parameters":
             contents = node.get("content")
