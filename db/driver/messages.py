@@ -51,7 +51,7 @@ class Message(NamedTuple):
 
     Args:
         plain: the statements as they are.
-        execute: the same, where what is in `prepared` has been prepared.
+        execute: the same, where what is in `prepared` has been prepared; empty where nothing is.
         direct: the same for a session of our own, which enters by a setting alone; empty for what changes a row, unless
             it refuses to when it is late, since the setting lets in whatever comes.
         owning: what makes a session our own, before anything is prepared there.

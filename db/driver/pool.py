@@ -7,8 +7,9 @@ the caller. The rules:
   would take longer than LINE_SECONDS, and one for what is slow; each other call takes its place at the end when one
   before it has left.
 - One user runs at most half of the connections, and at most one slow statement; all slow ones together run half.
-- At most CALLS_EACH calls of one user wait, and at most `queue` of all users. One more of the user is refused, but not
-  at once: who asks again without waiting would else keep the process busy with refusals, and all users with it.
+- At most CALLS_EACH calls of one user wait, and at most `queue` of all users. One more of the user is refused,
+  and only when the time is over that the refusal asks to wait: who asks again without waiting would else keep the
+  process busy with refusals, and all users with it.
 - A call that is given up, by its caller or because its time is over, leaves its queue and is never started.
 - A message that was sent may finish after its caller has gone; until then it counts as its user's.
 """
@@ -26,8 +27,6 @@ from db.driver.url import libpq_parameters
 from openapi.bridge.failures import TooManyRequests, Unavailable
 
 CALLS_EACH = 64
-# As long as `Retry-After` asks to wait.
-REFUSAL_SECONDS = 1
 # With one place each, users would be served in turn, and a call would wait as often as its user has others that wait.
 PLACES = 8
 LINE_SECONDS = 0.4
@@ -100,8 +99,9 @@ class Pool:
             call = _Call(user, slow, asyncio.get_running_loop().create_future())
             self._open_for(call)
         elif len(calls.waiting) >= CALLS_EACH:
-            await asyncio.sleep(REFUSAL_SECONDS)
-            raise TooManyRequests("too many calls of one user wait for the database")
+            refusal = TooManyRequests("too many calls of one user wait for the database")
+            await asyncio.sleep(refusal.retry_after)
+            raise refusal
         else:
             call = self._enqueue(user, calls, slow)
         self._deadlines.watch(call.given, end)

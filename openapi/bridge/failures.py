@@ -175,6 +175,7 @@ class _ForNow(Failure):
 
     def __init__(self, reason: str = "", retry_after: int = 1) -> None:
         super().__init__(reason, headers={"Retry-After": str(retry_after)})
+        self.retry_after = retry_after
 
 
 class TooManyRequests(_ForNow):
