@@ -53,15 +53,15 @@ def parse(text: str, is_json: bool = False) -> Any:
             return strict_json.loads(text.encode())
         except ValueError as error:
             if is_json:
-                raise ContractError(_json_fault(text, strict_json.reason(error))) from None
+                raise ContractError(_json_fault(text, error)) from None
     try:
         return strict_yaml.parse_yaml(text)
     except strict_yaml.YAMLError as error:
         raise ContractError(str(error)) from error
 
 
-def _json_fault(text: str, reason: str) -> str:
-    if "deeper" in reason:
+def _json_fault(text: str, fault: ValueError) -> str:
+    if "deeper" in strict_json.reason(fault):
         return f"line 1: this is nested deeper than {strict_yaml.MAX_DEPTH} levels"
     try:
         json.loads(text)
@@ -69,11 +69,8 @@ def _json_fault(text: str, reason: str) -> str:
         return f"line {error.lineno}: this is not JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     except ValueError:
         return "line 1: this is not JSON that can be read: a number has more than 4300 digits"
-    try:
-        strict_json.parse(text.encode())
-    except ValueError as error:
-        if twice := re.fullmatch("Detected duplicate key (.*) at line ([0-9]+) column [0-9]+", str(error)):
-            return f"line {twice[2]}: the key {twice[1]} stands twice"
+    if twice := re.fullmatch("Detected duplicate key (.*) at line ([0-9]+) column [0-9]+", str(fault)):
+        return f"line {twice[2]}: the key {twice[1]} stands twice"
     return "line 1: this is not strict JSON (RFC 8259, RFC 7493): a number is too large, for example"
 
 
